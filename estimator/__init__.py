@@ -1,0 +1,1 @@
+"""estimator: what training a large language model takes."""

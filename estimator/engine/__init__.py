@@ -1,0 +1,1 @@
+"""Clocks: durations and dependencies in, times out. No transformers here."""

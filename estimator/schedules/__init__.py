@@ -1,0 +1,1 @@
+"""Pipeline schedules: one small generator of instructions per file."""

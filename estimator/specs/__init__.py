@@ -1,0 +1,1 @@
+"""Frozen records: what a scenario is made of. No behaviour beyond derived sizes."""

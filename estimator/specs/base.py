@@ -1,0 +1,133 @@
+"""How every spec is declared, and the sourced constant they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
+
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from estimator.units import BareNumber, Unit
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+T = TypeVar("T")
+
+FIELD_NAMES: set[str] = set()
+"""Every field of every spec, to suggest the one that a typo meant."""
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def spec(cls: type[T]) -> type[T]:
+    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown fields."""
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    made.__pydantic_config__ = {  # type: ignore[attr-defined]
+        "extra": "forbid",
+        "allow_inf_nan": False,
+        "use_attribute_docstrings": False,
+    }
+    FIELD_NAMES.update(item.name for item in fields(made))  # type: ignore[arg-type]
+    return made
+
+
+Count = Annotated[int, Field(gt=0, le=10**9)]
+CountOrNone = Annotated[int, Field(ge=0, le=10**9)]
+Number = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """A measured or assumed number: value, range, unit and where it comes from."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    status: str = "read"
+    """``read`` in the source named, ``derived`` from it, ``recalled`` or ``set``."""
+
+
+@dataclass(frozen=True)
+class ConstantOf:
+    """Annotation of a :class:`Constant` field: its unit, parsed like any quantity."""
+
+    si: str
+
+    def __call__(self, value: object) -> Constant:
+        """Return the constant that a file, a patch or Python code describes."""
+        if isinstance(value, Constant):
+            return value
+        if not isinstance(value, Mapping):
+            if isinstance(value, BareNumber) or (
+                self.si != "1" and isinstance(value, str)
+            ):
+                number = self._number(value)
+                return Constant(
+                    value=number,
+                    low=number,
+                    high=number,
+                    unit=self.si,
+                    source="set by the user",
+                    status="set",
+                )
+            raise ValueError(
+                "write a mapping with value, low, high and source, not "
+                f"{value if isinstance(value, str | int | float) else 'this'!r}"
+            )
+        unknown = set(value) - {"value", "low", "high", "source", "status"}
+        missing = {"value", "low", "high", "source"} - set(value)
+        if unknown or missing:
+            raise ValueError(
+                f"a constant has value, low, high and source; "
+                f"missing: {sorted(missing)}, unknown: {sorted(map(str, unknown))}"
+            )
+        number, low, high = (self._number(value[key]) for key in ("value", "low", "high"))
+        if isinstance(value["value"], BareNumber):
+            low, high = min(low, number), max(high, number)
+        if not low <= number <= high:
+            raise ValueError(f"low <= value <= high does not hold: {low}, {number}, {high}")
+        return Constant(
+            value=number,
+            low=low,
+            high=high,
+            unit=self.si,
+            source=str(value["source"]),
+            status=str(value.get("status", "read")),
+        )
+
+    def _number(self, value: object) -> float:
+        if self.si == "1" and isinstance(value, int | float):
+            return Unit("1", is_positive=False).parse(BareNumber(value))
+        return Unit(self.si, is_positive=False).parse(value)
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        number = {"type": "number" if self.si == "1" else "string"}
+        return {
+            "type": "object",
+            "description": f"a sourced constant in {self.si}",
+            "properties": {
+                "value": number,
+                "low": number,
+                "high": number,
+                "source": {"type": "string"},
+                "status": {"enum": ["read", "derived", "recalled", "assumed"]},
+            },
+            "required": ["value", "low", "high", "source"],
+            "additionalProperties": False,
+        }
+
+
+Fraction = Annotated[Constant, ConstantOf("1")]
+"""A share of a peak, or another pure number."""
+Duration = Annotated[Constant, ConstantOf("s")]

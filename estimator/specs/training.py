@@ -1,0 +1,144 @@
+"""How a model is trained: parallel plan, precision, recomputation, phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+
+from estimator.specs.base import Count, Number, spec
+
+Module = Literal["full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp"]
+"""Modules whose activations are recomputed, as Megatron-LM names them."""
+
+Recipe = Literal["bf16", "fp8"]
+"""``fp8``: E4M3 linear layers with one scale per 1x128 activation tile and 128x128
+weight block, as DeepSeek-V3 trains; everything else stays BF16 or FP32."""
+
+
+def _recompute(value: object) -> object:
+    """Expand ``none``, ``selective`` and ``full``."""
+    named: dict[object, tuple[str, ...]] = {
+        "none": (),
+        "selective": ("core_attn",),
+        "full": ("full",),
+    }
+    if isinstance(value, str):
+        if value not in named:
+            known = ", ".join(get_args(Module))
+            raise ValueError(
+                f"{value!r} is neither none, selective, full nor a list of {known}"
+            )
+        return named[value]
+    return value
+
+
+Recompute = Annotated[tuple[Module, ...], BeforeValidator(_recompute)]
+
+
+@spec
+class Precision:
+    """Number formats."""
+
+    recipe: Recipe
+    gradients: Literal["fp32", "bf16"] = "fp32"
+    """Format that weight gradients are accumulated and reduced in."""
+    moments: Literal["fp32", "bf16"] = "fp32"
+    """Format of the optimizer's two moments; master weights are FP32."""
+
+
+def _precision(value: object) -> object:
+    return {"recipe": value} if isinstance(value, str) else value
+
+
+@spec
+class Overlap:
+    """What runs behind computation."""
+
+    expert_all_to_all: bool = True
+    """Overlap dispatch and combine with the other chunk of a pair (DualPipe)."""
+
+
+@spec
+class ParallelPlan:
+    """How the work is spread; the data-parallel size follows from the rest."""
+
+    pp: Count = 1
+    tp: Count = 1
+    ep: Count = 1
+    zero: Literal[0, 1] = 1
+    """1: optimizer states are sharded over the data-parallel replicas."""
+    schedule: str = "1f1b"
+    stages_per_rank: Count = 1
+    stage_layout: str = ""
+    """Megatron-LM's notation: ``E`` embedding, ``t`` transformer layer, ``m`` MTP
+    module, ``L`` head and loss, ``|`` between stages, ``(...)*n`` and ``t*n``
+    repeat. Empty: layers spread evenly, early stages take the remainder."""
+    micro_batch_size: Count = 1
+    num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
+    """Streaming multiprocessors that the expert all-to-all takes from computation
+    while both run."""
+    expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """Tokens of the busiest expert rank over the mean."""
+    overlap: Overlap = Field(default_factory=Overlap)
+
+
+@spec
+class GlobalBatch:
+    """Sequences per optimizer step, constant or growing linearly in tokens."""
+
+    final: Count
+    initial: Count
+    ramp_tokens: Annotated[float, Field(ge=0)] = 0.0
+
+
+def _global_batch(value: object) -> object:
+    if isinstance(value, GlobalBatch):
+        return value
+    if not isinstance(value, Mapping):
+        return {"final": value, "initial": value}
+    if set(value) == {"ramp"} and isinstance(value["ramp"], Mapping):
+        ramp: Mapping[str, Any] = value["ramp"]
+        if set(ramp) == {"from", "to", "over_tokens"}:
+            return {
+                "initial": ramp["from"],
+                "final": ramp["to"],
+                "ramp_tokens": ramp["over_tokens"],
+            }
+    raise ValueError(
+        "write a number of sequences, or {ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
+    )
+
+
+@spec
+class Phase:
+    """A stretch of training: simulated, or taken from its source as published."""
+
+    name: str
+    basis: Literal["simulated", "published"] = "simulated"
+    num_tokens: Number | None = None
+    seq_len: Count | None = None
+    global_batch_size: (
+        Annotated[GlobalBatch, BeforeValidator(_global_batch)] | None
+    ) = None
+    gpu_hours: Number | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        simulated = ("num_tokens", "seq_len", "global_batch_size")
+        published = ("gpu_hours", "source")
+        wanted, barred = (
+            (simulated, ("gpu_hours",))
+            if self.basis == "simulated"
+            else (published, ("num_tokens", "seq_len", "global_batch_size"))
+        )
+        missing = [name for name in wanted if not getattr(self, name)]
+        excess = [name for name in barred if getattr(self, name)]
+        if missing:
+            raise ValueError(f"a {self.basis} phase needs {', '.join(missing)}")
+        if excess:
+            raise ValueError(f"a {self.basis} phase has no {', '.join(excess)}")
+
+
+PrecisionField = Annotated[Precision, BeforeValidator(_precision)]

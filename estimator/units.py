@@ -1,0 +1,172 @@
+"""Units at the gate: ``"3.35 TB/s"`` in a file becomes a float in SI units.
+
+Inside the package every quantity is a float whose unit stands in its name
+(``hbm_bytes_per_s``). Bits and bytes, and GB and GiB, are told apart; a quantity
+without a unit is refused in files, and taken as SI on the command line, where it
+arrives as a :class:`BareNumber`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_DECIMAL = {
+    "n": 1e-9,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "m": 1e-3,
+    "": 1.0,
+    "k": 1e3,
+    "K": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+}
+_BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+_BIG = {k: v for k, v in _DECIMAL.items() if v >= 1}
+_SMALL = {k: v for k, v in _DECIMAL.items() if v <= 1}
+
+HOUR_S = 3600.0
+DAY_S = 86400.0
+KWH_JOULES = 3.6e6
+
+
+def _table() -> dict[str, tuple[float, str]]:
+    """Return unit -> (factor to SI, SI unit)."""
+    units: dict[str, tuple[float, str]] = {}
+    for prefix, factor in {**_BIG, **_BINARY}.items():
+        units[f"{prefix}B"] = (factor, "B")
+        units[f"{prefix}B/s"] = (factor, "B/s")
+    for prefix, factor in _BIG.items():
+        for bit in ("bit", "b"):
+            units[f"{prefix}{bit}/s"] = (factor / 8, "B/s")
+        units[f"{prefix}FLOP"] = (factor, "FLOP")
+        units[f"{prefix}FLOP/s"] = (factor, "FLOP/s")
+        units[f"{prefix}W"] = (factor, "W")
+        units[f"{prefix}USD"] = (factor, "USD")
+        units[f"{prefix}Hz"] = (factor, "Hz")
+    for prefix, factor in _SMALL.items():
+        units[f"{prefix}s"] = (factor, "s")
+    units |= {
+        "min": (60.0, "s"),
+        "h": (HOUR_S, "s"),
+        "d": (DAY_S, "s"),
+        "USD/h": (1.0, "USD/h"),
+        "USD/kWh": (1.0, "USD/kWh"),
+        "g/kWh": (1.0, "g/kWh"),
+        "mm2": (1.0, "mm2"),
+        "1": (1.0, "1"),
+    }
+    return units
+
+
+UNITS = _table()
+_QUANTITY = re.compile(
+    r"\s*(?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+    r"(?P<unit>[A-Za-zµ1][\w/µ]*)\s*\Z"
+)
+
+
+class BareNumber(float):
+    """A number from the command line: taken in the field's own SI unit."""
+
+
+def parse_quantity(value: object, unit: str) -> float:
+    """Return ``value`` in ``unit``, an SI unit of :data:`UNITS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no unit, or it is one of another kind.
+
+    Examples
+    --------
+    >>> parse_quantity("400 Gbit/s", "B/s"), parse_quantity("80 GiB", "B")
+    (50000000000.0, 85899345920.0)
+    """
+    if isinstance(value, BareNumber):
+        return _finite(float(value), value)
+    if not isinstance(value, str):
+        raise ValueError(f"write a number and its unit ({unit}), not {value!r}")
+    match = _QUANTITY.match(value)
+    if match is None:
+        raise ValueError(f"write a number and its unit ({unit}), not {value!r}")
+    if match["unit"] not in UNITS:
+        raise ValueError(f"{match['unit']!r} is not a unit known here ({unit} wanted)")
+    factor, si = UNITS[match["unit"]]
+    if si != unit:
+        raise ValueError(
+            f"{value!r} is a quantity of {si}, but {unit} is expected here"
+        )
+    return _finite(float(match["number"].replace("_", "")) * factor, value)
+
+
+def _finite(number: float, shown: object) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{shown} is not a finite number")
+    return number
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Annotation of a float field: its SI unit, and what it may be."""
+
+    si: str
+    is_positive: bool = True
+
+    def parse(self, value: object) -> float:
+        """Return ``value`` in SI, within this field's domain."""
+        if type(value) is float:  # already SI: a default, or a spec built in Python
+            number = _finite(value, value)
+        else:
+            number = parse_quantity(value, self.si)
+        if self.is_positive and number <= 0:
+            raise ValueError(f"{value!s} is not positive")
+        if number < 0:
+            raise ValueError(f"{value!s} is negative")
+        return number
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(_FromFile(self))
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "description": f"a number and its unit, of the kind {self.si}",
+            "examples": [f"1 {self.si}"],
+        }
+
+
+@dataclass(frozen=True)
+class _FromFile:
+    unit: Unit
+
+    def __call__(self, value: object) -> float:
+        if type(value) is float:  # a bare number in a file has no unit
+            return self.unit.parse(str(value))
+        return self.unit.parse(value)
+
+
+Bytes = Annotated[float, Unit("B")]
+BytesPerS = Annotated[float, Unit("B/s")]
+Flop = Annotated[float, Unit("FLOP")]
+FlopPerS = Annotated[float, Unit("FLOP/s")]
+Seconds = Annotated[float, Unit("s", is_positive=False)]
+Watts = Annotated[float, Unit("W")]
+Usd = Annotated[float, Unit("USD", is_positive=False)]
+UsdPerHour = Annotated[float, Unit("USD/h", is_positive=False)]
+UsdPerKwh = Annotated[float, Unit("USD/kWh", is_positive=False)]
+GramsPerKwh = Annotated[float, Unit("g/kWh", is_positive=False)]
+SquareMm = Annotated[float, Unit("mm2")]
