@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import Field, GetJsonSchemaHandler
@@ -126,6 +126,31 @@ class ConstantOf:
             "required": ["value", "low", "high", "source"],
             "additionalProperties": False,
         }
+
+
+def constants(record: Any, path: str = "") -> Iterator[tuple[str, Constant]]:
+    """Yield every constant inside a spec with its dotted path."""
+    if isinstance(record, Constant):
+        yield path, record
+        return
+    if isinstance(record, Mapping):
+        items = [(str(key), value) for key, value in record.items()]
+    elif is_dataclass(record):
+        items = [(item.name, getattr(record, item.name)) for item in fields(record)]
+    else:
+        return
+    for key, value in items:
+        yield from constants(value, f"{path}.{key}" if path else key)
+
+
+def with_value(record: Any, path: str, value: float) -> Any:
+    """Return a copy of a spec whose constant at a dotted path has another value."""
+    if not path:
+        return replace(record, value=value)
+    key, _, rest = path.partition(".")
+    if isinstance(record, Mapping):
+        return {**record, key: with_value(record[key], rest, value)}
+    return replace(record, **{key: with_value(getattr(record, key), rest, value)})
 
 
 Fraction = Annotated[Constant, ConstantOf("1")]

@@ -13,6 +13,7 @@ class Price:
     """A dated price of one GPU for one hour."""
 
     name: str
+    title: str
     basis: Literal["rental"]
     usd_per_gpu_hour: UsdPerHour
     date: str
@@ -27,6 +28,7 @@ class Power:
     """Where the cluster stands, as far as electricity goes."""
 
     name: str
+    title: str
     pue: Fraction
     """Facility power over IT power."""
     average_power: Fraction

@@ -55,6 +55,7 @@ class Gpu:
     """One accelerator as its vendor specifies it, and what was measured on it."""
 
     name: str
+    title: str
     vendor: str
     num_sms: Count
     hbm_bytes: Bytes
@@ -76,6 +77,7 @@ class Node:
     """One server: its GPUs, the links between them, and its power."""
 
     name: str
+    title: str
     gpu: Gpu
     gpus_per_node: Count
     nvlink_bytes_per_s: BytesPerS
@@ -94,6 +96,7 @@ class Fabric:
     """The network between nodes, as one GPU sees it."""
 
     name: str
+    title: str
     topology: str
     bytes_per_s: BytesPerS
     """One way, per GPU."""

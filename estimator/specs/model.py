@@ -96,6 +96,7 @@ class Transformer:
     """One architecture."""
 
     name: str
+    title: str
     source: str
     num_layers: Count
     hidden_size: Count

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
 from estimator.specs.base import spec
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Cluster
+from estimator.specs.layout import EVEN, check_layout, parse_layout
 from estimator.specs.model import Transformer
 from estimator.specs.training import ParallelPlan, Phase, PrecisionField, Recompute
 
@@ -33,32 +34,55 @@ class Scenario:
     """Named patches, already applied where they were asked for."""
 
     def __post_init__(self) -> None:
-        plan, cluster = self.plan, self.cluster
-        if not self.phases:
-            raise ValueError("a scenario needs at least one phase")
+        for field_path, problem in self._misfits():
+            raise ValueError(f"{field_path}: {problem}")
+
+    def _misfits(self) -> Iterator[tuple[str, str]]:
+        """Yield what does not fit together, by the field to change first."""
+        model, plan, num_gpus = self.model, self.plan, self.cluster.num_gpus
+        if not any(phase.basis == "simulated" for phase in self.phases):
+            yield "phases", "a scenario needs at least one simulated phase"
         width = plan.tp * plan.pp
-        if cluster.num_gpus % width:
-            raise ValueError(
-                f"num_gpus {cluster.num_gpus} is not a multiple of tp {plan.tp} x "
-                f"pp {plan.pp}; try num_gpus: {-(-cluster.num_gpus // width) * width}"
+        if num_gpus % width:
+            more = -(-num_gpus // width) * width
+            yield (
+                "plan.pp" if num_gpus % plan.pp else "plan.tp",
+                f"tp {plan.tp} x pp {plan.pp} does not divide num_gpus {num_gpus}; "
+                f"try num_gpus: {more}",
             )
-        group = cluster.num_gpus // plan.pp
-        if group % plan.ep:
-            raise ValueError(
-                f"ep {plan.ep} does not divide num_gpus / pp = {group}"
+        elif num_gpus // plan.pp % plan.ep:
+            yield (
+                "plan.ep",
+                f"ep {plan.ep} does not divide num_gpus / pp = {num_gpus // plan.pp}",
             )
-        if plan.ep > 1 and self.model.moe is None:
-            raise ValueError(f"ep {plan.ep}, but {self.model.name!r} has no experts")
-        if self.model.moe and self.model.moe.num_experts % plan.ep:
-            raise ValueError(
-                f"ep {plan.ep} does not divide {self.model.moe.num_experts} experts"
+        if plan.ep > 1 and model.moe is None:
+            yield "plan.ep", f"ep {plan.ep}, but {model.name!r} has no experts"
+        elif model.moe and model.moe.num_experts % plan.ep:
+            yield (
+                "plan.ep",
+                f"ep {plan.ep} does not divide {model.moe.num_experts} experts",
             )
-        for size, name in (
-            (self.model.attention.num_heads, "heads"),
-            (self.model.mlp.ffn_hidden_size, "ffn_hidden_size"),
-        ):
-            if size % plan.tp:
-                raise ValueError(f"tp {plan.tp} does not divide {size} {name}")
+        if model.attention.num_heads % plan.tp or model.mlp.ffn_hidden_size % plan.tp:
+            yield (
+                "plan.tp",
+                f"tp {plan.tp} does not divide {model.attention.num_heads} heads and "
+                f"ffn_hidden_size {model.mlp.ffn_hidden_size}",
+            )
+        if plan.stage_layout != EVEN:
+            yield from self._layout_misfits()
+
+    def _layout_misfits(self) -> Iterator[tuple[str, str]]:
+        stages = parse_layout(self.plan.stage_layout)
+        if len(stages) % self.plan.pp:
+            yield (
+                "plan.stage_layout",
+                f"it describes {len(stages)} stages, but pp is {self.plan.pp}; write "
+                "another layout, or stage_layout: even",
+            )
+        try:
+            check_layout(stages, self.model.num_layers, self.model.num_mtp_modules)
+        except ValueError as error:
+            yield "plan.stage_layout", str(error)
 
     @property
     def dp(self) -> int:

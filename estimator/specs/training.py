@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from estimator.specs.base import Count, Number, spec
+from estimator.specs.layout import EVEN
 
 Module = Literal["full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp"]
 """Modules whose activations are recomputed, as Megatron-LM names them."""
@@ -71,10 +72,9 @@ class ParallelPlan:
     """1: optimizer states are sharded over the data-parallel replicas."""
     schedule: str = "1f1b"
     stages_per_rank: Count = 1
-    stage_layout: str = ""
-    """Megatron-LM's notation: ``E`` embedding, ``t`` transformer layer, ``m`` MTP
-    module, ``L`` head and loss, ``|`` between stages, ``(...)*n`` and ``t*n``
-    repeat. Empty: layers spread evenly, early stages take the remainder."""
+    stage_layout: str = EVEN
+    """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or
+    ``even``."""
     micro_batch_size: Count = 1
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation

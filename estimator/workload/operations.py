@@ -22,8 +22,8 @@ class Operation(NamedTuple):
     seconds: float
     needs: tuple[int, ...] = ()
     """Indices of earlier operations of the chunk that must have ended."""
-    kind: str = "compute"
-    """What the time is spent on, for the breakdown."""
+    parts: tuple[tuple[str, float], ...] = ()
+    """What the time is spent on: kind and seconds."""
 
 
 class Played(NamedTuple):

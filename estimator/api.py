@@ -1,0 +1,252 @@
+"""What people call: estimate a scenario, compare several, show the constants' layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from estimator.costs.rates import Layer
+from estimator.report import (
+    Assumption,
+    PhaseReport,
+    Report,
+    Step,
+    gpu_hours,
+)
+from estimator.specs.base import constants
+from estimator.specs.scenario import Scenario
+from estimator.specs.training import GlobalBatch, Phase
+from estimator.training import (
+    StepModel,
+    combined_range,
+    memory_report,
+    phase_time,
+    relative_range,
+    step_report,
+)
+from estimator.units import HOUR_S, KWH_JOULES
+
+
+@dataclass
+class _Run:
+    """A scenario's phases, one after the other; step models are shared."""
+
+    scenario: Scenario
+    models: dict[int, StepModel] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+    def model(self, seq_len: int) -> StepModel:
+        """Return the step model of a sequence length."""
+        if seq_len not in self.models:
+            self.models[seq_len] = StepModel(self.scenario, seq_len)
+        return self.models[seq_len]
+
+    def phase(self, phase: Phase) -> PhaseReport:
+        """Return one phase: simulated, or its published GPU-hours."""
+        scenario = self.scenario
+        num_gpus, price = scenario.cluster.num_gpus, scenario.price.usd_per_gpu_hour
+        if phase.basis == "published":
+            hours = phase.gpu_hours or 0.0
+            return PhaseReport(
+                name=phase.name,
+                basis=phase.basis,
+                gpu_hours=hours,
+                cost_usd=hours * price,
+                wall_s=hours / num_gpus * HOUR_S,
+                source=phase.source,
+            )
+        seq_len, num_tokens, batch = simulated(phase)
+        model = self.model(seq_len)
+        step = step_report(model, batch.final)
+        self.steps.append(step)
+        wall_s, num_steps = phase_time(model, batch, num_tokens, step.step_s)
+        hours = gpu_hours(wall_s, num_gpus)
+        return PhaseReport(
+            name=phase.name,
+            basis=phase.basis,
+            gpu_hours=hours,
+            cost_usd=hours * price,
+            num_tokens=num_tokens,
+            num_steps=round(num_steps),
+            step_s=step.step_s,
+            wall_s=wall_s,
+        )
+
+
+def simulated(phase: Phase) -> tuple[int, float, GlobalBatch]:
+    """Return sequence length, tokens and batch of a simulated phase."""
+    if phase.seq_len is None or phase.num_tokens is None:
+        raise ValueError(f"the phase {phase.name!r} is not simulated")
+    if phase.global_batch_size is None:
+        raise ValueError(f"the phase {phase.name!r} has no batch")
+    return phase.seq_len, phase.num_tokens, phase.global_batch_size
+
+
+def main_phase(scenario: Scenario) -> Phase:
+    """Return the first simulated phase: the one whose step is shown."""
+    return next(phase for phase in scenario.phases if phase.basis == "simulated")
+
+
+def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
+    """Return GPU-hours, wall time, dollars and the step of a scenario.
+
+    Parameters
+    ----------
+    has_range : bool
+        Also vary every sourced constant between its low and its high end.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together.
+    """
+    run = _Run(scenario)
+    phases = tuple(run.phase(phase) for phase in scenario.phases)
+    seq_len, _, batch = simulated(main_phase(scenario))
+    model, price = run.model(seq_len), scenario.price.usd_per_gpu_hour
+    hours = sum(phase.gpu_hours for phase in phases)
+    derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
+    factors = (1.0, 1.0)
+    if has_range:
+        effects = relative_range(model, model.num_microbatches(batch.final))
+        factors = combined_range(effects)
+    low, high = (hours + derived * (factor - 1) for factor in factors)
+    joules = energy_joules(scenario, hours)
+    return Report(
+        scenario=scenario.name,
+        question=scenario.question,
+        gpu=scenario.cluster.node.gpu.name,
+        num_gpus=scenario.cluster.num_gpus,
+        gpu_hours=hours,
+        wall_s=hours / scenario.cluster.num_gpus * HOUR_S,
+        cost_usd=hours * price,
+        cost={"gpu_usd": hours * price, "energy_usd": 0.0, "network_usd": 0.0},
+        energy_joules=joules,
+        co2_kg=joules / KWH_JOULES * scenario.power.g_co2_per_kwh / 1000,
+        phases=phases,
+        step=run.steps[0],
+        memory=memory_report(model, batch.final),
+        assumptions=tuple(assumptions(scenario, run.models)),
+        range={
+            "gpu_hours": (low, high),
+            "cost_usd": (low * price, high * price),
+        },
+    )
+
+
+def energy_joules(scenario: Scenario, hours: float) -> float:
+    """Return the facility's energy over so many GPU-hours.
+
+    Servers at their average share of maximum power, times the facility's PUE.
+    """
+    node, power = scenario.cluster.node, scenario.power
+    watts = node.max_power_watts / node.gpus_per_node
+    return watts * power.average_power.value * power.pue.value * hours * HOUR_S
+
+
+def layers(scenario: Scenario) -> dict[str, float]:
+    """Return the step's seconds as the three layers of constants are added."""
+    seq_len, _, batch = simulated(main_phase(scenario))
+    model = StepModel(scenario, seq_len)
+    count = model.num_microbatches(batch.final)
+    return {layer.value: model.step_s(count, layer) for layer in Layer}
+
+
+def assumptions(scenario: Scenario, models: dict[int, StepModel]) -> list[Assumption]:
+    """Return every number and statement that the estimate rests on."""
+    return [
+        *_specification(scenario),
+        *(
+            Assumption(
+                name=path,
+                value=constant.value,
+                unit=constant.unit,
+                source=constant.source,
+                layer="in-situ" if ".in_situ." in path else "achievable",
+                low=constant.low,
+                high=constant.high,
+                status=constant.status,
+            )
+            for path, constant in constants(scenario)
+        ),
+        *(
+            Assumption("scenario", text, "", scenario.name, "scenario", status="assumed")
+            for text in scenario.assumptions
+        ),
+        *_batch_assumptions(scenario, models),
+    ]
+
+
+def _specification(scenario: Scenario) -> list[Assumption]:
+    node, fabric, price = scenario.cluster.node, scenario.cluster.fabric, scenario.price
+    gpu = node.gpu
+    rows = [
+        ("cluster.node.gpu.hbm_bytes", gpu.hbm_bytes, "B", gpu),
+        ("cluster.node.gpu.hbm_bytes_per_s", gpu.hbm_bytes_per_s, "B/s", gpu),
+        *(
+            (f"cluster.node.gpu.peak_flop_per_s.{dtype}", peak, "FLOP/s", gpu)
+            for dtype, peak in gpu.peak_flop_per_s.items()
+            if dtype in ("bf16", scenario.precision.recipe)
+        ),
+        ("cluster.node.nvlink_bytes_per_s", node.nvlink_bytes_per_s, "B/s", node),
+        ("cluster.node.max_power_watts", node.max_power_watts, "W", node),
+        ("cluster.fabric.bytes_per_s", fabric.bytes_per_s, "B/s", fabric),
+        ("cluster.fabric.latency_s", fabric.latency_s, "s", fabric),
+    ]
+    made = []
+    for path, value, unit, record in rows:
+        key = path.rsplit(".", 1)[-1]
+        source = record.sources.get(key, record.sources.get("default", ""))
+        status = "recalled" if key in record.recalled else "read"
+        made.append(Assumption(path, value, unit, source, "specification", status=status))
+    made.append(
+        Assumption(
+            "price.usd_per_gpu_hour",
+            price.usd_per_gpu_hour,
+            "USD/h",
+            f"{price.source} ({price.date})",
+            "price",
+        )
+    )
+    made.append(
+        Assumption(
+            "power.g_co2_per_kwh",
+            scenario.power.g_co2_per_kwh,
+            "g/kWh",
+            scenario.power.source,
+            "price",
+        )
+    )
+    return made
+
+
+def _batch_assumptions(
+    scenario: Scenario, models: dict[int, StepModel]
+) -> list[Assumption]:
+    """Return what is assumed where a batch is too small or does not split evenly."""
+    made = []
+    for phase in scenario.phases:
+        if phase.basis != "simulated":
+            continue
+        seq_len, _, batch = simulated(phase)
+        model, replica = models[seq_len], scenario.plan.micro_batch_size * scenario.dp
+        smallest = model.num_microbatches(batch.initial)
+        floor = model.scheduled(smallest)
+        if floor > smallest:
+            text = (
+                f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs at least "
+                f"{floor} micro-batches: a step of {phase.name} with fewer lasts as long"
+            )
+            made.append(
+                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+            )
+        if batch.final % replica:
+            text = (
+                f"{batch.final} sequences do not split evenly over {scenario.dp} "
+                f"replicas of {scenario.plan.micro_batch_size}: the fullest one counts"
+            )
+            made.append(
+                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+            )
+    return made
+
+

@@ -1,0 +1,334 @@
+"""Names and files become specs; the only module that opens input files.
+
+A scenario names other files (model, node, fabric, ...). They are put in its place
+before anything is checked, so that a dotted path such as ``cluster.node.gpu.num_sms``
+reaches into the whole, and every mistake is reported at once with its file and line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from estimator.documents import (
+    MAX_BYTES,
+    Map,
+    Seq,
+    copied,
+    merged,
+    parse_document,
+    parse_override,
+    place_of,
+)
+from estimator.errors import InputError
+from estimator.registry import suggestion
+from estimator.specs.base import FIELD_NAMES
+from estimator.specs.economics import Power, Price
+from estimator.specs.hardware import Fabric, Gpu, Node
+from estimator.specs.model import Transformer
+from estimator.specs.scenario import Scenario
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of input file: its folder, its spec, and the kinds that it names."""
+
+    folder: str
+    spec: type[Any]
+    references: Mapping[str, str]
+    """Dotted path -> kind of the file that a name at this path stands for."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "gpu": Kind("hardware/gpu", Gpu, {}),
+    "node": Kind("hardware/node", Node, {"gpu": "gpu"}),
+    "fabric": Kind("hardware/fabric", Fabric, {}),
+    "price": Kind("hardware/price", Price, {}),
+    "power": Kind("hardware/power", Power, {}),
+    "model": Kind("models", Transformer, {}),
+    "scenario": Kind(
+        "scenarios",
+        Scenario,
+        {
+            "model": "model",
+            "cluster.node": "node",
+            "cluster.node.gpu": "gpu",
+            "cluster.fabric": "fabric",
+            "price": "price",
+            "power": "power",
+        },
+    ),
+}
+_MISFIT = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
+DEFAULTS = {"power": "world-average"}
+SHORTHANDS = {"precision": "recipe"}
+"""A text at this path stands for a mapping with this key."""
+
+
+@cache
+def data_folder() -> Path:
+    """Return the folder that holds ``hardware/``, ``models/`` and ``scenarios/``."""
+    package = Path(__file__).parent
+    checkout = package.parent
+    return checkout if (checkout / "hardware").is_dir() else package / "_data"
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of the built-in files of a kind."""
+    folder = data_folder() / KINDS[kind].folder
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def read(kind: str, name: str, origin: str = "") -> Map:
+    """Return the file of a kind, by built-in name or path, with its bases merged in.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a readable mapping.
+    """
+    return _read(kind, name, origin, ())
+
+
+def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
+    path = _path(kind, name, origin)
+    if str(path) in above:
+        raise InputError(
+            f"{path.name} is its own base", where=[" -> ".join((*above, str(path)))]
+        )
+    document = parse_document(_text(path), str(path) if "/" in name else path.name)
+    base = document.pop("base", None)
+    if base is None:
+        return document
+    if not isinstance(base, str):
+        raise InputError(
+            f"the base of {path.name} is a name or a path, not {base!r}",
+            where=[document.places["base"]],
+        )
+    place = document.places["base"]
+    near = path.parent / base
+    below = _read(
+        kind,
+        str(near) if near.suffix and near.exists() else base,
+        place,
+        (*above, str(path)),
+    )
+    return merged(below, document)
+
+
+def _path(kind: str, name: str, origin: str) -> Path:
+    looks_like_path = "/" in name or name.endswith((".yaml", ".yml"))
+    path = Path(name)
+    if looks_like_path:
+        if path.is_dir():
+            raise InputError(f"{name} is a folder, not a file", where=_at(origin))
+        if not path.exists():
+            raise InputError(f"there is no file {name}", where=_at(origin))
+        return path
+    built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
+    if not built_in.is_file() or Path(name).name != name:
+        known = names(kind)
+        raise InputError(
+            f"there is no {kind} called {name[:80]!r}",
+            where=_at(origin),
+            why=f"known: {', '.join(known)}",
+            fix=suggestion(name, known),
+        )
+    return built_in
+
+
+def _at(origin: str) -> list[str]:
+    return [origin] if origin else []
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                f"{path} has {size / 1e6:.1f} MB",
+                why=f"input files are at most {MAX_BYTES / 1e6:.0f} MB",
+            )
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text in UTF-8") from None
+
+
+def inlined(kind: str, document: Map) -> Map:
+    """Return the document with every name of another file replaced by its content."""
+    made = document.copy()
+    for path, referred in KINDS[kind].references.items():
+        *parents, key = path.split(".")
+        holder: Any = made
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, Map) else None
+        if isinstance(holder, Map) and isinstance(holder.get(key), str):
+            place = holder.places[key]
+            holder.put(key, read(referred, holder[key], place), place)
+    return made
+
+
+def apply(kind: str, document: Map, path: Sequence[str], value: Any, place: str) -> None:
+    """Set ``value`` at a dotted path, reaching through names of other files.
+
+    Raises
+    ------
+    InputError
+        If the path runs through a value that has no parts.
+    """
+    references = KINDS[kind].references
+    holder: Any = document
+    for depth, key in enumerate(path[:-1]):
+        here = ".".join(path[: depth + 1])
+        holder = _step_into(holder, key, here, references.get(here), place)
+    last = path[-1]
+    if isinstance(holder, Seq):
+        index = _index(holder, last, ".".join(path), place)
+        holder[index], holder.places[index] = copied(value), place
+    else:
+        holder.put(last, copied(value), place)
+
+
+def _step_into(
+    holder: Any, key: str, here: str, referred: str | None, place: str
+) -> Any:
+    if isinstance(holder, Seq):
+        child = holder[_index(holder, key, here, place)]
+    else:
+        if key not in holder:
+            holder.put(key, DEFAULTS.get(key) or Map(place), place)
+        child = holder[key]
+        if isinstance(child, str) and referred:
+            child = read(referred, child, holder.places[key])
+            holder.put(key, child, holder.places[key])
+        elif isinstance(child, str) and here in SHORTHANDS:
+            expanded = Map(holder.places[key])
+            expanded.put(SHORTHANDS[here], child, holder.places[key])
+            holder.put(key, expanded, holder.places[key])
+            child = expanded
+    if not isinstance(child, Map | Seq):
+        raise InputError(f"{here!r} has no parts", where=[place])
+    return child
+
+
+def _index(holder: Seq, key: str, here: str, place: str) -> int:
+    if key.isdecimal() and int(key) < len(holder):
+        return int(key)
+    raise InputError(
+        f"{here!r}: write a number from 0 to {len(holder) - 1}, not {key!r}",
+        where=[place],
+    )
+
+
+def load(kind: str, name: str) -> Any:
+    """Return the spec of a built-in name or a file.
+
+    Raises
+    ------
+    InputError
+        Listing every mistake with file and line.
+    """
+    return build(kind, inlined(kind, read(kind, name)), name)
+
+
+def load_scenario(name: str, overrides: Iterable[str] = ()) -> Scenario:
+    """Return the resolved scenario of ``NAME[@VARIANT[+VARIANT...]]`` or a file.
+
+    Parameters
+    ----------
+    name : str
+        A built-in name or a path, then the variants to apply from left to right.
+    overrides : iterable of str
+        ``PATH=VALUE`` patches, applied last.
+    """
+    return build("scenario", scenario_document(name, overrides), name)
+
+
+def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
+    """Return the inlined mapping of a scenario, variants and overrides applied."""
+    stem, at, variants = name.partition("@")
+    document = read("scenario", stem)
+    for key, default in DEFAULTS.items():
+        if key not in document:
+            document.put(key, default, document.place)
+    if at:
+        for variant in variants.split("+"):
+            _apply_variant(document, variant, name)
+        document.put("name", f"{document.get('name', stem)}@{variants}", document.place)
+    for override in overrides:
+        path, value = parse_override(override, "--set")
+        apply("scenario", document, path, value, "--set")
+    return inlined("scenario", document)
+
+
+def _apply_variant(document: Map, variant: str, name: str) -> None:
+    variants = document.get("variants")
+    known = sorted(variants) if isinstance(variants, Map) else []
+    if not isinstance(variants, Map) or variant not in variants:
+        raise InputError(
+            f"{name.partition('@')[0]!r} has no variant {variant!r}",
+            why=f"known: {', '.join(known) or 'none'}",
+            fix=suggestion(variant, known),
+        )
+    patch = variants[variant]
+    if not isinstance(patch, Map):
+        raise InputError(
+            f"the variant {variant!r} is a mapping of dotted paths to values",
+            where=[variants.places[variant]],
+        )
+    for path, value in patch.items():
+        apply("scenario", document, path.split("."), value, patch.places[path])
+
+
+@cache
+def adapter(kind: str) -> TypeAdapter[Any]:
+    """Return the validator of a kind's spec."""
+    return TypeAdapter(KINDS[kind].spec)
+
+
+def build(kind: str, document: Map, name: str) -> Any:
+    """Return the spec that an inlined document describes, or every mistake in it."""
+    try:
+        return adapter(kind).validate_python(document)
+    except ValidationError as error:
+        where = list(dict.fromkeys(_mistakes(error, document)))
+        shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
+        article = f"a {KINDS[kind].spec.__name__}"
+        raise InputError(f"{name} does not describe {article}", where=shown) from None
+
+
+def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
+    for item in error.errors(include_url=False, include_input=False):
+        path = tuple(item["loc"])
+        if item["type"] == "value_error":  # a misfit names the field to change
+            named = _MISFIT.match(str(item["msg"]))
+            path = (*path, *named[1].split(".")) if named and not path else path
+        place = place_of(document, path)
+        field = ".".join(str(key) for key in item["loc"])
+        yield f"{place}: {_message(item, field)}"
+
+
+def _message(item: Any, field: str) -> str:
+    kind = item["type"]
+    last = field.rsplit(".", 1)[-1]
+    if kind == "missing":
+        return f"field {field!r} is missing"
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        close = difflib.get_close_matches(last, FIELD_NAMES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"unknown field {field!r}{hint}"
+    if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):
+        return f"{field}: write a mapping of fields here"
+    text = str(item["msg"]).removeprefix("Value error, ")
+    return f"{field}: {text[0].lower()}{text[1:]}" if field else text

@@ -1,0 +1,146 @@
+"""Clocks and parts to the answer: GPU-hours, wall time, dollars, MFU, energy.
+
+Parts add up to the whole everywhere: a rank's rows to the step, the step's parts to
+the step, phases to the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from estimator.units import HOUR_S
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """Where the seconds of one step go on one pipeline rank."""
+
+    rank: int
+    forward_s: float
+    """Forward chunks on their own."""
+    backward_s: float
+    """Full backward chunks on their own."""
+    backward_input_s: float
+    weight_s: float
+    overlapped_s: float
+    """Overlapped pairs of a forward and a backward chunk."""
+    bubble_s: float
+    """Waiting for other ranks."""
+    optimizer_s: float
+
+    @property
+    def total_s(self) -> float:
+        """The step."""
+        return (
+            self.forward_s
+            + self.backward_s
+            + self.backward_input_s
+            + self.weight_s
+            + self.overlapped_s
+            + self.bubble_s
+            + self.optimizer_s
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step."""
+
+    step_s: float
+    tokens_per_s: float
+    tokens_per_s_per_gpu: float
+    tflop_per_s_per_gpu: float
+    mfu: float
+    mfu_noncausal: float
+    hfu: float
+    bubble_fraction: float
+    exposed_comm_s: float
+    """Mean over ranks: all-to-alls, skew, tensor-parallel and gradient traffic that
+    nothing hides."""
+    num_microbatches: int
+    ranks: tuple[RankRow, ...]
+    parts: dict[str, float]
+    """Seconds by cause, mean over ranks; they add up to ``step_s``."""
+    optimizer_parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The fullest rank."""
+
+    peak_bytes: float
+    hbm_bytes: float
+    fits: bool
+    rank: int
+    in_flight: tuple[int, ...]
+    parts: dict[str, float]
+    ranks: tuple[dict[str, float], ...]
+    advice: str = ""
+    """What would fit, where it does not."""
+
+
+@dataclass(frozen=True)
+class PhaseReport:
+    """One phase of training."""
+
+    name: str
+    basis: str
+    gpu_hours: float
+    cost_usd: float
+    num_tokens: float = 0.0
+    num_steps: int = 0
+    step_s: float = 0.0
+    wall_s: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A number or statement that the answer rests on."""
+
+    name: str
+    value: float | str
+    unit: str
+    source: str
+    layer: str
+    low: float | None = None
+    high: float | None = None
+    status: str = "read"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer to one scenario."""
+
+    scenario: str
+    question: str
+    gpu: str
+    num_gpus: int
+    gpu_hours: float
+    wall_s: float
+    cost_usd: float
+    cost: dict[str, float]
+    energy_joules: float
+    co2_kg: float
+    phases: tuple[PhaseReport, ...]
+    step: Step
+    memory: Memory
+    assumptions: tuple[Assumption, ...]
+    range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    not_counted: str = (
+        "research and ablations, failed runs, staff, data, storage, idle time"
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+def gpu_hours(wall_s: float, num_gpus: int) -> float:
+    """Return the GPU-hours of a stretch of wall time.
+
+    >>> gpu_hours(3600.0, 2048)
+    2048.0
+    """
+    return wall_s * num_gpus / HOUR_S

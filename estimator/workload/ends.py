@@ -1,0 +1,73 @@
+"""Kernels at the two ends of the model: embedding, head and loss, MTP projection."""
+
+from __future__ import annotations
+
+from estimator.errors import EstimatorError
+from estimator.schedules.ir import Op
+from estimator.workload.attention import ACCUMULATE, ADD, NORM
+from estimator.workload.work import Gemm, Segment, Sizes, Traffic
+
+LOSS_FORWARD = 8
+"""Bytes per logit: BF16 out, read, and FP32 probabilities written."""
+LOSS_BACKWARD = 6
+
+
+def segment(size: Sizes, kind: str, op: str) -> Segment:
+    """Return the kernels of an embedding's or a head's pass (``F``, ``I`` or ``W``)."""
+    h, tokens = size.model.hidden_size, size.tokens
+    vocabulary = -(-size.model.vocab_size // size.tp)
+    if kind == "embedding":
+        per_token = {Op.F: 4, Op.I: 0, Op.W: 2 + ACCUMULATE}[Op(op)]
+        return (Traffic("embedding", tokens * h * per_token, 1),)
+    if kind != "head":
+        raise EstimatorError(f"{kind!r} is neither embedding nor head")
+    if op == Op.F:
+        return (
+            Gemm("logits", tokens, vocabulary, h, "bf16"),
+            Traffic("loss", tokens * vocabulary * LOSS_FORWARD, 4),
+        )
+    if op == Op.I:
+        return (
+            Gemm("d logits", tokens, h, vocabulary, "bf16"),
+            Traffic("loss backward", tokens * vocabulary * LOSS_BACKWARD, 3),
+        )
+    return (
+        Gemm(
+            "w logits",
+            vocabulary,
+            h,
+            tokens,
+            "bf16",
+            output_bytes=ACCUMULATE,
+            is_weight_gradient=True,
+        ),
+    )
+
+
+def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
+    """Return what a multi-token-prediction module adds to a layer: F, I and W.
+
+    Two norms, and a projection of the previous hidden state joined with the next
+    token's embedding. Source: DeepSeek-V3 technical report, section 2.2.
+    """
+    h, tokens = size.model.hidden_size, size.tokens
+    forward = (
+        Gemm("MTP projection", tokens, h, 2 * h, size.linear),
+        Traffic("MTP norms", tokens * h * (2 * NORM + ADD), 4),
+    )
+    backward = (
+        Gemm("d MTP projection", tokens, 2 * h, h, size.linear),
+        Traffic("MTP norms backward", tokens * h * (2 * NORM + ADD), 4),
+    )
+    weight = (
+        Gemm(
+            "w MTP projection",
+            h,
+            2 * h,
+            tokens,
+            size.linear,
+            output_bytes=ACCUMULATE,
+            is_weight_gradient=True,
+        ),
+    )
+    return forward, backward, weight
