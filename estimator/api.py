@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from estimator.costs.rates import Layer
+from estimator.engine.step import StepTrace
 from estimator.report import (
     Assumption,
     PhaseReport,
@@ -105,10 +107,10 @@ def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
     model, price = run.model(seq_len), scenario.price.usd_per_gpu_hour
     hours = sum(phase.gpu_hours for phase in phases)
     derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
-    factors = (1.0, 1.0)
+    effects: dict[str, tuple[float, float]] = {}
     if has_range:
         effects = relative_range(model, model.num_microbatches(batch.final))
-        factors = combined_range(effects)
+    factors = combined_range(effects)
     low, high = (hours + derived * (factor - 1) for factor in factors)
     joules = energy_joules(scenario, hours)
     return Report(
@@ -125,7 +127,7 @@ def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
         phases=phases,
         step=run.steps[0],
         memory=memory_report(model, batch.final),
-        assumptions=tuple(assumptions(scenario, run.models)),
+        assumptions=tuple(assumptions(scenario, run.models, effects)),
         range={
             "gpu_hours": (low, high),
             "cost_usd": (low * price, high * price),
@@ -151,7 +153,18 @@ def layers(scenario: Scenario) -> dict[str, float]:
     return {layer.value: model.step_s(count, layer) for layer in Layer}
 
 
-def assumptions(scenario: Scenario, models: dict[int, StepModel]) -> list[Assumption]:
+def trace(scenario: Scenario) -> StepTrace:
+    """Return what happens when in one step of the main phase, as SimPy plays it."""
+    seq_len, _, batch = simulated(main_phase(scenario))
+    model = StepModel(scenario, seq_len)
+    return model.simulate(model.num_microbatches(batch.final))
+
+
+def assumptions(
+    scenario: Scenario,
+    models: dict[int, StepModel],
+    effects: Mapping[str, tuple[float, float]],
+) -> list[Assumption]:
     """Return every number and statement that the estimate rests on."""
     return [
         *_specification(scenario),
@@ -165,6 +178,7 @@ def assumptions(scenario: Scenario, models: dict[int, StepModel]) -> list[Assump
                 low=constant.low,
                 high=constant.high,
                 status=constant.status,
+                step_effect=effects.get(path),
             )
             for path, constant in constants(scenario)
         ),

@@ -107,6 +107,8 @@ class Assumption:
     low: float | None = None
     high: float | None = None
     status: str = "read"
+    step_effect: tuple[float, float] | None = None
+    """Step time at the low and at the high end, over the step itself."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""Why one scenario costs more than another: the difference, shared among its causes.
+
+Changed inputs are taken from the two scenario files, name by name. Each one's share is
+its Shapley value: its effect averaged over every order in which the inputs could have
+been changed. Shares add up to the difference exactly, whatever the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations, permutations
+from math import factorial
+from typing import Any
+
+import numpy as np
+
+from estimator.documents import Map, Seq, copied
+
+MAX_EXACT = 6
+"""Changed inputs up to which every subset is evaluated."""
+SAMPLED_ORDERS = 40
+IGNORED = frozenset({"name", "question", "variants", "assumptions"})
+
+
+def changed(before: Any, after: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the paths at which two documents differ, as deep as both have parts."""
+    if isinstance(before, Map) and isinstance(after, Map):
+        keys = [*before, *(key for key in after if key not in before)]
+        return [
+            found
+            for key in keys
+            if path or key not in IGNORED
+            for found in changed(before.get(key), after.get(key), (*path, key))
+        ]
+    return [] if before == after else [path]
+
+
+def patched(before: Map, after: Map, paths: list[tuple[str, ...]]) -> Map:
+    """Return ``before`` with the values that ``after`` has at some paths."""
+    made = before.copy()
+    for path in paths:
+        source: Any = after
+        holder: Any = made
+        for key in path[:-1]:
+            source = source.get(key) if isinstance(source, Map) else None
+            if not isinstance(holder.get(key), Map):
+                holder.put(key, Map(), "")
+            holder = holder[key]
+        last = path[-1]
+        if isinstance(source, Map) and last in source:
+            holder.put(last, copied(source[last]), source.places[last])
+        else:
+            holder.pop(last, None)
+    return made
+
+
+def shapley(
+    num_inputs: int,
+    value: Callable[[frozenset[int]], float],
+    rng: np.random.Generator | None = None,
+) -> list[float]:
+    """Return each input's share of ``value(all) - value(none)``.
+
+    Up to :data:`MAX_EXACT` inputs exactly; beyond, averaged over sampled orders, which
+    add up to the difference just the same.
+
+    Examples
+    --------
+    >>> shapley(2, lambda subset: {0: 0, 1: 2, 2: 6}[len(subset)])
+    [3.0, 3.0]
+    """
+    if num_inputs > MAX_EXACT:
+        drawn = rng or np.random.default_rng(0)
+        orders = [drawn.permutation(num_inputs).tolist() for _ in range(SAMPLED_ORDERS)]
+        return _over_orders(orders, value)
+    if num_inputs <= 3:  # noqa: PLR2004
+        return _over_orders([list(o) for o in permutations(range(num_inputs))], value)
+    shares = [0.0] * num_inputs
+    for size in range(num_inputs):
+        weight = factorial(size) * factorial(num_inputs - size - 1)
+        for subset in combinations(range(num_inputs), size):
+            without = value(frozenset(subset))
+            for index in set(range(num_inputs)) - set(subset):
+                gain = value(frozenset((*subset, index))) - without
+                shares[index] += weight * gain / factorial(num_inputs)
+    return shares
+
+
+def _over_orders(
+    orders: list[list[int]], value: Callable[[frozenset[int]], float]
+) -> list[float]:
+    shares: dict[int, float] = dict.fromkeys(range(len(orders[0])), 0.0)
+    for order in orders:
+        so_far: frozenset[int] = frozenset()
+        for index in order:
+            after = so_far | {index}
+            shares[index] += (value(after) - value(so_far)) / len(orders)
+            so_far = after
+    return list(shares.values())
+
+
+def label(path: tuple[str, ...], before: Map, after: Map) -> str:
+    """Return a changed input as ``path: old -> new``."""
+    return f"{'.'.join(path)}: {_shown(before, path)} -> {_shown(after, path)}"
+
+
+def _shown(document: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    value: Any = document
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return str(value.get("name", "..."))
+    if isinstance(value, Seq):
+        return "[" + ", ".join(str(item) for item in value)[:40] + "]"
+    return "default" if value is None else str(value)[:40]

@@ -1,0 +1,166 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from estimator import catalog
+from estimator.errors import EstimatorError
+
+cli = typer.Typer(
+    name="estimator",
+    help="What training a large language model takes, before a GPU is rented.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
+Kind = Annotated[
+    str, typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule")
+]
+
+
+def _version(*, shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import
+
+        typer.echo(version("estimator"))
+        raise typer.Exit
+
+
+@cli.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    _version(shown=version)
+
+
+@cli.command("run")
+def run_command(
+    scenarios: Annotated[
+        list[str], typer.Argument(help="Built-in names or files; NAME@VARIANT+VARIANT.")
+    ],
+    *,
+    overrides: Overrides = None,
+    has_layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Show the step as layers of constants are added."),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Estimate scenarios: GPU-hours, wall time, dollars, and where each second goes."""
+    from estimator import api  # noqa: PLC0415 - numpy and simpy, only where needed
+
+    loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
+    reports = [api.estimate(scenario) for scenario in loaded]
+    steps = [api.layers(scenario) if has_layers else None for scenario in loaded]
+    if as_json:
+        _print_json(
+            [
+                report.to_dict() | ({"layers": layer_steps} if layer_steps else {})
+                for report, layer_steps in zip(reports, steps, strict=True)
+            ]
+        )
+        return
+    from estimator import tables  # noqa: PLC0415 - rich
+
+    for report, layer_steps in zip(reports, steps, strict=True):
+        tables.print_report(report, layer_steps, has_notes=not quiet)
+
+
+@cli.command("compare")
+def compare_command(
+    scenarios: Annotated[list[str], typer.Argument(help="Built-in names or files.")],
+    *,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="PATH=V1,V2,...", help="One column per value."),
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show scenarios side by side, the difference to the first one attributed."""
+    from estimator import comparison  # noqa: PLC0415
+
+    made = comparison.compare(scenarios, vary or (), overrides or ())
+    if as_json:
+        _print_json(made.to_dict())
+        return
+    from estimator import tables  # noqa: PLC0415
+
+    tables.print_comparison(made, has_notes=not quiet)
+
+
+@cli.command("list")
+def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> None:
+    """List what is built in."""
+    from estimator import listing  # noqa: PLC0415
+
+    rows = listing.rows(kind)
+    if as_json:
+        _print_json(rows)
+        return
+    from estimator import tables  # noqa: PLC0415
+
+    tables.print_rows(kind, rows, has_notes=not quiet)
+
+
+@cli.command("show")
+def show_command(
+    kind: Kind,
+    name: Annotated[str, typer.Argument(help="A built-in name or a file.")],
+    *,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show one thing with the source of each number."""
+    del quiet
+    from estimator import listing  # noqa: PLC0415
+
+    shown = listing.show(kind, name)
+    if as_json:
+        _print_json(shown)
+        return
+    from estimator import tables  # noqa: PLC0415
+
+    tables.print_record(shown)
+
+
+@cli.command("schema")
+def schema_command(kind: Kind) -> None:
+    """Print the JSON Schema of an input file, for editors."""
+    from estimator import listing  # noqa: PLC0415
+
+    _print_json(listing.schema(kind))
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def main() -> None:
+    """Run the command line; an input that is wrong ends with one message and status 2."""
+    try:
+        cli()
+    except EstimatorError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

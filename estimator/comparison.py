@@ -1,0 +1,169 @@
+"""Scenarios side by side, and the difference to the first attributed to its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from estimator import api, attribution, catalog
+from estimator.documents import Map
+from estimator.errors import InfeasibleError, InputError
+from estimator.report import Report
+
+MAX_COLUMNS = 64
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one changed input adds to GPU-hours and dollars."""
+
+    scenario: str
+    input: str
+    gpu_hours: float
+    cost_usd: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Reports of all scenarios; the first is the baseline."""
+
+    reports: tuple[Report, ...]
+    shares: tuple[Share, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {
+            "scenarios": [report.to_dict() for report in self.reports],
+            "attribution": [vars(share) for share in self.shares],
+        }
+
+
+def compare(
+    names: Sequence[str], vary: Sequence[str] = (), overrides: Sequence[str] = ()
+) -> Comparison:
+    """Return the scenarios side by side.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Built-in names, variants or files.
+    vary : sequence of str
+        ``PATH=V1,V2,...``; each scenario is repeated for every combination.
+    overrides : sequence of str
+        ``PATH=VALUE`` applied to all.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compare, or too much.
+    """
+    columns = _columns(names, vary)
+    if not 2 <= len(columns) <= MAX_COLUMNS:
+        raise InputError(
+            f"compare takes 2 to {MAX_COLUMNS} scenarios, not {len(columns)}",
+            fix="estimator compare deepseek-v3 --vary plan.schedule=dualpipe,1f1b",
+        )
+    documents = []
+    for name, patches in columns:
+        document = catalog.scenario_document(name, [*overrides, *patches])
+        if patches:
+            label = f"{document['name']} {' '.join(patches)}"
+            document.put("name", label, document.place)
+        documents.append(document)
+    reports = tuple(api.estimate(_scenario(document)) for document in documents)
+    shares = tuple(
+        share
+        for document, report in zip(documents[1:], reports[1:], strict=True)
+        for share in _shares(documents[0], document, reports[0], report)
+    )
+    return Comparison(reports, shares)
+
+
+def _columns(
+    names: Sequence[str], vary: Sequence[str]
+) -> list[tuple[str, tuple[str, ...]]]:
+    axes = []
+    for text in vary:
+        path, equals, values = text.partition("=")
+        if not equals or not values:
+            raise InputError(
+                f"--vary {text!r} is not PATH=V1,V2,...",
+                fix="--vary cluster.fabric=ib-ndr-rail-optimised,ib-hdr-rail-optimised",
+            )
+        axes.append([f"{path}={value.strip()}" for value in values.split(",")])
+    return [(name, patches) for name in names for patches in product(*axes)]
+
+
+def _scenario(document: Map) -> Any:
+    return catalog.build("scenario", document, str(document.get("name", "scenario")))
+
+
+def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share]:
+    """Return the attribution of one column against the baseline."""
+    paths = _by_reference(attribution.changed(before, after))
+    known = {
+        frozenset[int](): (first.gpu_hours, first.cost_usd),
+        frozenset(range(len(paths))): (other.gpu_hours, other.cost_usd),
+    }
+
+    def value(subset: frozenset[int]) -> tuple[float, float]:
+        if subset not in known:
+            document = attribution.patched(
+                before, after, [path for index in subset for path in paths[index]]
+            )
+            report = api.estimate(_scenario(document), has_range=False)
+            known[subset] = (report.gpu_hours, report.cost_usd)
+        return known[subset]
+
+    try:
+        hours = attribution.shapley(len(paths), lambda subset: value(subset)[0])
+        dollars = attribution.shapley(len(paths), lambda subset: value(subset)[1])
+    except (InfeasibleError, InputError):
+        # Some inputs only work together: they are one cause.
+        together = "; ".join(_label(group, before, after) for group in paths)
+        return [
+            Share(
+                other.scenario,
+                together,
+                other.gpu_hours - first.gpu_hours,
+                other.cost_usd - first.cost_usd,
+            )
+        ]
+    return [
+        Share(other.scenario, _label(group, before, after), hour, dollar)
+        for group, hour, dollar in zip(paths, hours, dollars, strict=True)
+    ]
+
+
+def _by_reference(paths: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+    """Group changed paths by the named file that they belong to."""
+    references = sorted(
+        (
+            tuple(path.split("."))
+            for path in catalog.KINDS["scenario"].references
+            if path != "cluster.node.gpu"
+        ),
+        key=len,
+        reverse=True,
+    )
+    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for path in paths:
+        owner = next((ref for ref in references if path[: len(ref)] == ref), path)
+        groups.setdefault(owner, []).append(path)
+    return list(groups.values())
+
+
+def _label(group: list[tuple[str, ...]], before: Map, after: Map) -> str:
+    if len(group) == 1:
+        return attribution.label(group[0], before, after)
+    shared = group[0]
+    for path in group[1:]:
+        size = 0
+        while size < min(len(path), len(shared)) and path[size] == shared[size]:
+            size += 1
+        shared = shared[:size]
+    return attribution.label(shared, before, after)
+
+

@@ -1,0 +1,147 @@
+"""What is built in: rows for lists, whole records, and the schemas of input files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from estimator import catalog
+from estimator.costs.flop import params
+from estimator.errors import InputError
+from estimator.registry import suggestion
+from estimator.schedules.ir import schedule
+from estimator.specs.hardware import Gpu
+from estimator.specs.model import Transformer
+
+SCHEDULE = "schedule"
+
+
+def kinds() -> list[str]:
+    """Return everything that can be listed."""
+    return [*catalog.KINDS, SCHEDULE]
+
+
+def _check(kind: str) -> None:
+    if kind not in kinds():
+        raise InputError(
+            f"there is no kind called {kind[:60]!r}",
+            why=f"known: {', '.join(kinds())}",
+            fix=suggestion(kind, kinds()),
+        )
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    """Return one row for each built-in thing of a kind.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind.
+    """
+    _check(kind)
+    if kind == SCHEDULE:
+        return [
+            {"name": name, "summary": (schedule[name].__doc__ or "").split("\n")[0]}
+            for name in schedule
+        ]
+    return [_row(kind, name) for name in catalog.names(kind)]
+
+
+def _row(kind: str, name: str) -> dict[str, Any]:
+    record = catalog.load(kind, name)
+    if isinstance(record, Transformer):
+        count = params(record)
+        return {
+            "name": name,
+            "title": record.title,
+            "num_params": count.total,
+            "num_active_params": count.active,
+            "source": record.source,
+        }
+    if isinstance(record, Gpu):
+        return {
+            "name": name,
+            "title": record.title,
+            "hbm_bytes": record.hbm_bytes,
+            "hbm_bytes_per_s": record.hbm_bytes_per_s,
+            "peak_flop_per_s": dict(record.peak_flop_per_s),
+            "tdp_watts": record.tdp_watts,
+            "num_sms": record.num_sms,
+            "sources": dict(record.sources),
+            "recalled": list(record.recalled),
+        }
+    if kind == "scenario":
+        return {
+            "name": name,
+            "question": record.question,
+            "variants": sorted(record.variants),
+        }
+    plain = to_plain(record)
+    assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
+    return {"name": name} | {
+        key: value for key, value in plain.items() if not isinstance(value, dict)
+    } | ({"sources": plain["sources"]} if "sources" in plain else {})
+
+
+def show(kind: str, name: str) -> dict[str, Any]:
+    """Return one record in full, with sources."""
+    _check(kind)
+    if kind == SCHEDULE:
+        return {"name": name, "description": schedule[name].__doc__ or ""}
+    record = (
+        catalog.load_scenario(name) if kind == "scenario" else catalog.load(kind, name)
+    )
+    plain = to_plain(record)
+    assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
+    if isinstance(record, Transformer):
+        count = params(record)
+        plain |= {
+            "num_params": count.total,
+            "num_active_params": count.active,
+            "num_mtp_params": count.mtp,
+        }
+    return plain
+
+
+def to_plain(value: Any) -> Any:
+    """Return a spec as plain mappings, lists and scalars."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind's file, made from the same spec that reads it."""
+    _check(kind)
+    if kind == SCHEDULE:
+        raise InputError("a schedule is a CSV of instructions, and has no JSON Schema")
+    made: dict[str, Any] = catalog.adapter(kind).json_schema()
+    made["title"] = f"estimator {kind}"
+    definitions = made.get("$defs", {})
+    for path in catalog.KINDS[kind].references:
+        *parents, key = path.split(".")
+        holder = made
+        for parent in parents:
+            holder = _resolved(holder["properties"][parent], definitions)
+        holder["properties"][key] = {
+            "anyOf": [{"type": "string"}, holder["properties"][key]],
+            "description": "a built-in name, a path, or the mapping itself",
+        }
+    made["properties"]["base"] = {"type": "string", "description": "start from this file"}
+    required = set(made.get("required", ())) - set(catalog.DEFAULTS)
+    made["required"] = sorted(required)
+    return made
+
+
+def _resolved(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition that a property refers to, through ``anyOf``."""
+    for option in (part, *part.get("anyOf", ())):
+        if "$ref" in option:
+            found: dict[str, Any] = definitions[option["$ref"].rsplit("/", 1)[-1]]
+            return found
+    return part

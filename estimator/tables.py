@@ -1,0 +1,376 @@
+"""Reports as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from estimator.comparison import Comparison
+from estimator.report import Assumption, Report
+from estimator.units import DAY_S, KWH_JOULES
+
+BAR_WIDTH = 32
+PIPED_WIDTH = 110
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPED_WIDTH)
+    return console
+
+
+def short(value: float) -> str:
+    """Return a number with a metric suffix, four digits.
+
+    >>> short(2788000.0), short(5.576e6), short(19.93)
+    ('2.788M', '5.576M', '19.93')
+    """
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if suffix == "K" else limit)
+            return f"{scaled:.4g}{suffix}"
+    return f"{value:.4g}"
+
+
+def print_report(
+    report: Report, layer_steps: Mapping[str, float] | None, *, has_notes: bool
+) -> None:
+    """Print one report: the answer, where it comes from, what it rests on."""
+    console = _console()
+    if not report.memory.fits:
+        over = (report.memory.peak_bytes - report.memory.hbm_bytes) / 1e9
+        console.print(
+            Text(
+                f"It does not fit: rank {report.memory.rank} needs "
+                f"{report.memory.peak_bytes / 1e9:.1f} GB, {over:.1f} GB more than "
+                f"{report.memory.hbm_bytes / 1e9:.1f} GB. {report.memory.advice}.",
+                style="bold",
+            )
+        )
+        console.print("Time and cost below are what it would take if it did.")
+    console.print(Text(f"{report.scenario}  {report.question}", style="bold"))
+    console.print(_headline(report))
+    console.print(_phases(report))
+    console.print(_causes(report))
+    console.print(_ranks(report))
+    if layer_steps:
+        console.print(_layers(layer_steps))
+    if has_notes:
+        for line in _assumptions(report.assumptions):
+            console.print(line)
+    console.print(f"Not counted: {report.not_counted}.")
+
+
+def _grid(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for justify in columns:
+        table.add_column(justify=justify)  # type: ignore[arg-type]
+    return table
+
+
+def _table(title: str, *columns: tuple[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name, justify in columns:
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    return table
+
+
+def _headline(report: Report) -> Table:
+    step, memory = report.step, report.memory
+    hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
+    published = sum(
+        phase.gpu_hours for phase in report.phases if phase.basis == "published"
+    )
+    price = next(a for a in report.assumptions if a.name == "price.usd_per_gpu_hour")
+    table = _grid("left", "right", "left")
+    table.add_row(
+        "cost",
+        f"${short(report.cost_usd)}",
+        f"range ${short(dollars[0])} to ${short(dollars[1])}, at ${price.value:.2f} "
+        "a GPU-hour",
+    )
+    table.add_row(
+        "GPU-hours",
+        short(report.gpu_hours),
+        f"range {short(hours[0])} to {short(hours[1])}"
+        + (
+            f"; {short(published)} of them as published, not predicted"
+            if published
+            else ""
+        ),
+    )
+    table.add_row(
+        "wall time",
+        f"{report.wall_s / DAY_S:.1f} days",
+        f"on {report.num_gpus:,} x {report.gpu}, without interruption",
+    )
+    table.add_row(
+        "step",
+        f"{step.step_s:.2f} s",
+        f"{step.tokens_per_s_per_gpu:,.0f} tokens/s/GPU, {step.num_microbatches} "
+        "micro-batches a replica",
+    )
+    table.add_row(
+        "MFU",
+        f"{step.mfu:.1%}",
+        f"causal, of the BF16 peak; {step.mfu_noncausal:.1%} with full attention; "
+        f"HFU {step.hfu:.1%}",
+    )
+    table.add_row(
+        "memory",
+        f"{memory.peak_bytes / 1e9:.1f} GB",
+        f"{'fits' if memory.fits else 'does not fit'} in "
+        f"{memory.hbm_bytes / 1e9:.1f} GB on rank {memory.rank}: "
+        + ", ".join(f"{part} {size / 1e9:.1f}" for part, size in memory.parts.items()),
+    )
+    table.add_row(
+        "energy",
+        f"{report.energy_joules / KWH_JOULES / 1e3:,.0f} MWh",
+        f"{report.co2_kg / 1e3:,.0f} t CO2; servers and facility, in use only",
+    )
+    return table
+
+
+def _phases(report: Report) -> Table:
+    table = _table(
+        "\nPhases",
+        ("phase", "left"),
+        ("basis", "left"),
+        ("tokens", "right"),
+        ("steps", "right"),
+        ("step s", "right"),
+        ("GPU-hours", "right"),
+        ("USD", "right"),
+        ("days", "right"),
+    )
+    for phase in report.phases:
+        is_simulated = phase.basis == "simulated"
+        table.add_row(
+            phase.name,
+            phase.basis,
+            short(phase.num_tokens) if is_simulated else "",
+            f"{phase.num_steps:,}" if is_simulated else "",
+            f"{phase.step_s:.2f}" if is_simulated else "",
+            short(phase.gpu_hours),
+            short(phase.cost_usd),
+            f"{phase.wall_s / DAY_S:.1f}",
+        )
+    return table
+
+
+def _causes(report: Report) -> Table:
+    table = _table(
+        "\nWhere a step goes (mean over pipeline ranks)",
+        ("cause", "left"),
+        ("s", "right"),
+        ("share", "right"),
+        ("", "left"),
+    )
+    step_s = report.step.step_s
+    for cause, seconds in sorted(report.step.parts.items(), key=lambda item: -item[1]):
+        bar = "#" * max(1, round(BAR_WIDTH * seconds / step_s))
+        table.add_row(cause, f"{seconds:.3f}", f"{seconds / step_s:.1%}", bar)
+    table.add_row("step", f"{step_s:.3f}", "100.0%", "")
+    return table
+
+
+def _ranks(report: Report) -> Table:
+    names = (
+        "forward",
+        "backward",
+        "backward_input",
+        "weight",
+        "overlapped",
+        "bubble",
+        "optimizer",
+    )
+    table = _table(
+        "\nSeconds of a step by pipeline rank",
+        ("rank", "right"),
+        *((name.replace("_", " "), "right") for name in names),
+        ("step", "right"),
+        ("in flight", "right"),
+        ("GB", "right"),
+    )
+    for row, alive, memory in zip(
+        report.step.ranks, report.memory.in_flight, report.memory.ranks, strict=True
+    ):
+        table.add_row(
+            str(row.rank),
+            *(f"{getattr(row, name + '_s'):.3f}" for name in names),
+            f"{row.total_s:.3f}",
+            str(alive),
+            f"{sum(memory.values()) / 1e9:.1f}",
+        )
+    return table
+
+
+def _layers(layer_steps: Mapping[str, float]) -> Table:
+    table = _table(
+        "\nThe step as layers of constants are added",
+        ("layer", "left"),
+        ("step s", "right"),
+        ("change", "right"),
+        ("what it adds", "left"),
+    )
+    words = {
+        "specification": "datasheet peaks, no overhead",
+        "achievable": "micro-benchmarks of single kernels and links",
+        "in-situ": "a kernel trace with computation and communication side by side",
+    }
+    before: float | None = None
+    for layer, seconds in layer_steps.items():
+        change = "" if before is None else f"{seconds - before:+.2f}"
+        table.add_row(layer, f"{seconds:.2f}", change, words[layer])
+        before = seconds
+    return table
+
+
+LAYER_WORDS = {
+    "specification": "Specification: datasheets",
+    "achievable": "Achievable: micro-benchmarks of single kernels and links",
+    "in-situ": "In situ: a kernel trace, computation and communication side by side",
+    "price": "Price and power",
+    "scenario": "Assumed where sources are silent",
+}
+
+
+def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
+    yield Text("\nWhat it rests on", style="bold")
+    yield Text("effect: the step's change at the low and at the high end of a constant")
+    for layer, words in LAYER_WORDS.items():
+        yield Text(f"\n{words}", style="bold")
+        for row in sorted((r for r in rows if r.layer == layer), key=_weight):
+            if isinstance(row.value, str):
+                yield _indented(row.value, 2)
+                continue
+            name = row.name.removeprefix("cluster.").removeprefix("node.gpu.")
+            name = name.removeprefix("achievable.").removeprefix("in_situ.")
+            line = f"  {name:<30} {_quantity(row.value, row.unit):>14}"
+            if row.low is not None and row.high is not None:
+                low_end, high_end = (
+                    _quantity(end, row.unit) for end in (row.low, row.high)
+                )
+                line += f"  {low_end} to {high_end}"
+            if row.step_effect:
+                low, high = (ratio - 1 for ratio in row.step_effect)
+                line += f"  effect {low:+.1%} {high:+.1%}"
+            yield Text(line + ("" if row.status == "read" else f"  [{row.status}]"))
+            yield _indented(row.source, 6)
+
+
+def _indented(text: str, columns: int) -> Padding:
+    return Padding(Text(text, style="dim"), (0, 0, 0, columns))
+
+
+def _quantity(value: float, unit: str) -> str:
+    """Return a number with its unit, prefix included.
+
+    >>> _quantity(3.35e12, "B/s"), _quantity(2.04e-3, "s"), _quantity(0.5, "1")
+    ('3.35 TB/s', '2.04 ms', '0.5')
+    """
+    if unit == "1":
+        return f"{value:.4g}"
+    if unit in ("B", "B/s", "FLOP/s", "W"):
+        for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= limit:
+                return f"{value / limit:.4g} {prefix}{unit}"
+    if unit == "s" and 0 < value < 1:
+        return f"{value * 1e3:.4g} ms" if value >= 1e-3 else f"{value * 1e6:.4g} us"
+    return f"{value:.4g} {unit}"
+
+
+def _weight(row: Assumption) -> float:
+    return -sum(abs(ratio - 1) for ratio in row.step_effect) if row.step_effect else 0.0
+
+
+def print_comparison(made: Comparison, *, has_notes: bool) -> None:
+    """Print scenarios side by side and the attribution of their differences."""
+    console = _console()
+    table = _table("", ("", "left"), *((r.scenario, "right") for r in made.reports))
+    table.show_header = True
+    lines: list[tuple[str, list[str]]] = [
+        ("cost USD", [short(r.cost_usd) for r in made.reports]),
+        ("GPU-hours", [short(r.gpu_hours) for r in made.reports]),
+        ("days", [f"{r.wall_s / DAY_S:.1f}" for r in made.reports]),
+        ("step s", [f"{r.step.step_s:.2f}" for r in made.reports]),
+        ("MFU", [f"{r.step.mfu:.1%}" for r in made.reports]),
+        ("bubble", [f"{r.step.bubble_fraction:.1%}" for r in made.reports]),
+        ("exposed communication s", [f"{r.step.exposed_comm_s:.2f}" for r in made.reports]),
+        ("memory GB", [f"{r.memory.peak_bytes / 1e9:.1f}" for r in made.reports]),
+        ("fits", ["yes" if r.memory.fits else "no" for r in made.reports]),
+        ("GPUs", [f"{r.num_gpus:,} {r.gpu}" for r in made.reports]),
+    ]
+    for name, cells in lines:
+        table.add_row(name, *cells)
+    first = made.reports[0].cost_usd
+    table.add_row("cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports))
+    console.print(table)
+    if not has_notes:
+        return
+    shares = _table(
+        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values; they add up)",
+        ("scenario", "left"),
+        ("changed input", "left"),
+        ("GPU-hours", "right"),
+        ("USD", "right"),
+    )
+    for share in made.shares:
+        shares.add_row(
+            share.scenario,
+            Text(share.input),
+            f"{share.gpu_hours:+,.0f}",
+            f"{share.cost_usd:+,.0f}",
+        )
+    console.print(shares)
+
+
+def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) -> None:
+    """Print a list of built-in things."""
+    console = _console()
+    columns = [
+        key
+        for key in (rows[0] if rows else {"name": ""})
+        if key not in ("sources", "notes", "recalled", "source", "includes")
+    ]
+    table = _table("", *((key, "left") for key in columns))
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(key))) for key in columns))
+    console.print(table)
+    if has_notes and rows:
+        console.print(f"Sources: estimator show {kind} {rows[0]['name']}")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else ("yes" if value else "no")
+    if isinstance(value, int | float):
+        return short(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def print_record(record: Mapping[str, Any], indent: int = 0) -> None:
+    """Print one record, nested mappings indented."""
+    console = _console()
+    for key, value in record.items():
+        pad = "  " * indent
+        if isinstance(value, Mapping) and value:
+            console.print(Text(f"{pad}{key}"))
+            print_record(value, indent + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            console.print(Text(f"{pad}{key}"))
+            for item in value:
+                print_record(item, indent + 1)
+        elif value not in ("", None, [], {}):
+            shown = f"{value:,}" if isinstance(value, int) else _cell(value)
+            console.print(Text(f"{pad}{key}  {shown}"))
