@@ -72,7 +72,11 @@ class Scenario:
             yield from self._layout_misfits()
 
     def _layout_misfits(self) -> Iterator[tuple[str, str]]:
-        stages = parse_layout(self.plan.stage_layout)
+        try:
+            stages = parse_layout(self.plan.stage_layout)
+        except ValueError as error:
+            yield "plan.stage_layout", str(error)
+            return
         if len(stages) % self.plan.pp:
             yield (
                 "plan.stage_layout",

@@ -107,7 +107,8 @@ def _global_batch(value: object) -> object:
                 "ramp_tokens": ramp["over_tokens"],
             }
     raise ValueError(
-        "write a number of sequences, or {ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
+        "write a number of sequences, or "
+        "{ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
     )
 
 
@@ -119,9 +120,9 @@ class Phase:
     basis: Literal["simulated", "published"] = "simulated"
     num_tokens: Number | None = None
     seq_len: Count | None = None
-    global_batch_size: (
-        Annotated[GlobalBatch, BeforeValidator(_global_batch)] | None
-    ) = None
+    global_batch_size: Annotated[GlobalBatch, BeforeValidator(_global_batch)] | None = (
+        None
+    )
     gpu_hours: Number | None = None
     source: str = ""
 
