@@ -32,7 +32,7 @@ Kind = Annotated[
 ]
 
 
-def _version(*, shown: bool) -> None:
+def _print_version(shown: bool) -> None:
     if shown:
         from importlib.metadata import version
 
@@ -44,10 +44,16 @@ def _version(*, shown: bool) -> None:
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
 ) -> None:
-    _version(shown=version)
+    del version
 
 
 @cli.command("run")

@@ -77,7 +77,7 @@ class Scenario:
         except ValueError as error:
             yield "plan.stage_layout", str(error)
             return
-        if len(stages) % self.plan.pp:
+        if len(stages) % self.plan.pp or len(stages) < self.plan.pp:
             yield (
                 "plan.stage_layout",
                 f"it describes {len(stages)} stages, but pp is {self.plan.pp}; write "
