@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from estimator.errors import InfeasibleError
+from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
 from estimator.schedules.ir import Instruction, Op, Pipeline, overlapped, schedule
 
 Chunk = tuple[int, int]
@@ -59,6 +60,24 @@ def dualpipe(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
         chunk,
         is_middle=half_rank == num_ranks // 2 - 1,
     )
+
+
+@closed_form("dualpipe")
+def dualpipe_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
+    """Return (P / 2 - 1)(FB + B - 3W)."""
+    chunk_s = spent.fb_s + spent.b_s - 3 * spent.w_s
+    holds, condition = dualpipe_regime(spent)
+    return ClosedForm((pipeline.num_ranks // 2 - 1) * chunk_s, holds, condition)
+
+
+def dualpipe_regime(spent: Durations) -> tuple[bool, str]:
+    """Return whether DualPipe's published bubble is exact, and when it is.
+
+    Elsewhere ranks idle differently; the formula bounds them from above for W <= F <= I
+    and F + I <= FB <= F + B.
+    """
+    is_plain = same(spent.b_s, 2 * spent.f_s) and same(spent.fb_s, 3 * spent.f_s)
+    return spent.are_equal and is_plain, "F = I = W, B = I + W, FB = F + B"
 
 
 def bidirectional(
