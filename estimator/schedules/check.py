@@ -65,41 +65,36 @@ def _problems(
                 f"{num_microbatches} micro-batches",
                 (rank, step),
             )
-    if any(part.op is not Op.F for part in places):
-        halves = _backward_problems
-    else:
-        halves = _forward_problems
+    runs_backward = any(part.op is not Op.F for part in places)
+    holders: defaultdict[int, set[int]] = defaultdict(set)
+    for part, here in places.items():
+        holders[part.stage].add(here[0][0])
     for stage in range(made.num_stages):
         for microbatch in range(num_microbatches):
-            yield from halves(stage, microbatch, places)
+            found = {
+                op: places[part][0]
+                for op in (Op.F, Op.B, Op.I, Op.W)
+                if (part := Instruction(stage, op, microbatch)) in places
+            }
+            if not found:
+                on = " or ".join(f"rank {rank}" for rank in sorted(holders[stage]))
+                both = f" and {stage}B{microbatch}" if runs_backward else ""
+                yield f"{on or 'all ranks'}: no {stage}F{microbatch}{both}", None
+            elif runs_backward:
+                yield from _stage_problems(stage, microbatch, found)
 
 
 def _at(place: Place) -> str:
     return f"rank {place[0]}, step {place[1]}"
 
 
-def _forward_problems(
-    stage: int, microbatch: int, places: dict[Instruction, list[Place]]
-) -> Iterator[Problem]:
-    if Instruction(stage, Op.F, microbatch) not in places:
-        yield f"{stage}F{microbatch} is missing", None
-
-
-def _backward_problems(
-    stage: int, microbatch: int, places: dict[Instruction, list[Place]]
+def _stage_problems(
+    stage: int, microbatch: int, found: dict[Op, Place]
 ) -> Iterator[Problem]:
     """Yield what is wrong with one micro-batch's passes on one stage."""
-    found = {
-        op: places[part][0]
-        for op in (Op.F, Op.B, Op.I, Op.W)
-        if (part := Instruction(stage, op, microbatch)) in places
-    }
     have = set(found)
-    if not have:
-        yield f"{stage}F{microbatch} and {stage}B{microbatch} are missing", None
-        return
     seen, place = next(iter(found.items()))
-    context = f"{_at(place)} runs {stage}{seen.value}{microbatch}, but"
+    context = f"{_at(place)}: {stage}{seen.value}{microbatch} runs, but"
     if Op.F not in have:
         yield f"{context} {stage}F{microbatch} is missing", place
     if have >= {Op.B, Op.I} or have >= {Op.B, Op.W}:

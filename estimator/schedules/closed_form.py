@@ -54,9 +54,7 @@ def durations(
     Durations(f_s=2.0, i_s=1.0, w_s=1.0, b_s=2.0, fb_s=4.0)
     """
     whole_s = i_s + w_s if b_s is None else b_s
-    made = Durations(
-        f_s, i_s, w_s, whole_s, f_s + whole_s if fb_s is None else fb_s
-    )
+    made = Durations(f_s, i_s, w_s, whole_s, f_s + whole_s if fb_s is None else fb_s)
     if not all(math.isfinite(seconds) and seconds >= 0 for seconds in made):
         raise InputError(f"durations are finite and not negative, got {tuple(made)}")
     if not any(made):

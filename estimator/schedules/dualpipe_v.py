@@ -1,7 +1,7 @@
 """DualPipeV: DualPipe's order folded into a V, with one copy of the weights.
 
-Rank ``r`` holds stages ``r`` and ``2P - 1 - r``; what DualPipe pairs from two directions
-are here a micro-batch on its way down and another on its way up.
+Rank ``r`` holds stages ``r`` and ``2P - 1 - r``; where DualPipe pairs micro-batches of
+two directions, one on its way down the ranks meets another on its way up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def dualpipe_v(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
     References
     ----------
     .. [1] deepseek-ai/DualPipe, ``dualpipev.py``: the order of the eight steps.
-    .. [2] Sea AI Lab, "Cut-in-half," 2025: the fold of DualPipe into a V.
+    .. [2] Sea AI Lab, "Cut-in-half," 2025, which DualPipe's authors credit for the V.
     """
     num_ranks, num_microbatches = pipeline.num_ranks, pipeline.num_microbatches
     if num_microbatches < 2 * num_ranks:

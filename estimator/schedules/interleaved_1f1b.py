@@ -47,7 +47,7 @@ def looped_chunks(
 
 
 def num_warmup_chunks(rank: int, pipeline: Pipeline) -> int:
-    """Return the forward chunks that rank runs before its first backward follows one."""
+    """Return the forward chunks of rank's warm-up, before both ways alternate."""
     num_chunks = pipeline.stages_per_rank or DEFAULT_STAGES_PER_RANK
     to_the_end = 2 * (pipeline.num_ranks - rank - 1)
     return to_the_end + (num_chunks - 1) * pipeline.num_ranks

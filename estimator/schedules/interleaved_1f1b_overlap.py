@@ -41,9 +41,7 @@ def interleaved_1f1b_overlap(rank: int, pipeline: Pipeline) -> Iterator[Instruct
 
 
 @closed_form("interleaved-1f1b-overlap")
-def interleaved_1f1b_overlap_bubble(
-    pipeline: Pipeline, spent: Durations
-) -> ClosedForm:
+def interleaved_1f1b_overlap_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
     """Return (P - 1)(F + B) / v, as without pairs: right where a pair saves nothing."""
     return interleaved_1f1b_bubble(pipeline, spent)._replace(
         holds=same(spent.fb_s, spent.f_s + spent.b_s), condition="FB = F + B"

@@ -53,9 +53,7 @@ def program(name: str, pipeline: Pipeline) -> Program:
         If the schedule refuses this shape.
     """
     generate = schedule[name]
-    ranks = tuple(
-        tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks)
-    )
+    ranks = tuple(tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks))
     made = Program(name, pipeline, ranks)
     placed = made.num_stages // pipeline.num_ranks
     if pipeline.stages_per_rank not in {None, placed}:

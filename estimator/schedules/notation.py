@@ -188,6 +188,4 @@ def result(part: Instruction) -> Instruction | None:
     """Return the name under which others wait for a simple instruction."""
     if part.op is Op.W:
         return None
-    return Instruction(
-        part.stage, Op.F if part.op is Op.F else Op.B, part.microbatch
-    )
+    return Instruction(part.stage, Op.F if part.op is Op.F else Op.B, part.microbatch)

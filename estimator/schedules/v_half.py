@@ -1,4 +1,4 @@
-"""V-Half: the V that takes half of 1F1B's activation memory and about half its bubble."""
+"""V-Half: a V with half of 1F1B's activation memory and about half its bubble."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from estimator.schedules.ir import Instruction, Pipeline, schedule
 
 @schedule("v-half")
 def v_half(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's work; ``2 ((P + 2) // 2)`` half-size activations await a weight pass.
+    """Yield rank's work; ``(P + 2) // 2`` activations of 1F1B's size are held at most.
 
     References
     ----------
@@ -21,7 +21,7 @@ def v_half(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
 
 
 def v_half_block(num_ranks: int) -> Block:
-    """Return the block that goes down the ranks in steps of two units, up in steps of one.
+    """Return the block that goes down by two units a rank, and up by one.
 
     Its backward pass does likewise: two on the way down, one on the way up.
 
@@ -30,9 +30,7 @@ def v_half_block(num_ranks: int) -> Block:
     """
     num_stages, turn = 2 * num_ranks, num_ranks
     pause = 3 if num_ranks % 2 == 0 else 0  # else two passes would share a unit
-    down = [
-        (2 * stage, 3 * num_stages - 2 - stage + pause) for stage in range(turn)
-    ]
+    down = [(2 * stage, 3 * num_stages - 2 - stage + pause) for stage in range(turn)]
     up = [
         (turn - 1 + stage, 7 * num_ranks - 3 - 2 * stage + pause)
         for stage in range(turn, num_stages)

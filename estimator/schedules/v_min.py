@@ -1,4 +1,4 @@
-"""V-Min: the V that holds activations for the shortest time, a third of 1F1B's memory."""
+"""V-Min: the V that holds activations shortest, a third of 1F1B's memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from estimator.schedules.ir import Instruction, Pipeline, schedule
 
 @schedule("v-min")
 def v_min(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's work; ``2 ((P + 4) // 3)`` half-size activations await a weight pass.
+    """Yield rank's work; ``(P + 4) // 3`` activations of 1F1B's size are held at most.
 
     References
     ----------

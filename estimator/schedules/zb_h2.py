@@ -27,7 +27,7 @@ def zb_h2(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
 
 @closed_form("zb-h2")
 def zb_h2_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
-    """Return (P - 1) F: each rank idles only before its first operation or at the end."""
+    """Return (P - 1) F: no rank idles between its first and its last pass."""
     return ClosedForm(
         (pipeline.num_ranks - 1) * spent.f_s,
         holds=spent.i_s <= min(spent.f_s, spent.w_s)

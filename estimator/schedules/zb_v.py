@@ -14,7 +14,7 @@ from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
 
 @schedule("zb-v")
 def zb_v(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's work; ``2 num_ranks`` half-size activations await a weight pass.
+    """Yield rank's work; ``num_ranks`` activations of 1F1B's size are held at most.
 
     References
     ----------
@@ -62,7 +62,7 @@ def _planned(rank: int, num_ranks: int, num_microbatches: int) -> Iterator[Instr
 
 @closed_form("zb-v")
 def zb_v_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
-    """Return (P - 1) F / 2: each rank idles only before its first operation or after."""
+    """Return (P - 1) F / 2: no rank idles between its first and its last pass."""
     f_s, i_s, w_s = spent.f_s, spent.i_s, spent.w_s
     is_balanced = same(f_s, i_s) and (f_s / 2 <= w_s <= f_s or same(f_s, w_s))
     return ClosedForm(
