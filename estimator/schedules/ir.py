@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from estimator.errors import InputError
 from estimator.registry import Registry
@@ -40,6 +41,7 @@ schedule: Registry[Generator] = Registry("schedule", package="estimator.schedule
 """Schedule name -> generator of one rank's instructions."""
 
 
+@lru_cache(maxsize=32)
 def program(name: str, pipeline: Pipeline) -> Program:
     """Return the checked program of the schedule called ``name``.
 
