@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.engine.evaluate import evaluate, play
 from estimator.engine.graph import Graph, compile_program
@@ -64,10 +65,24 @@ def best_s(run: Callable[[], object], times: int) -> float:
     return min(spent_s)
 
 
+def check_agreement(graph: Graph, batch_s: NDArray[np.float64]) -> None:
+    """Raise unless the engines give the same makespans."""
+    few_s = batch_s[:, :4]
+    wanted = [
+        plain_longest_path(graph.steps, column_s) for column_s in few_s.T.tolist()
+    ]
+    np.testing.assert_allclose(play(graph.tape, few_s), wanted, rtol=1e-12)
+    if find_spec("numba"):
+        from estimator.engine.compiled import play_compiled
+
+        np.testing.assert_allclose(play_compiled(graph.tape, few_s), wanted, rtol=1e-12)
+
+
 def rates(graph: Graph) -> dict[str, float]:
     """Return nodes per second by engine."""
     rng = np.random.default_rng(0)
     batch_s = rng.uniform(0.5, 1.5, (len(graph.classes), NUM_SCENARIOS))
+    check_agreement(graph, batch_s)
     one_s = batch_s[:, 0].tolist()
     lasting_s = dict(zip(graph.classes, one_s, strict=True))
     steps, tape, num_nodes = graph.steps, graph.tape, len(graph.steps)

@@ -41,6 +41,8 @@ class PipelineStep:
     @property
     def bubble_fraction(self) -> float:
         """Mean over ranks of the bubble's share of the step."""
+        if not self.step_s:
+            return 0.0
         return math.fsum(self.bubble_s) / len(self.bubble_s) / self.step_s
 
     def to_dict(self) -> dict[str, object]:
@@ -106,10 +108,10 @@ def pipeline_step(
         made = program(schedule, pipeline)
         if schedule in closed_form:
             expected = closed_form[schedule](made.pipeline, spent)
-    if expected and send_s:
+    graph = compile_program(made)
+    if expected and send_s and any(kind.op == SEND for kind in graph.classes):
         condition = f"{expected.condition}, and sends that take no time"
         expected = expected._replace(holds=False, condition=condition)
-    graph = compile_program(made)
     lasting_s = _class_durations(graph, spent, send_s)
     clock = evaluate(graph, lasting_s)
     bubbles = _bubbles(graph, clock, lasting_s)

@@ -23,7 +23,8 @@ class Tape:
     kind: NDArray[np.int32]
     target: NDArray[np.int32]
     sources: NDArray[np.int32]
-    """Shape (N, 3), padded with the index of a further row, which stays zero."""
+    """Shape (N, 3), padded with the index of a further row, which stays zero. The
+    target can be the first source."""
     num_sources: NDArray[np.int32]
     num_rows: int
     sinks: NDArray[np.int32]
@@ -56,6 +57,8 @@ def record(kinds: Sequence[int], before: Sequence[Sequence[int]]) -> Tape:
             free.append(num_rows)
             num_rows += 1
         row[node] = free.pop()
+        # a reused source first: it is read before the row is written
+        sources[-1].sort(key=row[node].__ne__)
     padded = np.full((len(kinds), MAX_SOURCES), num_rows, dtype=np.int32)
     for step, rows in enumerate(sources):
         padded[step, : len(rows)] = rows

@@ -20,7 +20,7 @@ from estimator.schedules.ir import Instruction, Pipeline, overlapped, schedule
 
 @schedule("interleaved-1f1b-overlap")
 def interleaved_1f1b_overlap(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's work; rank 0 holds ``v P + P + 1`` chunks at the peak.
+    """Yield rank's work; rank 0 holds ``v P + P`` chunks at the peak.
 
     Raises
     ------

@@ -41,7 +41,6 @@ schedule: Registry[Generator] = Registry("schedule", package="estimator.schedule
 """Schedule name -> generator of one rank's instructions."""
 
 
-@lru_cache(maxsize=32)
 def program(name: str, pipeline: Pipeline) -> Program:
     """Return the checked program of the schedule called ``name``.
 
@@ -54,6 +53,11 @@ def program(name: str, pipeline: Pipeline) -> Program:
     InfeasibleError
         If the schedule refuses this shape.
     """
+    return _made(name, pipeline)
+
+
+@lru_cache(maxsize=32)
+def _made(name: str, pipeline: Pipeline) -> Program:
     generate = schedule[name]
     ranks = tuple(tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks))
     made = Program(name, pipeline, ranks)

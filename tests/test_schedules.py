@@ -1,0 +1,407 @@
+"""Every schedule passes one exam; then the textbook, rank by rank."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from estimator.engine.bubble import pipeline_step
+from estimator.errors import InfeasibleError, InputError
+from estimator.schedules.closed_form import closed_form, durations
+from estimator.schedules.ir import (
+    Instruction,
+    Op,
+    Pipeline,
+    program,
+    schedule,
+)
+
+ONE_STAGE = ["gpipe", "1f1b", "zb-h1", "zb-h2", "dualpipe", "forward-only"]
+LOOPED = ["interleaved-1f1b", "interleaved-1f1b-overlap", "breadth-first"]
+V_SHAPED = ["zb-v", "v-half", "v-min", "dualpipe-v"]
+NAMES = sorted(ONE_STAGE + LOOPED + V_SHAPED)
+SHAPES = [(1, 2), (1, 5), (2, 4), (3, 6), (4, 8), (4, 9), (4, 16), (6, 12), (8, 24)]
+
+
+def accepted(name):
+    """Return the shapes that the schedule takes, as pipelines."""
+    found = []
+    for num_ranks, num_microbatches in SHAPES:
+        for stages in (None, 1, 3) if name in LOOPED else (None,):
+            try:
+                pipeline = Pipeline(num_ranks, num_microbatches, stages)
+                found.append(program(name, pipeline).pipeline)
+            except InfeasibleError:
+                continue
+    return found
+
+
+CASES = [(name, pipeline) for name in NAMES for pipeline in accepted(name)]
+
+
+def test_the_family_is_complete():
+    assert list(schedule) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schedule_takes_most_shapes(name):
+    assert len(accepted(name)) >= 4
+
+
+@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+def test_each_stage_runs_each_microbatch_forward_once_and_backward_once(name, pipeline):
+    made = program(name, pipeline)
+    passes = Counter(part for row in made.ranks for step in row for part in step.parts)
+    assert set(passes.values()) == {1}
+    for stage in range(made.num_stages):
+        for microbatch in range(pipeline.num_microbatches):
+            ops = "".join(
+                op for op in "FIWB" if passes[Instruction(stage, Op(op), microbatch)]
+            )
+            assert ops in ({"F"} if name == "forward-only" else {"FB", "FIW"})
+    assert passes.total() == sum(len(step.parts) for row in made.ranks for step in row)
+
+
+@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+def test_no_schedule_is_faster_than_its_work(name, pipeline):
+    spent = durations(1.0, 1.25, 0.5, fb_s=2.5)
+    step = pipeline_step(name, pipeline, spent)
+    backward_s = 0 if name == "forward-only" else spent.i_s
+    way_s = (spent.f_s + backward_s) * pipeline.num_ranks
+    assert step.step_s >= way_s
+    assert all(bubble_s >= inner_s - 1e-9 for bubble_s, inner_s in both(step))
+
+
+def both(step):
+    return zip(step.bubble_s, step.inner_bubble_s, strict=True)
+
+
+# Memory, in activations of a chunk: (until the backward pass, until the weight pass).
+PEAK = {
+    "gpipe": lambda p, n, v: n,
+    "1f1b": lambda p, n, v: min(p, n),
+    "forward-only": lambda p, n, v: 1,
+    "breadth-first": lambda p, n, v: n * v,
+    # Narayanan et al. SC21: v P (1 + (P - 1) / (P v)) chunks
+    "interleaved-1f1b": lambda p, n, v: min(p * v + p - 1, n * v),
+    # one more in the warm-up, and a pair's forward half before its backward is freed
+    "interleaved-1f1b-overlap": lambda p, n, v: min(p * v + p, n * v),
+    "dualpipe": lambda p, n, v: p + 1,  # DeepSeek-V3 report, table 2
+    "dualpipe-v": lambda p, n, v: 2 * p + 1,
+}
+PEAK_UNTIL_WEIGHTS = {
+    "zb-h1": lambda p, n: min(p, n),  # Qi et al. ICLR 2024: that of 1F1B
+    "zb-h2": lambda p, n: min(2 * p - 1, n),  # ... and twice that
+    # Qi et al. NeurIPS 2024, in chunks of half a stage: P, (P + 2) // 2, (P + 4) // 3
+    "zb-v": lambda p, n: 2 * p,
+    "v-half": lambda p, n: 2 * ((p + 2) // 2),
+    "v-min": lambda p, n: 2 * ((p + 4) // 3),
+}
+
+
+@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+def test_memory_is_as_published(name, pipeline):
+    made = program(name, pipeline)
+    num_ranks, n, v = (
+        pipeline.num_ranks,
+        pipeline.num_microbatches,
+        pipeline.stages_per_rank,
+    )
+    if name in PEAK:
+        assert max(made.in_flight()) == PEAK[name](num_ranks, n, v)
+    else:
+        assert max(made.in_flight(Op.W)) == PEAK_UNTIL_WEIGHTS[name](num_ranks, n)
+
+
+def test_1f1b_holds_fewer_activations_towards_the_end_of_the_pipeline():
+    assert program("1f1b", Pipeline(4, 8)).in_flight() == (4, 3, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["dualpipe", "dualpipe-v", "zb-v", "zb-h2"])
+def test_memory_is_the_same_on_every_rank(name):
+    until = Op.W if name.startswith("zb") else Op.I
+    assert len(set(program(name, Pipeline(8, 16)).in_flight(until))) == 1
+
+
+seconds = st.floats(0.1, 3.0)
+
+
+@st.composite
+def spent(draw):
+    """Draw durations: equal, with B and FB as their sums, or free."""
+    f_s = draw(seconds)
+    kind = draw(st.sampled_from(["equal", "sums", "free"]))
+    if kind == "equal":
+        return durations(f_s, f_s, f_s)
+    i_s, w_s = draw(seconds), draw(seconds)
+    if kind == "sums":
+        return durations(f_s, i_s, w_s)
+    return durations(f_s, i_s, w_s, draw(seconds), draw(seconds))
+
+
+@st.composite
+def shape(draw, name):
+    """Draw a shape that the schedule takes."""
+    num_ranks = draw(st.integers(1, 8))
+    n = draw(st.integers(1, 3 * num_ranks))
+    stages = draw(st.integers(1, 3)) if name in LOOPED else None
+    if name.startswith("interleaved"):
+        n = num_ranks * draw(st.integers(1, 3))
+    if name.startswith("dualpipe"):
+        num_ranks += num_ranks % 2
+        n = 2 * draw(st.integers(num_ranks, 2 * num_ranks))
+    return Pipeline(num_ranks, n, stages)
+
+
+@pytest.mark.parametrize("name", list(closed_form))
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_closed_form_is_exact_on_every_rank_where_it_says_that_it_holds(name, data):
+    step = pipeline_step(name, data.draw(shape(name)), data.draw(spent()))
+    if step.closed_form.holds:
+        expected = pytest.approx(step.closed_form.bubble_s, rel=1e-9, abs=1e-9)
+        assert step.bubble_s == (expected,) * len(step.bubble_s)
+
+
+@pytest.mark.parametrize("name", list(closed_form))
+@pytest.mark.parametrize("num_ranks", [2, 4, 6])
+def test_a_closed_form_holds_for_equal_durations(name, num_ranks):
+    step = pipeline_step(
+        name, Pipeline(num_ranks, 2 * num_ranks), durations(0.7, 0.7, 0.7)
+    )
+    assert step.closed_form.holds
+    assert step.bubble_s[0] == pytest.approx(step.closed_form.bubble_s)
+
+
+def bubble_s(name, num_ranks, n, *seconds):
+    return pipeline_step(name, Pipeline(num_ranks, n), durations(*seconds)).bubble_s[0]
+
+
+def test_the_textbook_bubbles():
+    assert bubble_s("gpipe", 4, 8, 1, 1, 1) == 3 * (1 + 2)  # (P - 1)(F + B)
+    assert bubble_s("1f1b", 4, 8, 1, 1, 1) == 3 * (1 + 2)
+    assert bubble_s("interleaved-1f1b", 4, 8, 1, 1, 1) == 3 * (1 + 2) / 2
+    assert bubble_s("zb-h1", 4, 8, 1, 1, 1) == 3 * (1 + 1 - 1)  # a third of 1F1B's
+    assert bubble_s("zb-h2", 4, 8, 1, 1, 1) == 3 * 1
+    assert bubble_s("zb-v", 4, 8, 1, 1, 1) == 3 * 0.5  # (P - 1) F of the chunk
+    assert bubble_s("dualpipe", 8, 16, 1, 1, 1) == 3 * (3 + 2 - 3)
+
+
+@pytest.mark.parametrize("seconds", [(1, 1, 1.2), (1, 0.9, 1), (0.8, 1, 0.9)])
+def test_zb_h1_is_off_its_closed_form_where_weights_last_longer(seconds):
+    step = pipeline_step("zb-h1", Pipeline(6, 12), durations(*seconds))
+    assert not step.closed_form.holds
+    assert step.bubble_s[0] > step.closed_form.bubble_s + 0.1
+
+
+def test_dualpipe_stays_below_its_closed_form_in_the_realistic_regime():
+    # W <= F <= I and F + I <= FB <= F + B; ranks idle differently
+    step = pipeline_step("dualpipe", Pipeline(16, 32), durations(1, 1.1, 0.7, fb_s=2.4))
+    assert not step.closed_form.holds
+    assert max(step.bubble_s) <= step.closed_form.bubble_s
+    assert len({round(bubble, 6) for bubble in step.bubble_s}) > 1
+
+
+def test_sends_void_a_closed_form():
+    step = pipeline_step("gpipe", Pipeline(4, 8), send_s=0.1)
+    assert not step.closed_form.holds
+    assert step.bubble_s[0] == pytest.approx(9 + 2 * 3 * 0.1)  # down the ranks and up
+
+
+@pytest.mark.parametrize("name", ["zb-h2", "zb-v"])
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 4, 7, 8, 16])
+@pytest.mark.parametrize("extra", [0, 1, 9])
+def test_zero_bubble_schedules_never_idle_between_first_and_last(
+    name, num_ranks, extra
+):
+    pipeline = Pipeline(num_ranks, 2 * num_ranks + extra)
+    step = pipeline_step(name, pipeline, durations(0.3, 0.3, 0.3))
+    assert set(step.inner_bubble_s) == {0}
+    chunk_s = 0.3 if name == "zb-h2" else 0.15
+    assert step.bubble_s == pytest.approx([(num_ranks - 1) * chunk_s] * num_ranks)
+
+
+@pytest.mark.parametrize("num_ranks", range(2, 17))
+def test_v_half_idles_half_of_1f1b_and_v_min_two_thirds(num_ranks):
+    # Qi et al. NeurIPS 2024, figure 1 and table 1: F = I = W
+    n = 2 * num_ranks
+    one_f_one_b = bubble_s("1f1b", num_ranks, n)
+    assert one_f_one_b / 12 < bubble_s("v-half", num_ranks, n) <= one_f_one_b / 2
+    assert one_f_one_b / 3 < bubble_s("v-min", num_ranks, n) <= one_f_one_b * 2 / 3
+
+
+def test_v_half_has_no_steady_idle_time_in_its_regime():
+    # W + 2I >= 2F and W + 2F >= 2I: then more micro-batches bring no more bubble
+    few, many = (bubble_s("v-half", 8, n, 1, 1.3, 0.9) for n in (24, 72))
+    assert many == pytest.approx(few)
+    few, many = (bubble_s("v-half", 8, n, 1, 2.5, 0.9) for n in (24, 72))
+    assert many > few * 2
+
+
+def expected_row(half, rank, per_phase, *, is_middle):
+    """Return the eight steps of DualPipe as letters, P an overlapped pair."""
+    before, here = half - rank - 1, rank + 1
+    pairs = "PP" * (per_phase - 2 * half + here)
+    if is_middle:
+        pairs = "FB" + pairs[1:]
+    return (
+        "F" * 2 * before
+        + "FF" * here
+        + "IWF" * before
+        + pairs
+        + "BP" * before
+        + "B" * here
+        + "I" * here
+        + "WI" * before
+        + "W" * here
+    )
+
+
+def letters(row):
+    return "".join("P" if step.op is Op.FB else step.op.value for step in row)
+
+
+@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+def test_dualpipe_follows_its_eight_steps(num_ranks):
+    half = num_ranks // 2
+    for n in {
+        2 * num_ranks,
+        2 * num_ranks + 2,
+        3 * num_ranks + half % 2 * 2,
+        4 * num_ranks,
+    }:
+        for rank in range(num_ranks):
+            row = list(schedule["dualpipe"](rank, Pipeline(num_ranks, n)))
+            end = min(rank, num_ranks - 1 - rank)
+            middle = end == half - 1
+            assert letters(row) == expected_row(half, end, n // 2, is_middle=middle)
+            assert Counter(letters(row)) == {
+                "F": 3 * half - 1 - end + middle,
+                "P": n - 2 * num_ranks + half + 1 + end - middle,
+                "B": half + middle,
+                "I": num_ranks - 1 - end,
+                "W": num_ranks - 1 - end,
+            }
+            assert in_order(row)
+
+
+@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+def test_dualpipe_v_follows_its_eight_steps(num_ranks):
+    for n in (2 * num_ranks, 2 * num_ranks + 1, 4 * num_ranks):
+        for rank in range(num_ranks):
+            row = list(schedule["dualpipe-v"](rank, Pipeline(num_ranks, n)))
+            middle = rank == num_ranks - 1
+            assert letters(row) == expected_row(num_ranks, rank, n, is_middle=middle)
+            assert in_order(row)
+
+
+def in_order(row):
+    """Say whether each stage takes its micro-batches in order, either way."""
+    taken = {}
+    for part in (part for step in row for part in step.parts):
+        op = Op.B if part.op is Op.I else part.op
+        taken.setdefault((part.stage, op), []).append(part.microbatch)
+    return all(those == sorted(those) for those in taken.values())
+
+
+@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+def test_dualpipe_finishes_and_holds_one_chunk_more_than_ranks(num_ranks):
+    for name, peak in (("dualpipe", num_ranks + 1), ("dualpipe-v", 2 * num_ranks + 1)):
+        made = program(name, Pipeline(num_ranks, 2 * num_ranks))
+        assert made.in_flight() == (peak,) * num_ranks
+
+
+def test_dualpipe_of_deepseek_v3_has_the_counts_of_its_trace():
+    made = program("dualpipe", Pipeline(16, 120))
+    counts = [Counter(letters(row)) for row in made.ranks]
+    assert made.in_flight() == (17,) * 16
+    assert counts[0] == {"F": 23, "P": 97, "B": 8, "I": 15, "W": 15}
+    assert counts[7] == counts[8] == {"F": 17, "P": 103, "B": 9, "I": 8, "W": 8}
+    assert made.stages_of(0) == (0, 15)
+
+
+def test_dualpipe_v_holds_its_stages_in_a_v():
+    made = program("dualpipe-v", Pipeline(4, 8))
+    assert [made.stages_of(rank) for rank in range(4)] == [
+        (0, 7),
+        (1, 6),
+        (2, 5),
+        (3, 4),
+    ]
+
+
+def test_an_overlapped_pair_never_needs_itself():
+    made = program("interleaved-1f1b-overlap", Pipeline(4, 8))
+    pairs = [step for row in made.ranks for step in row if step.op is Op.FB]
+    assert pairs
+    for pair in pairs:
+        forward, backward = pair.parts
+        assert (
+            forward.microbatch != backward.microbatch
+            or forward.stage > backward.stage + 1
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25, deadline=None)
+@given(num_ranks=st.integers(1, 9), n=st.integers(1, 20))
+def test_a_shape_is_taken_or_refused_with_one_that_is(name, num_ranks, n):
+    pipeline = Pipeline(num_ranks, n)
+    for _ in range(3):
+        try:
+            assert program(name, pipeline).pipeline.num_ranks == pipeline.num_ranks
+        except InfeasibleError as error:
+            field, value = re.fullmatch(r"(\w+): (\d+)", error.fix).groups()
+            pipeline = replace(pipeline, **{field: int(value)})
+        else:
+            return
+    raise AssertionError(pipeline)
+
+
+def test_interleaving_needs_whole_groups_of_microbatches():
+    with pytest.raises(
+        InfeasibleError, match="6 micro-batches into groups of 4"
+    ) as error:
+        program("interleaved-1f1b", Pipeline(4, 6))
+    assert error.value.fix == "num_microbatches: 8"
+
+
+@pytest.mark.parametrize("name", ONE_STAGE + V_SHAPED)
+def test_a_fixed_placement_refuses_another_number_of_stages(name):
+    placed = program(name, Pipeline(4, 8)).pipeline.stages_per_rank
+    assert placed == (2 if name in V_SHAPED else 1)
+    with pytest.raises(InputError, match=f"not {placed + 1}") as error:
+        program(name, Pipeline(4, 8, placed + 1))
+    assert error.value.fix == f"stages_per_rank: {placed}"
+    assert program(name, Pipeline(4, 8, placed)) == program(name, Pipeline(4, 8))
+
+
+@pytest.mark.parametrize("name", LOOPED)
+@pytest.mark.parametrize("stages", [1, 2, 5])
+def test_a_looped_pipeline_takes_any_number_of_stages(name, stages):
+    made = program(name, Pipeline(4, 8, stages))
+    assert made.num_stages == 4 * stages
+    assert made.stages_of(1) == tuple(range(1, 4 * stages, 4))
+
+
+def test_an_unknown_schedule_is_met_with_the_nearest():
+    with pytest.raises(InputError, match="zb-h3") as error:
+        program("zb-h3", Pipeline(4, 8))
+    assert error.value.fix in {"'zb-h1'", "'zb-h2'"}
+
+
+@pytest.mark.parametrize("sizes", [(0, 1), (1, 0), (2, -1), (1, 1, 0)])
+def test_a_pipeline_has_at_least_one_of_everything(sizes):
+    with pytest.raises(InputError, match="at least 1"):
+        Pipeline(*sizes)
+
+
+@pytest.mark.parametrize(
+    "bad", [(-1.0,), (float("nan"),), (1, float("inf")), (0, 0, 0)]
+)
+def test_durations_are_finite_and_some_are_positive(bad):
+    with pytest.raises(InputError, match="durations are"):
+        durations(*bad)
