@@ -122,24 +122,23 @@ class Program:
     pipeline: Pipeline
     ranks: tuple[tuple[Instruction, ...], ...]
 
-    @cached_property
+    @property
     def num_stages(self) -> int:
         """Stages that a micro-batch passes."""
-        return 1 + max(
-            (
-                part.stage
-                for instructions in self.ranks
-                for instruction in instructions
-                for part in instruction.parts
-            ),
-            default=-1,
-        )
+        return 1 + max((max(held, default=-1) for held in self._held), default=-1)
 
     def stages_of(self, rank: int) -> tuple[int, ...]:
         """Return the stages whose weights ``rank`` holds."""
-        return tuple(
-            sorted({part.stage for step in self.ranks[rank] for part in step.parts})
-        )
+        return self._held[rank]
+
+    @cached_property
+    def _held(self) -> tuple[tuple[int, ...], ...]:
+        made = []
+        for instructions in self.ranks:
+            held = {step.stage for step in instructions}
+            held |= {step.partner.stage for step in instructions if step.partner}
+            made.append(tuple(sorted(held)))
+        return tuple(made)
 
     def in_flight(self, until: Op = Op.I) -> tuple[int, ...]:
         """Return the most activations alive on each rank, in chunks.
