@@ -19,7 +19,7 @@ from estimator.specs.base import constants
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
-from estimator.step_model import StepModel
+from estimator.step_model import StepModel, TracedStep
 from estimator.training import (
     combined_range,
     memory_report,
@@ -159,6 +159,19 @@ def trace(scenario: Scenario) -> StepTrace:
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
     return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
+
+
+def traced_step(scenario: Scenario) -> TracedStep:
+    """Return one step of the main phase operation by operation, optimizer included.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together, or the step is too long.
+    """
+    seq_len, _, batch = simulated(main_phase(scenario))
+    model = StepModel(scenario, seq_len)
+    return model.traced(model.scheduled(model.num_microbatches(batch.final)))
 
 
 def assumptions(

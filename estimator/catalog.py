@@ -29,7 +29,8 @@ from estimator.documents import (
 )
 from estimator.errors import InputError
 from estimator.registry import suggestion
-from estimator.schedules.ir import schedule
+from estimator.schedules.ir import Program, schedule
+from estimator.schedules.text import parse_program
 from estimator.specs.base import FIELD_NAMES
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Fabric, Gpu, Node
@@ -70,6 +71,8 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 _MISFIT = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
+MAX_PROGRAM_BYTES = 20_000_000
+"""A schedule's CSV: above the million chunks that a built-in one may have."""
 DEFAULTS = {"power": "world-average"}
 SHORTHANDS = {"precision": "recipe"}
 """A text at this path stands for a mapping with this key."""
@@ -120,15 +123,40 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
     return merged(below, document)
 
 
-def _path(kind: str, name: str, origin: str) -> Path:
-    looks_like_path = "/" in name or name.endswith((".yaml", ".yml"))
+def is_program_file(name: str) -> bool:
+    """Return whether ``name`` means a schedule's CSV file, not a built-in one."""
+    return "/" in name or name.endswith(".csv")
+
+
+def load_program(name: str) -> Program:
+    """Return the checked program of a CSV file in torch's notation.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or a cell is no instruction.
+    ScheduleError
+        If a pass is missing or runs twice, or ranks wait for each other.
+    """
+    return parse_program(_text(_existing(name, ""), MAX_PROGRAM_BYTES), name)
+
+
+def _existing(name: str, origin: str) -> Path:
     path = Path(name)
-    if looks_like_path:
-        if path.is_dir():
-            raise InputError(f"{name} is a folder, not a file", where=_at(origin))
-        if not path.exists():
-            raise InputError(f"there is no file {name}", where=_at(origin))
-        return path
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError:  # a name that is too long
+        is_folder = is_there = False
+    if is_folder:
+        raise InputError(f"{name} is a folder, not a file", where=_at(origin))
+    if not is_there:
+        raise InputError(f"there is no file {name[:200]}", where=_at(origin))
+    return path
+
+
+def _path(kind: str, name: str, origin: str) -> Path:
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return _existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
     if not built_in.is_file() or Path(name).name != name:
         known = names(kind)
@@ -145,19 +173,23 @@ def _at(origin: str) -> list[str]:
     return [origin] if origin else []
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most: int = MAX_BYTES) -> str:
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
+        if size <= most:
+            with path.open(encoding="utf-8") as file:
+                text = file.read(most + 1)  # a device has no size, and maybe no end
+            size = max(size, len(text))
+        if size > most:
             raise InputError(
                 f"{path} has {size / 1e6:.1f} MB",
-                why=f"input files are at most {MAX_BYTES / 1e6:.0f} MB",
+                why=f"input files are at most {most / 1e6:.0f} MB",
             )
-        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
+    return text
 
 
 def inlined(kind: str, document: Map) -> Map:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +28,14 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
+PIPED_WIDTH = 110
+
+
+def _seconds(option: str, words: str) -> Any:
+    """Return an option that takes seconds."""
+    return typer.Option(option, metavar="SECONDS", help=words)
+
+
 Kind = Annotated[
     str,
     typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
@@ -116,6 +126,84 @@ def compare_command(
     tables.print_comparison(made, has_notes=not quiet)
 
 
+@cli.command("schedule")
+def schedule_command(
+    name: Annotated[
+        str, typer.Argument(help="A built-in name, or a CSV file in torch's notation.")
+    ],
+    *,
+    ranks: Annotated[int | None, typer.Option(help="Pipeline ranks.")] = None,
+    microbatches: Annotated[int | None, typer.Option(help="In all.")] = None,
+    stages_per_rank: Annotated[
+        int | None, typer.Option(help="Stages of a micro-batch's way on a rank.")
+    ] = None,
+    f_s: Annotated[float, _seconds("--f", "A rank's forward pass.")] = 1.0,
+    i_s: Annotated[float, _seconds("--i", "Its backward pass to the input.")] = 1.0,
+    w_s: Annotated[float, _seconds("--w", "Its backward pass to the weights.")] = 1.0,
+    b_s: Annotated[
+        float | None, _seconds("--b", "A whole backward pass; I + W unless given.")
+    ] = None,
+    fb_s: Annotated[
+        float | None, _seconds("--fb", "An overlapped pair; F + B unless given.")
+    ] = None,
+    send_s: Annotated[float, _seconds("--send", "A message between ranks.")] = 0.0,
+    as_json: Json = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the schedule to this file.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a pipeline schedule on its own: grid, bubble, activations in flight.
+
+    Durations are what a rank spends on one micro-batch; its chunks share them.
+    """
+    from estimator import export, pipelines
+    from estimator.schedules.closed_form import durations
+    from estimator.schedules.text import program_lines
+
+    if csv:
+        export.check_target(csv)
+    spent = durations(f_s, i_s, w_s, b_s, fb_s)
+    step = pipelines.load_step(
+        name, ranks, microbatches, stages_per_rank, spent, send_s=send_s
+    )
+    if csv:
+        export.write_text(csv, program_lines(step.graph.program))
+        _note(f"wrote {csv}", quiet=quiet)
+    if as_json:
+        _print_json(step.to_dict())
+        return
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else PIPED_WIDTH
+    typer.echo("\n".join(pipelines.describe(step, width, has_notes=not quiet)))
+
+
+@cli.command("trace")
+def trace_command(
+    scenario: Annotated[str, typer.Argument(help="A built-in name or a file.")],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="FILE.json or FILE.json.gz.")
+    ],
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one step, operation by operation, for ui.perfetto.dev."""
+    from estimator import api, export, perfetto
+
+    export.check_target(out, export.TRACE_SUFFIXES)
+    loaded = catalog.load_scenario(scenario, overrides or ())
+    step = api.traced_step(loaded)
+    events = perfetto.events(step)
+    about = {"scenario": loaded.name, "step_s": step.step_s}
+    export.write_trace(out, events, about)
+    _note(
+        f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
+        f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
+        quiet=quiet,
+    )
+
+
 @cli.command("list")
 def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> None:
     """List what is built in."""
@@ -157,6 +245,11 @@ def schema_command(kind: Kind) -> None:
     from estimator import listing
 
     _print_json(listing.schema(kind))
+
+
+def _note(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text, err=True)
 
 
 def _print_json(value: Any) -> None:

@@ -38,10 +38,12 @@ SCALES = 4 / 128
 
 
 class Times(NamedTuple):
-    """Seconds of a segment, and what they go to by kind of kernel."""
+    """Seconds of a segment, what they go to by kind of kernel, and what it moves."""
 
     seconds: float
     kinds: Mapping[str, float]
+    flop: float = 0.0
+    num_bytes: float = 0.0
 
 
 class LayerTimes(NamedTuple):
@@ -209,7 +211,12 @@ class Chunks:
             kinds["tensor-parallel"] = tensor_s
         for kernel in segment:
             kinds[kernel.kind] += kernel.seconds(self.device, num_sms)
-        return Times(sum(kinds.values()), dict(kinds))
+        return Times(
+            sum(kinds.values()),
+            dict(kinds),
+            sum(kernel.flop for kernel in segment),
+            sum(kernel.num_bytes for kernel in segment),
+        )
 
 
 def layer_segments(size: Sizes, kind: str) -> tuple[Segment, ...]:
@@ -319,12 +326,12 @@ class _Pair:
         if element is None:
             return need
         times = self.chunks.layer(element.kind, self.sms)[segment]
-        return self._add(f"{element.name} {name}", Stream.COMPUTE, times, need)
+        return self._add(element, name, Stream.COMPUTE, times, Op(name[-1]), need)
 
     def _weight(self, element: Element | None, name: str, segment: int) -> None:
         if element is not None and self.has_weights:
             times = self.chunks.layer(element.kind, self.weight_sms)[segment]
-            self._add(f"{element.name} {name}", Stream.COMPUTE, times, None)
+            self._add(element, name, Stream.COMPUTE, times, Op.W, None)
 
     def _travel(
         self, element: Element | None, name: str, way: str, need: int | None
@@ -333,22 +340,53 @@ class _Pair:
             return need
         exchange = self.chunks.exchange
         assert exchange is not None  # noqa: S101 - _travels has looked
-        seconds = exchange.dispatch_s if way == "dispatch" else exchange.combine_s
+        seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
+        if way == "combine":
+            seconds, num_bytes = exchange.combine_s, exchange.combine_bytes
         parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
-        times = Times(seconds + exchange.skew_s, parts)
-        return self._add(f"{element.name} {name}", Stream.COMMUNICATION, times, need)
+        times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
+        op = Op.I if name.endswith("backward") else Op.F
+        return self._add(element, name, Stream.COMMUNICATION, times, op, need)
 
     def _end(self, element: Element, op: Op, need: int | None) -> int:
         times = self.chunks.end(element.kind, op.value, self.sms)
-        return self._add(f"{element.name} {op.value}", Stream.COMPUTE, times, need)
+        return self._add(element, op.value, Stream.COMPUTE, times, op, need)
 
-    def _add(self, name: str, stream: Stream, times: Times, need: int | None) -> int:
+    def _add(
+        self,
+        element: Element,
+        name: str,
+        stream: Stream,
+        times: Times,
+        op: Op,
+        need: int | None,
+    ) -> int:
         needs = () if need is None else (need,)
         if not self.chunks.is_overlapped and self.made:
             needs = (*needs, len(self.made) - 1)  # one thing at a time
-        parts = tuple(times.kinds.items())
-        self.made.append(Operation(name, stream, times.seconds, needs, parts))
+        self.made.append(_operation(element, name, stream, times, op, needs))
         return len(self.made) - 1
+
+
+def _operation(
+    element: Element,
+    name: str,
+    stream: Stream,
+    times: Times,
+    op: Op,
+    needs: tuple[int, ...] = (),
+) -> Operation:
+    return Operation(
+        name=f"{element.name} {name}",
+        stream=stream,
+        seconds=times.seconds,
+        needs=needs,
+        parts=tuple(times.kinds.items()),
+        op=op,
+        layer=element.name,
+        flop=times.flop,
+        num_bytes=times.num_bytes,
+    )
 
 
 def _weights(chunks: Chunks, held: tuple[Element, ...]) -> list[Operation]:
@@ -364,13 +402,7 @@ def _weights(chunks: Chunks, held: tuple[Element, ...]) -> list[Operation]:
         else:
             parts = [("W", chunks.end(element.kind, Op.W.value, full))]
         made += [
-            Operation(
-                f"{element.name} {name}",
-                Stream.COMPUTE,
-                times.seconds,
-                (),
-                tuple(times.kinds.items()),
-            )
+            _operation(element, name, Stream.COMPUTE, times, Op.W)
             for name, times in parts
         ]
     return made

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from estimator.schedules.ir import Op
+
 
 class Stream(StrEnum):
     """An in-order queue of one GPU."""
@@ -24,6 +26,13 @@ class Operation(NamedTuple):
     """Indices of earlier operations of the chunk that must have ended."""
     parts: tuple[tuple[str, float], ...] = ()
     """What the time is spent on: kind and seconds."""
+    op: Op | None = None
+    """The pass that it belongs to: F, I or W."""
+    layer: str = ""
+    """The part of the model that it works on."""
+    flop: float = 0.0
+    num_bytes: float = 0.0
+    """Bytes that its kernels move in memory, or that it puts on the wire."""
 
 
 class Played(NamedTuple):
