@@ -32,7 +32,7 @@ def check_target(path: Path, suffixes: Sequence[str] = ()) -> None:
     if suffixes and not path.name.endswith(tuple(suffixes)):
         raise InputError(
             f"{path} does not end in {' or '.join(suffixes)}",
-            fix=str(path.with_name((path.stem or "step") + suffixes[-1])),
+            fix=str(path.with_name((path.name.split(".")[0] or "step") + suffixes[-1])),
         )
     try:
         is_folder, is_there = path.is_dir(), path.exists()

@@ -20,6 +20,7 @@ PAIR = "X"
 FINEST = 8
 """The longest pass is at most this many columns where cells are letters."""
 BREAK = " ... "
+UNBROKEN = "\N{NO-BREAK SPACE}"
 WORDS = {
     Op.F: "F forward",
     Op.B: "B backward",
@@ -69,11 +70,13 @@ def draw(step: PipelineStep, width: int, *, has_legend: bool = True) -> list[str
     axis = BREAK.join(_axis(scale, *window) for window in windows)
     lines.append(" " * len(names[0]) + axis)
     if has_legend:
-        lines += textwrap.wrap(_legend(step, is_labelled=scale.is_labelled), width)
+        words = _legend(step, is_labelled=scale.is_labelled)
+        kept = ", ".join(word.replace(" ", UNBROKEN) for word in words)
+        lines += [line.replace(UNBROKEN, " ") for line in textwrap.wrap(kept, width)]
     return [line.rstrip() for line in lines]
 
 
-def _legend(step: PipelineStep, *, is_labelled: bool) -> str:
+def _legend(step: PipelineStep, *, is_labelled: bool) -> list[str]:
     """Return what the signs mean that occur."""
     made = step.graph.program
     ops = {part.op for row in made.ranks for each in row for part in each.parts}
@@ -90,7 +93,7 @@ def _legend(step: PipelineStep, *, is_labelled: bool) -> str:
             words.append("small letters: every second stage of a rank")
         elif any(made.directions().values()):
             words.append("small letters: micro-batches from the last rank")
-    return ", ".join((*words, "- goes on", ". idle"))
+    return [*words, "- goes on", ". idle"]
 
 
 def shown_ranks(num_ranks: int) -> Iterator[int | None]:

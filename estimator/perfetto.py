@@ -140,7 +140,6 @@ def _operations(
             category = "send"
         else:
             args = _part_args(_half(span, span.operation), directions)
-            args["instruction"] = str(span.instruction)
             args |= _operation_args(span.operation)
             category = span.stream
         made = _slice(span.name, category, span.start_s, span.end_s, args)

@@ -20,8 +20,8 @@ from estimator.workload.synchronisation import held, optimizer_phase_s, replicas
 
 MOST_SIMULATED = 512
 """Micro-batches up to which a step is simulated whole, on 64 ranks and fewer."""
-MOST_TRACED = 1_000_000
-"""Operations up to which a step is traced: about 250 MB of JSON."""
+MOST_TRACED = 500_000
+"""Operations up to which a step is traced: about 170 MB of JSON."""
 
 
 @dataclass(frozen=True)
@@ -163,15 +163,14 @@ class StepModel:
         InfeasibleError
             If it has more than :data:`MOST_TRACED` operations.
         """
-        work, made = self.chunks(), self.program(num_microbatches)
-        counts = Counter(duration_class(step) for row in made.ranks for step in row)
-        size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
+        size = num_microbatches * self._operations_per_microbatch()
         if size > MOST_TRACED:
             raise InfeasibleError(
                 f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
                 why=f"a trace shows at most {MOST_TRACED:,}",
                 fix="a smaller batch: --set phases.0.global_batch_size=...",
             )
+        work, made = self.chunks(), self.program(num_microbatches)
         return TracedStep(
             made,
             detailed_step(
@@ -182,6 +181,13 @@ class StepModel:
             self.optimizer_parts(),
             work.send_bytes,
         )
+
+    def _operations_per_microbatch(self) -> int:
+        """Return the operations of one micro-batch on all ranks."""
+        work, made = self.chunks(), self.some_program
+        counts = Counter(duration_class(step) for row in made.ranks for step in row)
+        size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
+        return size // made.pipeline.num_microbatches
 
 
 def slowest_optimizer(
