@@ -12,8 +12,9 @@ from estimator.costs.collectives import (
     ring_all_gather_s,
     ring_all_reduce_s,
 )
-from estimator.costs.flop import layer_params
+from estimator.costs.params import layer_params
 from estimator.costs.rates import Device, Links
+from estimator.specs.model import LayerKind
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Element
 
@@ -45,7 +46,8 @@ def held(scenario: Scenario, stages: Iterable[tuple[Element, ...]]) -> Held:
             elif element.name == "head":
                 shared += model.vocab_size * h / plan.tp
             elif element.is_layer:
-                kind = "dense" if element.kind == "dense" else "moe"
+                is_dense = element.kind == "dense" or model.moe is None
+                kind: LayerKind = "dense" if is_dense else "moe"
                 layer = layer_params(model, kind)
                 shared += layer.shared / plan.tp
                 experts += layer.experts / plan.ep
