@@ -9,6 +9,7 @@ sums over them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from typing import Literal
 
 from estimator.specs.base import Count, CountOrNone, spec
@@ -220,7 +221,7 @@ class Transformer:
     hidden_size: Count
     vocab_size: Count
     attention: Attention
-    mlp: Mlp
+    mlp: Mlp = field(default_factory=Mlp)
     moe: Moe | None = None
     mamba: Mamba | None = None
     hybrid_pattern: str = ""
