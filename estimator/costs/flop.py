@@ -22,6 +22,115 @@ Source: Megatron-LM, ``mamba_layer_flops`` in megatron/training/training.py.
 """
 
 
+<<<<<<< HEAD
+=======
+def attention_params(attention: Attention, hidden_size: int) -> int:
+    """Return the weights of one layer's attention projections, without norms."""
+    heads, h = attention.num_heads, hidden_size
+    out = heads * attention.v_dim * h
+    if attention.kind != "mla":
+        return h * (heads + 2 * attention.kv_heads) * attention.head_dim + out
+    q_rank, kv_rank = attention.q_lora_rank, attention.kv_lora_rank
+    wide_q = heads * attention.qk_dim
+    query = h * q_rank + q_rank * wide_q if q_rank else h * wide_q
+    latent = h * (kv_rank + attention.qk_rope_head_dim)
+    up = kv_rank * heads * (attention.qk_nope_head_dim + attention.v_head_dim)
+    return query + latent + up + out
+
+
+def mlp_params(hidden_size: int, ffn_hidden_size: int, *, is_gated: bool) -> int:
+    """Return the weights of one feed-forward block.
+
+    >>> mlp_params(7168, 2048, is_gated=True)  # one expert of DeepSeek-V3
+    44040192
+    """
+    return (3 if is_gated else 2) * hidden_size * ffn_hidden_size
+
+
+def _norm_params(model: Transformer) -> int:
+    """Return the scale (and shift) parameters of one layer's norms."""
+    per_norm = 2 if model.norm == "layernorm" else 1
+    latent = 0
+    if model.attention.kind == "mla":
+        latent = model.attention.q_lora_rank + model.attention.kv_lora_rank
+    return per_norm * 2 * model.hidden_size + latent
+
+
+def _bias_params(model: Transformer, ffn_hidden_size: int) -> int:
+    if not model.has_biases:
+        return 0
+    attention, h = model.attention, model.hidden_size
+    qkv = (attention.num_heads + 2 * attention.kv_heads) * attention.head_dim
+    up = (2 if model.mlp.is_gated else 1) * ffn_hidden_size
+    return qkv + h + up + h
+
+
+@dataclass(frozen=True)
+class LayerParams:
+    """Weights of one layer by how they are replicated."""
+
+    shared: int
+    """Attention, norms, router, shared experts, dense feed-forward."""
+    experts: int
+    """All routed experts."""
+    active_experts: int
+    """The experts that one token uses."""
+
+
+def layer_params(model: Transformer, kind: str) -> LayerParams:
+    """Return the weights of one layer of a kind."""
+    h, gated = model.hidden_size, model.mlp.is_gated
+    base = attention_params(model.attention, h) + _norm_params(model)
+    if kind == "dense" or model.moe is None:
+        size = model.mlp.ffn_hidden_size
+        dense = mlp_params(h, size, is_gated=gated) + _bias_params(model, size)
+        return LayerParams(base + dense, 0, 0)
+    moe = model.moe
+    expert = mlp_params(h, moe.ffn_hidden_size, is_gated=gated)
+    router = h * moe.num_experts
+    return LayerParams(
+        base + router + moe.num_shared_experts * expert,
+        moe.num_experts * expert,
+        moe.experts_per_token * expert,
+    )
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameter counts of a model."""
+
+    total: int
+    """Without multi-token prediction modules."""
+    active: int
+    """Used by one token; embedding and head counted."""
+    embedding: int
+    """One of the two vocabulary matrices, positions included."""
+    mtp: int
+    """All multi-token prediction modules; they share embedding and head."""
+
+
+def params(model: Transformer) -> Params:
+    """Return the parameter counts of a model."""
+    h = model.hidden_size
+    vocabulary = model.vocab_size * h
+    positions = model.num_learned_positions * h
+    ends = (1 if model.tied_embeddings else 2) * vocabulary + positions
+    final_norm = h * (2 if model.norm == "layernorm" else 1)
+    total = active = ends + final_norm
+    for kind in model.layer_kinds:
+        layer = layer_params(model, kind)
+        total += layer.shared + layer.experts
+        active += layer.shared + layer.active_experts
+    if model.moe:  # one bias per expert steers routing without an auxiliary loss
+        total += model.layer_kinds.count("moe") * model.moe.num_experts
+    mtp = 0
+    if model.num_mtp_modules:
+        layer = layer_params(model, model.layer_kinds[-1])
+        mtp = model.num_mtp_modules * (layer.shared + layer.experts + 2 * h * h + 3 * h)
+    return Params(total, active, vocabulary + positions, mtp)
+
+
+>>>>>>> main
 def flop_per_token(
     model: Transformer, seq_len: int, *, is_causal: bool = True
 ) -> float:
