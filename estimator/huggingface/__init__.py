@@ -119,7 +119,8 @@ def _nested(family: Family, config: Config) -> dict[str, Any]:
 def _title(outer: Mapping[str, Any], kind: str, origin: str) -> dict[str, Any]:
     path = outer.get("_name_or_path")
     repository = path.strip("/") if isinstance(path, str) else ""
-    title = repository.rsplit("/", 1)[-1] or f"imported {kind}"
+    title, file = repository.rsplit("/", 1)[-1], origin.rsplit("/", 1)[-1]
+    title = title or f"imported {kind}"
     return {
         "name": _NOT_IN_NAMES.sub("-", title.lower()).strip("-.") or "imported",
         "title": title,
