@@ -124,7 +124,5 @@ def _title(outer: Mapping[str, Any], kind: str, origin: str) -> dict[str, Any]:
     return {
         "name": _NOT_IN_NAMES.sub("-", title.lower()).strip("-.") or "imported",
         "title": title,
-        "source": f"config.json of {repository}"
-        if repository
-        else f"imported {origin}",
+        "source": f"config.json of {repository}" if repository else f"the file {file}",
     }
