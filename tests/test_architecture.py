@@ -19,7 +19,7 @@ LAYERS = [
     {"report"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
-    {"api", "listing"},
+    {"api", "listing", "huggingface", "records"},
     {"comparison"},
     {"charts", "tables"},
     {"pages"},

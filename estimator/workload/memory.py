@@ -97,9 +97,7 @@ def _attention(size: Sizes) -> Stored:
     statistics = 4.0 * heads
     if attention.kind == "mla":
         latents = 2.0 * (
-            attention.q_lora_rank
-            + attention.kv_lora_rank
-            + attention.qk_rope_head_dim
+            attention.q_lora_rank + attention.kv_lora_rank + attention.qk_rope_head_dim
         )
         width = attention.qk_dim + attention.qk_nope_head_dim + attention.v_head_dim
         qkv = 0.0 if "mla_up_proj" in size.recompute else 2.0 * heads * width
@@ -241,9 +239,7 @@ def _rank_memory(
     sharers = sharded if zero > 1 else whole
     shard = own.shared / sharers.shared.size + own.experts / sharers.experts.size
     share = shard / total
-    largest = max(
-        sum(held(scenario, element)) for stage in stages for element in stage
-    )
+    largest = max(sum(held(scenario, element)) for stage in stages for element in stage)
     if zero > 2:  # two layers gathered: one computes, the next arrives
         weights = weights * share + 2 * largest * 2.0
     if zero > 1:

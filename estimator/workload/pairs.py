@@ -54,7 +54,7 @@ class Pair:
         self.gathered: dict[tuple[bool, int], int] = {}
 
     def operations(self) -> list[Operation]:
-        """Return the pair's operations: ends, then layer beside layer, then the head."""
+        """Return the pair's operations: ends, layer beside layer, then the head."""
         out: Need = None
         gradient: Need = None
         for element in self.back:
@@ -194,9 +194,7 @@ class Pair:
             and element.feed_forward == "moe"
         )
 
-    def _travel(
-        self, element: Element | None, name: str, way: str, need: Need
-    ) -> Need:
+    def _travel(self, element: Element | None, name: str, way: str, need: Need) -> Need:
         """Append an all-to-all and the wait in front of it."""
         if element is None or not self._travels(element):
             return need
@@ -325,9 +323,7 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
         ):
             needs: tuple[int, ...] = ()
             if splits:
-                gather = Times(
-                    chunks.tensor_s, {"tensor-parallel": chunks.tensor_s}
-                )
+                gather = Times(chunks.tensor_s, {"tensor-parallel": chunks.tensor_s})
                 made.append(
                     _operation(
                         element, "input again", Stream.COMMUNICATION, gather, Op.W

@@ -90,7 +90,8 @@ def _elements(symbol: str, layers: Iterator[Element], last: Element) -> list[Ele
             last._replace(kind="mtp", name="MTP layer"),
             Element("head", "MTP head"),
         ]
-    return [Element("embedding", "embedding") if symbol == "E" else Element("head", "head")]
+    name = "embedding" if symbol == "E" else "head"
+    return [Element(name, name)]
 
 
 class Held(NamedTuple):
@@ -112,14 +113,10 @@ def held(scenario: Scenario, element: Element) -> Held:
         return Held(model.vocab_size * h / plan.tp if element.name == "head" else 0.0)
     layer = layer_params(model, model.layer_kinds[element.layer])
     more = 2 * h * h + 3 * h if element.kind == "mtp" else 0
-    return Held(
-        (layer.shared + more) / plan.tp, layer.experts / (plan.ep * plan.etp)
-    )
+    return Held((layer.shared + more) / plan.tp, layer.experts / (plan.ep * plan.etp))
 
 
 def total_held(scenario: Scenario, stages: list[tuple[Element, ...]]) -> Held:
     """Return the parameters of the rank that holds these stages."""
     each = [held(scenario, element) for stage in stages for element in stage]
-    return Held(
-        sum(item.shared for item in each), sum(item.experts for item in each)
-    )
+    return Held(sum(item.shared for item in each), sum(item.experts for item in each))

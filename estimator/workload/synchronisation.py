@@ -85,7 +85,8 @@ def optimizer_phase_s(
     weights layer by layer; what replicas of a shard remain reduce them here.
     """
     precision, plan = scenario.precision, scenario.plan
-    gradient, moment = FORMAT_BYTES[precision.gradients], FORMAT_BYTES[precision.moments]
+    gradient = FORMAT_BYTES[precision.gradients]
+    moment = FORMAT_BYTES[precision.moments]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[str, float] = {}
     shard = 0.0
@@ -106,7 +107,9 @@ def optimizer_phase_s(
                     window.backward_s,
                 )
         elif plan.zero:
-            spent |= _zero_1(plan.overlap, name, count, gradient, members, links, window)
+            spent |= _zero_1(
+                plan.overlap, name, count, gradient, members, links, window
+            )
         else:
             behind = window.backward_s if plan.overlap.gradient_reduce else 0.0
             seconds = ring_all_reduce_s(count * gradient, members, links)

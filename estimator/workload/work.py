@@ -169,7 +169,8 @@ class Sizes:
     @property
     def split_tokens(self) -> int:
         """Tokens of a rank outside tensor-parallel blocks (sequence parallelism)."""
-        return -(-self.tokens // self.tp) if self.plan.sequence_parallel else self.tokens
+        split = self.tp if self.plan.sequence_parallel else 1
+        return -(-self.tokens // split)
 
     @property
     def tp(self) -> int:
@@ -204,8 +205,9 @@ class Sizes:
 
     @property
     def routed_rows(self) -> int:
-        """Rows that the busiest rank's experts multiply, those of its peers in an
-        expert-tensor-parallel group among them.
+        """Rows that the busiest rank's experts multiply.
+
+        Those of its peers in an expert-tensor-parallel group are among them.
         """
         rows = self.expert_tokens * self.moe.experts_per_token * self.plan.etp
         return round(rows * self.plan.expert_imbalance)
