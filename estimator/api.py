@@ -1,10 +1,11 @@
-"""What people call: estimate a scenario, compare several, show the constants' layers."""
+"""What people call: estimate a scenario, show its step and its layers of constants."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
 from estimator.report import (
@@ -15,15 +16,15 @@ from estimator.report import (
     gpu_hours,
 )
 from estimator.specs.base import constants
+from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
+from estimator.step_model import StepModel
 from estimator.training import (
-    StepModel,
     combined_range,
     memory_report,
     phase_time,
     relative_range,
-    step_report,
 )
 from estimator.units import HOUR_S, KWH_JOULES
 
@@ -157,7 +158,7 @@ def trace(scenario: Scenario) -> StepTrace:
     """Return what happens when in one step of the main phase, as SimPy plays it."""
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
-    return model.simulate(model.num_microbatches(batch.final))
+    return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
 
 
 def assumptions(
@@ -183,7 +184,9 @@ def assumptions(
             for path, constant in constants(scenario)
         ),
         *(
-            Assumption("scenario", text, "", scenario.name, "scenario", status="assumed")
+            Assumption(
+                "scenario", text, "", scenario.name, "scenario", status="assumed"
+            )
             for text in scenario.assumptions
         ),
         *_batch_assumptions(scenario, models),
@@ -193,7 +196,7 @@ def assumptions(
 def _specification(scenario: Scenario) -> list[Assumption]:
     node, fabric, price = scenario.cluster.node, scenario.cluster.fabric, scenario.price
     gpu = node.gpu
-    rows = [
+    rows: list[tuple[str, float, str, Gpu | Node | Fabric]] = [
         ("cluster.node.gpu.hbm_bytes", gpu.hbm_bytes, "B", gpu),
         ("cluster.node.gpu.hbm_bytes_per_s", gpu.hbm_bytes_per_s, "B/s", gpu),
         *(
@@ -211,7 +214,9 @@ def _specification(scenario: Scenario) -> list[Assumption]:
         key = path.rsplit(".", 1)[-1]
         source = record.sources.get(key, record.sources.get("default", ""))
         status = "recalled" if key in record.recalled else "read"
-        made.append(Assumption(path, value, unit, source, "specification", status=status))
+        made.append(
+            Assumption(path, value, unit, source, "specification", status=status)
+        )
     made.append(
         Assumption(
             "price.usd_per_gpu_hour",
@@ -248,10 +253,22 @@ def _batch_assumptions(
         if floor > smallest:
             text = (
                 f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs at least "
-                f"{floor} micro-batches: a step of {phase.name} with fewer lasts as long"
+                f"{floor} micro-batches: a {phase.name} step with fewer lasts as long"
             )
             made.append(
-                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="assumed"
+                )
+            )
+        if len(model.simulated(model.num_microbatches(batch.final))) > 1:
+            text = (
+                f"a {phase.name} step has {model.num_microbatches(batch.final):,} "
+                "micro-batches: extrapolated linearly from two shorter ones"
+            )
+            made.append(
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="extrapolated"
+                )
             )
         if batch.final % replica:
             text = (
@@ -259,8 +276,8 @@ def _batch_assumptions(
                 f"replicas of {scenario.plan.micro_batch_size}: the fullest one counts"
             )
             made.append(
-                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="assumed"
+                )
             )
     return made
-
-

@@ -254,7 +254,10 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
         ("step s", [f"{r.step.step_s:.2f}" for r in made.reports]),
         ("MFU", [f"{r.step.mfu:.1%}" for r in made.reports]),
         ("bubble", [f"{r.step.bubble_fraction:.1%}" for r in made.reports]),
-        ("exposed communication s", [f"{r.step.exposed_comm_s:.2f}" for r in made.reports]),
+        (
+            "exposed communication s",
+            [f"{r.step.exposed_comm_s:.2f}" for r in made.reports],
+        ),
         ("memory GB", [f"{r.memory.peak_bytes / 1e9:.1f}" for r in made.reports]),
         ("fits", ["yes" if r.memory.fits else "no" for r in made.reports]),
         ("GPUs", [f"{r.num_gpus:,} {r.gpu}" for r in made.reports]),
@@ -262,12 +265,14 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     for name, cells in lines:
         table.add_row(name, *cells)
     first = made.reports[0].cost_usd
-    table.add_row("cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports))
+    table.add_row(
+        "cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports)
+    )
     console.print(table)
     if not has_notes:
         return
     shares = _table(
-        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values; they add up)",
+        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
         ("scenario", "left"),
         ("changed input", "left"),
         ("GPU-hours", "right"),

@@ -7,6 +7,7 @@ NICs of the members that share a node. NCCL pipelines the legs, so they do not a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from estimator.costs.rates import Links
@@ -38,9 +39,7 @@ def group(size: int, stride: int, gpus_per_node: int) -> Group:
     Group(size=4, per_node=1)
     """
     if min(size, stride, gpus_per_node) < 1:
-        raise ValueError(
-            f"sizes must be positive, got {(size, stride, gpus_per_node)}"
-        )
+        raise ValueError(f"sizes must be positive, got {(size, stride, gpus_per_node)}")
     return Group(size, min(size, max(1, gpus_per_node // stride)))
 
 
@@ -60,7 +59,7 @@ def step_latency_s(members: Group, links: Links) -> float:
     return crossing * links.nic_latency_s + (1 - crossing) * links.nvlink_latency_s
 
 
-collective: Registry = Registry("collective", package="")
+collective: Registry[Callable[[float, Group, Links], float]] = Registry("collective")
 """Collective/algorithm -> seconds of (bytes of the full buffer, group, links)."""
 
 

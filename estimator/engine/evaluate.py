@@ -51,7 +51,9 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
 def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the makespan of each scenario, shape (S,), from durations (classes, S)."""
     kinds = graph.node_class.tolist()
-    before = [[node for node in row if node >= 0] for row in graph.predecessors.tolist()]
+    before = [
+        [node for node in row if node >= 0] for row in graph.predecessors.tolist()
+    ]
     num_scenarios = duration_s.shape[1]
     longest = np.zeros(num_scenarios)
     for low in range(0, num_scenarios, BLOCK):

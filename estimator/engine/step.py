@@ -77,7 +77,9 @@ class _Rank:
             start_s = env.now
             yield from self._chunk(instruction)
             step.done.append(
-                Span(self.rank, "chunk", str(instruction), start_s, env.now, instruction)
+                Span(
+                    self.rank, "chunk", str(instruction), start_s, env.now, instruction
+                )
             )
             for part in instruction.parts:
                 name = result(part)

@@ -61,7 +61,7 @@ def dualpipe(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
     )
 
 
-def bidirectional(
+def bidirectional(  # noqa: C901 - eight steps in a row
     half: int,
     rank: int,
     chunks_per_phase: int,

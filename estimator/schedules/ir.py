@@ -11,6 +11,7 @@ forward pass needs the previous stage's, a backward pass the next stage's.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -18,8 +19,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from estimator.errors import InputError, ScheduleError
+from estimator.errors import InfeasibleError, InputError, ScheduleError
 from estimator.registry import Registry
+
+MAX_CHUNKS = 1_000_000
+"""Chunks of one step up to which it is simulated."""
 
 
 class Op(StrEnum):
@@ -170,9 +174,14 @@ def program(name: str, pipeline: Pipeline) -> Program:
         If the schedule refuses this shape.
     """
     generate = schedule[name]
-    ranks = tuple(
-        tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks)
-    )
+    shape = (pipeline.num_ranks, pipeline.num_microbatches, pipeline.stages_per_rank)
+    if math.prod(shape) > MAX_CHUNKS:
+        raise InfeasibleError(
+            f"{shape[0]} ranks x {shape[1]:,} micro-batches x {shape[2]} stages are "
+            f"more than {MAX_CHUNKS:,} chunks",
+            why="each of them is simulated",
+        )
+    ranks = tuple(tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks))
     made = Program(name, pipeline, ranks)
     check(made)
     return made
@@ -197,9 +206,7 @@ def result(part: Instruction) -> Instruction | None:
     """Return the name under which others wait for a simple instruction."""
     if part.op is Op.W:
         return None
-    return Instruction(
-        part.stage, Op.F if part.op is Op.F else Op.B, part.microbatch
-    )
+    return Instruction(part.stage, Op.F if part.op is Op.F else Op.B, part.microbatch)
 
 
 def check(made: Program) -> None:
@@ -221,17 +228,16 @@ def _check_complete(made: Program) -> None:
         for instruction in instructions
         for part in instruction.parts
     )
-    last, has_backward = made.num_stages - 1, any(
-        part.op is not Op.F for part in counts
+    last, has_backward = (
+        made.num_stages - 1,
+        any(part.op is not Op.F for part in counts),
     )
     problems = [
         f"{part} stands {count} times" for part, count in counts.items() if count > 1
     ]
     for stage in range(last + 1):
         for microbatch in range(made.pipeline.num_microbatches):
-            have = {
-                op: counts[Instruction(stage, op, microbatch)] > 0 for op in Op
-            }
+            have = {op: counts[Instruction(stage, op, microbatch)] > 0 for op in Op}
             if not have[Op.F]:
                 problems.append(f"{stage}F{microbatch} is missing")
             if not has_backward:
@@ -258,7 +264,9 @@ def _check_complete(made: Program) -> None:
         for name in extra
     ]
     if problems:
-        shown = problems[:5] + ([f"and {len(problems) - 5} more"] if problems[5:] else [])
+        shown = problems[:5] + (
+            [f"and {len(problems) - 5} more"] if problems[5:] else []
+        )
         raise ScheduleError(
             f"the schedule {made.schedule!r} is not complete", where=shown
         )

@@ -20,7 +20,9 @@ FIELD_NAMES: set[str] = set()
 """Every field of every spec, to suggest the one that a typo meant."""
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(field,)
+)
 def spec(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown fields."""
     made = dataclass(frozen=True, kw_only=True)(cls)
@@ -85,11 +87,15 @@ class ConstantOf:
                 f"a constant has value, low, high and source; "
                 f"missing: {sorted(missing)}, unknown: {sorted(map(str, unknown))}"
             )
-        number, low, high = (self._number(value[key]) for key in ("value", "low", "high"))
+        number, low, high = (
+            self._number(value[key]) for key in ("value", "low", "high")
+        )
         if isinstance(value["value"], BareNumber):
             low, high = min(low, number), max(high, number)
         if not low <= number <= high:
-            raise ValueError(f"low <= value <= high does not hold: {low}, {number}, {high}")
+            raise ValueError(
+                f"low <= value <= high does not hold: {low}, {number}, {high}"
+            )
         return Constant(
             value=number,
             low=low,

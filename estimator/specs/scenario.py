@@ -72,8 +72,12 @@ class Scenario:
             yield from self._layout_misfits()
 
     def _layout_misfits(self) -> Iterator[tuple[str, str]]:
-        stages = parse_layout(self.plan.stage_layout)
-        if len(stages) % self.plan.pp:
+        try:
+            stages = parse_layout(self.plan.stage_layout)
+        except ValueError as error:
+            yield "plan.stage_layout", str(error)
+            return
+        if len(stages) % self.plan.pp or len(stages) < self.plan.pp:
             yield (
                 "plan.stage_layout",
                 f"it describes {len(stages)} stages, but pp is {self.plan.pp}; write "

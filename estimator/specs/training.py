@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from estimator.specs.base import Count, Number, spec
 from estimator.specs.layout import EVEN
@@ -35,7 +35,14 @@ def _recompute(value: object) -> object:
     return value
 
 
-Recompute = Annotated[tuple[Module, ...], BeforeValidator(_recompute)]
+Recompute = Annotated[
+    tuple[Module, ...],
+    BeforeValidator(
+        _recompute,
+        json_schema_input_type=Literal["none", "selective", "full"]
+        | tuple[Module, ...],
+    ),
+]
 
 
 @spec
@@ -107,8 +114,44 @@ def _global_batch(value: object) -> object:
                 "ramp_tokens": ramp["over_tokens"],
             }
     raise ValueError(
-        "write a number of sequences, or {ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
+        "write a number of sequences, or "
+        "{ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
     )
+
+
+GlobalBatchField = Annotated[
+    GlobalBatch,
+    BeforeValidator(
+        _global_batch,
+        json_schema_input_type=Annotated[
+            Any,
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"type": "integer", "minimum": 1},
+                        {
+                            "type": "object",
+                            "required": ["ramp"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "ramp": {
+                                    "type": "object",
+                                    "required": ["from", "to", "over_tokens"],
+                                    "additionalProperties": False,
+                                    "properties": {
+                                        "from": {"type": "integer"},
+                                        "to": {"type": "integer"},
+                                        "over_tokens": {"type": "number"},
+                                    },
+                                }
+                            },
+                        },
+                    ]
+                }
+            ),
+        ],
+    ),
+]
 
 
 @spec
@@ -119,9 +162,7 @@ class Phase:
     basis: Literal["simulated", "published"] = "simulated"
     num_tokens: Number | None = None
     seq_len: Count | None = None
-    global_batch_size: (
-        Annotated[GlobalBatch, BeforeValidator(_global_batch)] | None
-    ) = None
+    global_batch_size: GlobalBatchField | None = None
     gpu_hours: Number | None = None
     source: str = ""
 
@@ -141,4 +182,6 @@ class Phase:
             raise ValueError(f"a {self.basis} phase has no {', '.join(excess)}")
 
 
-PrecisionField = Annotated[Precision, BeforeValidator(_precision)]
+PrecisionField = Annotated[
+    Precision, BeforeValidator(_precision, json_schema_input_type=Recipe | Precision)
+]
