@@ -19,7 +19,6 @@ from estimator.wording import (
     LAYER_WORDS,
     brief,
     does_not_fit,
-    published_hours,
     quantity,
     short,
     weight,
@@ -74,7 +73,7 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
 def _headline(report: Report) -> Table:
     step, memory = report.step, report.memory
     hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
-    published = published_hours(report)
+    published = report.published_gpu_hours
     price = next(a for a in report.assumptions if a.name == "price.usd_per_gpu_hour")
     table = _grid("left", "right", "left")
     table.add_row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estimator.report import Assumption, Memory, Report
+from estimator.report import Assumption, Memory
 
 LAYER_WORDS = {
     "specification": "Specification: datasheets",
@@ -72,11 +72,4 @@ def does_not_fit(memory: Memory) -> str:
     return (
         f"It does not fit: rank {memory.rank} needs {memory.peak_bytes / 1e9:.1f} GB, "
         f"{over:.1f} GB more than {memory.hbm_bytes / 1e9:.1f} GB. {memory.advice}."
-    )
-
-
-def published_hours(report: Report) -> float:
-    """Return the GPU-hours that are taken from their source, not predicted."""
-    return sum(
-        phase.gpu_hours for phase in report.phases if phase.basis == "published"
     )
