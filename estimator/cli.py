@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -157,6 +158,27 @@ def schema_command(kind: Kind) -> None:
     from estimator import listing
 
     _print_json(listing.schema(kind))
+
+
+@cli.command("dashboard")
+def dashboard_command(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port; 8501 or the next free one."),
+    ] = None,
+) -> None:
+    """Open the dashboard, on this machine only unless told otherwise."""
+    missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
+    if missing:
+        raise EstimatorError(
+            f"the dashboard needs {' and '.join(missing)}: install the extra 'app'"
+        )
+    from streamlit.web import cli as streamlit_cli
+
+    app = str(catalog.data_folder() / "app.py")
+    options = [f"--server.port={port}"] if port else []
+    streamlit_cli.main(["run", app, *options], standalone_mode=False)
 
 
 def _print_json(value: Any) -> None:

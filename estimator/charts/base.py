@@ -41,7 +41,13 @@ def framed(finding: str, x: str, y: str, height: int, **layout: Any) -> go.Figur
             "title": {"text": finding},
             "height": height,
             "margin": {"l": 8, "r": 8, "t": 48, "b": 8},
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "legend": {
+                "orientation": "h",
+                "traceorder": "normal",
+                "x": 0,
+                "y": 1.02,
+                "yanchor": "bottom",
+            },
             **layout,
         }
     )

@@ -22,9 +22,9 @@ def breakdown(answer: Answer) -> go.Figure:
     )
     figure = framed(
         finding,
-        f"seconds of a {step.step_s:.2f} s step, mean over pipeline ranks",
+        "seconds of a step",
         "",
-        height=110 + 34 * len(parts),
+        height=90 + 32 * len(parts),
         bargap=0.3,
     )
     figure.add_bar(
@@ -32,10 +32,10 @@ def breakdown(answer: Answer) -> go.Figure:
         x=list(parts.values()),
         y=list(parts),
         marker_color=[colour(cause) for cause in parts],
-        text=[f"{spent:.2f} s, {spent / step.step_s:.1%}" for spent in parts.values()],
+        text=[f"{spent / step.step_s:.1%}" for spent in parts.values()],
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
+        hovertemplate="%{y}: %{x:.3f} s, mean over ranks, %{text}<extra></extra>",
     )
-    figure.update_xaxes(range=[0, 1.3 * max(parts.values(), default=1.0)])
+    figure.update_xaxes(range=[0, 1.25 * max(parts.values(), default=1.0)])
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from estimator.charts.base import Answer, chart, framed
-from estimator.charts.palette import HIGH_END, LOW_END
+from estimator.charts.palette import GUIDE, HIGH_END, LOW_END
 from estimator.wording import LAYER_ADDS
 
 
@@ -34,7 +34,7 @@ def layers(answer: Answer) -> go.Figure:
         increasing={"marker": {"color": LOW_END}},
         decreasing={"marker": {"color": LOW_END}},
         totals={"marker": {"color": HIGH_END}},
-        connector={"line": {"width": 1, "color": "#8b929a"}},
+        connector={"line": {"width": 1, "color": GUIDE}},
     )
     figure.update_yaxes(range=[0, 1.12 * max(steps)])
     return figure

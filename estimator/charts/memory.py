@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from estimator.charts.base import Answer, chart, framed
-from estimator.charts.palette import colour
+from estimator.charts.palette import LIMIT, colour
 
 GB = 1e9
 
@@ -35,11 +35,9 @@ def memory(answer: Answer) -> go.Figure:
         )
     figure.add_hline(
         peak.hbm_bytes / GB,
-        line={"dash": "dash", "width": 2, "color": "#d1495b"},
-        annotation={
-            "text": f"{peak.hbm_bytes / GB:.1f} GB in a GPU",
-            "xanchor": "right",
-        },
+        line={"dash": "dash", "width": 2, "color": LIMIT},
+        name=f"{peak.hbm_bytes / GB:.1f} GB in a GPU",
+        showlegend=True,
     )
     highest = max(peak.peak_bytes, peak.hbm_bytes) / GB
     figure.update_yaxes(range=[0, 1.12 * highest])

@@ -41,6 +41,8 @@ MEMORY: Mapping[str, str] = {
 }
 LOW_END, HIGH_END = "#5aafd9", "#054b83"
 """A constant at the low and at the high end of its range."""
+LIMIT, GUIDE = "#d1495b", NEUTRAL
+"""What must not be exceeded; lines that only lead the eye."""
 
 
 def colour(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from estimator.charts.base import Answer, chart, framed
-from estimator.charts.palette import HIGH_END, LOW_END
+from estimator.charts.palette import GUIDE, HIGH_END, LOW_END
 from estimator.report import Assumption
 from estimator.wording import brief, quantity, weight
 
@@ -37,7 +37,7 @@ def sensitivity(answer: Answer) -> go.Figure:
             customdata=[_range(row)[index] for row in rows],
             hovertemplate="%{y} = %{customdata}: %{x:+.2f} %<extra></extra>",
         )
-    figure.add_vline(0, line={"width": 1, "color": "#8b929a"})
+    figure.add_vline(0, line={"width": 1, "color": GUIDE})
     return figure
 
 

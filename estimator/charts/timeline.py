@@ -21,6 +21,8 @@ KINDS = {
     Op.W: "weight",
 }
 HALF_ROW = 0.42
+SEAM = 1 / 2000
+"""Share of the step that is left open after a box, so that neighbours stay apart."""
 Box = tuple[int, float, float]
 """Rank, start and end."""
 
@@ -34,7 +36,7 @@ def timeline(answer: Answer) -> go.Figure:
         _finding(trace, num_ranks, step.step_s),
         "seconds since the step began",
         "pipeline rank",
-        height=150 + 24 * num_ranks,
+        height=120 + 24 * num_ranks,
         hovermode="closest",
         hoverdistance=40,
     )
@@ -46,16 +48,19 @@ def timeline(answer: Answer) -> go.Figure:
     ]
     for kind in CHUNKS:
         if boxes[kind]:
-            figure.add_scatter(**_filled(kind, boxes[kind]))
+            figure.add_scatter(**_filled(kind, boxes[kind], SEAM * step.step_s))
     figure.add_scatter(**_hover(trace.instructions))
     figure.update_xaxes(range=[0, step.step_s], zeroline=False)
-    figure.update_yaxes(autorange="reversed", dtick=1, zeroline=False, showgrid=False)
+    figure.update_yaxes(
+        range=[num_ranks - 0.5, -0.5], dtick=1, zeroline=False, showgrid=False
+    )
     return figure
 
 
-def _filled(kind: str, boxes: Sequence[Box]) -> dict[str, object]:
+def _filled(kind: str, boxes: Sequence[Box], seam_s: float) -> dict[str, object]:
     """Return a trace of closed boxes, with a gap after each."""
     rank, start_s, end_s = np.array(boxes, dtype=np.float32).T
+    end_s = end_s - np.minimum(seam_s, (end_s - start_s) / 10)
     gap = np.full_like(rank, np.nan)
     low, high = rank - HALF_ROW, rank + HALF_ROW
     return {
@@ -65,7 +70,7 @@ def _filled(kind: str, boxes: Sequence[Box]) -> dict[str, object]:
         "mode": "lines",
         "fill": "toself",
         "fillcolor": colour(kind),
-        "line": {"width": 0.5, "color": "rgba(255, 255, 255, 0.6)"},
+        "line": {"width": 0},
         "hoverinfo": "skip",
     }
 
