@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import plotly.graph_objects as go
 
 from estimator.charts.base import Answer, chart, framed
@@ -13,7 +15,7 @@ from estimator.wording import LAYER_ADDS
 def layers(answer: Answer) -> go.Figure:
     """Draw a waterfall over the layers of constants, ending at the step."""
     names, steps = list(answer.layers), list(answer.layers.values())
-    added = [steps[0], *(after - before for before, after in zip(steps, steps[1:]))]
+    added = [steps[0], *(after - before for before, after in pairwise(steps))]
     figure = framed(
         f"Datasheets alone give {steps[0]:.1f} s of a {steps[-1]:.1f} s step: "
         f"{steps[0] / steps[-1]:.0%}",
@@ -26,7 +28,11 @@ def layers(answer: Answer) -> go.Figure:
         x=[*names, "step"],
         y=[*added, None],
         measure=["absolute", *("relative" for _ in added[1:]), "total"],
-        text=[f"{added[0]:.2f} s", *(f"{s:+.2f} s" for s in added[1:]), f"{steps[-1]:.2f} s"],
+        text=[
+            f"{added[0]:.2f} s",
+            *(f"{s:+.2f} s" for s in added[1:]),
+            f"{steps[-1]:.2f} s",
+        ],
         textposition="outside",
         cliponaxis=False,
         hovertext=[*(LAYER_ADDS[name] for name in names), "all layers"],

@@ -46,6 +46,6 @@ def _is_taken(key: str, value: str) -> bool:
     if isinstance(held, bool | str):
         return str(held).lower() == value.lower()
     try:
-        return float(value) == held
+        return bool(float(value) == held)
     except ValueError:
         return False
