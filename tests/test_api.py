@@ -64,6 +64,15 @@ def test_a_ramp_longer_than_the_phase_never_reaches_the_full_batch():
     assert short.phases[0].num_steps > 2 * steps
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_step_time_is_linear_in_micro_batches(name):
+    model = StepModel(load_scenario(name), 4096)
+    first, last = model.step_s(32), model.step_s(120)
+    for count in (40, 76):
+        line = first + (last - first) * (count - 32) / (120 - 32)
+        assert model.step_s(count) == pytest.approx(line, rel=1e-3)
+
+
 @settings(max_examples=8, deadline=None)
 @given(extra=st.integers(1, 200))
 def test_long_steps_follow_linearly_from_shorter_ones(extra):

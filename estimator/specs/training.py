@@ -79,7 +79,8 @@ class ParallelPlan:
     zero: Literal[0, 1] = 1
     """1: optimizer states are sharded over the data-parallel replicas."""
     schedule: str = "1f1b"
-    stages_per_rank: Count = 1
+    stages_per_rank: Count | None = None
+    """Virtual stages; the schedule's own number unless given."""
     stage_layout: str = EVEN
     """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or
     ``even``."""
