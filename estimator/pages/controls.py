@@ -18,11 +18,14 @@ from estimator.errors import EstimatorError
 from estimator.pages import links
 from estimator.pages.question import Question
 from estimator.schedules.ir import schedule
+from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Module, Recipe
 
 FIRST = "deepseek-v3"
 GB = 1e9
+NOT_TRAINING = {"forward-only"}
+"""Schedules that leave the backward pass out."""
 
 
 def _gigabytes(value: float) -> str:
@@ -31,6 +34,11 @@ def _gigabytes(value: float) -> str:
 
 def _list(modules: Sequence[str]) -> str:
     return f"[{','.join(modules)}]" if modules else "none"
+
+
+def _even(is_even: object) -> str:
+    del is_even  # a scenario that is even already has nothing else to offer
+    return EVEN
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ REST = (
         lambda s: s.plan.overlap.expert_all_to_all,
         lambda is_on: str(is_on).lower(),
     ),
+    Control("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
     Control("precision", "precision.recipe", lambda s: s.precision.recipe),
     Control("recompute", "recompute", lambda s: list(s.recompute), _list),
 )
@@ -195,7 +204,17 @@ def _rate(label: str, key: str, value: float, step: float, about: str) -> None:
 
 
 def _training(base: Scenario) -> None:
-    _choice("Schedule", "schedule", list(schedule), base.plan.schedule)
+    names = [name for name in schedule if name not in NOT_TRAINING]
+    _choice("Schedule", "schedule", names, base.plan.schedule)
+    st.toggle(
+        "Even stages",
+        base.plan.stage_layout == EVEN,
+        key="even",
+        bind="query-params",
+        disabled=base.plan.stage_layout == EVEN,
+        help="Layers spread evenly over the stages, as schedules with several stages "
+        "a rank need where the scenario lays out one.",
+    )
     st.toggle(
         "Overlap all-to-all",
         base.plan.overlap.expert_all_to_all,

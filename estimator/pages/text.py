@@ -13,7 +13,7 @@ def plain(text: str) -> str:
     r"""Return Markdown that shows ``text`` as it is, line by line.
 
     >>> plain("$2 * $3")
-    '\\\\$2 \\\\* \\\\$3'
+    '\\$2 \\* \\$3'
     """
     return "  \n".join(_SPECIAL.sub(r"\\\1", line) for line in text.split("\n"))
 
