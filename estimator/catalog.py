@@ -30,7 +30,7 @@ from estimator.documents import (
 from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.base import FIELD_NAMES
+from estimator.specs.base import FIELD_NAMES, SET_BY_USER
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
@@ -285,7 +285,23 @@ def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
     for override in overrides:
         path, value = parse_override(override, "--set")
         apply("scenario", document, path, value, "--set")
+        _disown(document, path)
     return inlined("scenario", document)
+
+
+def _disown(document: Map, path: Sequence[str]) -> None:
+    """Say beside an overridden number that its file's source no longer covers it."""
+    holder: Any = document
+    owner: Map | None = None
+    for key in path[:-1]:
+        holder = holder[int(key)] if isinstance(holder, Seq) else holder[key]
+        if isinstance(holder, Map) and {"sources", "source"} & set(holder):
+            owner = holder
+    if owner is not None and isinstance(owner.get("sources"), Map):
+        owner["sources"].put(path[-1], SET_BY_USER, "--set")
+    elif owner is not None and isinstance(owner.get("source"), str):
+        text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"
+        owner.put("source", text, "--set")
 
 
 def _apply_variant(document: Map, variant: str, name: str) -> None:

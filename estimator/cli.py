@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -182,6 +183,27 @@ def import_command(
         raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
     if not quiet:
         typer.echo(f"wrote {out}", err=True)
+
+
+@cli.command("dashboard")
+def dashboard_command(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port; 8501 or the next free one."),
+    ] = None,
+) -> None:
+    """Open the dashboard, on this machine only unless told otherwise."""
+    missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
+    if missing:
+        raise EstimatorError(
+            f"the dashboard needs {' and '.join(missing)}: install the extra 'app'"
+        )
+    from streamlit.web import cli as streamlit_cli
+
+    app = str(catalog.data_folder() / "app.py")
+    options = [f"--server.port={port}"] if port else []
+    streamlit_cli.main(["run", app, *options], standalone_mode=False)
 
 
 def _print_json(value: Any) -> None:

@@ -17,6 +17,7 @@ LAYERS = [
     {"workload"},
     {"engine"},
     {"report"},
+    {"wording"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
     {"api", "listing", "huggingface", "record_scenarios"},

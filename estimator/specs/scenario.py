@@ -43,18 +43,18 @@ class Scenario:
         if not any(phase.basis == "simulated" for phase in self.phases):
             yield "phases", "a scenario needs at least one simulated phase"
         width = plan.tp * plan.cp * plan.pp
+        enough = -(-num_gpus // plan.gpu_multiple) * plan.gpu_multiple
         if num_gpus % width:
-            more = -(-num_gpus // width) * width
             yield (
                 "plan.pp" if num_gpus % plan.pp else "plan.tp",
                 f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
-                f"not divide num_gpus {num_gpus}; try num_gpus: {more}",
+                f"not divide num_gpus {num_gpus}; try num_gpus: {enough}",
             )
         elif num_gpus // plan.pp % (plan.ep * plan.etp):
             yield (
                 "plan.ep",
                 f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
-                f"num_gpus / pp = {num_gpus // plan.pp}",
+                f"num_gpus / pp = {num_gpus // plan.pp}; try num_gpus: {enough}",
             )
         elif self.dp % (plan.dp_shard or 1):
             yield "plan.dp_shard", f"{plan.dp_shard} does not divide dp {self.dp}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -119,6 +120,11 @@ class ParallelPlan:
     expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Tokens of the busiest expert rank over the mean."""
     overlap: Overlap = Field(default_factory=Overlap)
+
+    @property
+    def gpu_multiple(self) -> int:
+        """The numbers of GPUs that this plan can be spread over are multiples of it."""
+        return self.pp * math.lcm(self.tp * self.cp, self.ep * self.etp)
 
 
 @spec
