@@ -15,7 +15,7 @@ from estimator.report import (
     Step,
     gpu_hours,
 )
-from estimator.specs.base import constants
+from estimator.specs.base import SET_BY_USER, constants
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
@@ -226,7 +226,9 @@ def _specification(scenario: Scenario) -> list[Assumption]:
     for path, value, unit, record in rows:
         key = path.rsplit(".", 1)[-1]
         source = record.sources.get(key, record.sources.get("default", ""))
-        status = "recalled" if key in record.recalled else "read"
+        status = _status(source)
+        if key in record.recalled and status == "read":
+            status = "recalled"
         made.append(
             Assumption(path, value, unit, source, "specification", status=status)
         )
@@ -237,6 +239,7 @@ def _specification(scenario: Scenario) -> list[Assumption]:
             "USD/h",
             f"{price.source} ({price.date})",
             "price",
+            status=_status(price.source),
         )
     )
     made.append(
@@ -246,9 +249,14 @@ def _specification(scenario: Scenario) -> list[Assumption]:
             "g/kWh",
             scenario.power.source,
             "price",
+            status=_status(scenario.power.source),
         )
     )
     return made
+
+
+def _status(source: str) -> str:
+    return "set" if SET_BY_USER in source else "read"
 
 
 def _batch_assumptions(

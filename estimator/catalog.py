@@ -31,7 +31,7 @@ from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import Program, schedule
 from estimator.schedules.text import parse_program
-from estimator.specs.base import FIELD_NAMES
+from estimator.specs.base import FIELD_NAMES, SET_BY_USER
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
@@ -109,7 +109,7 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
         raise InputError(
             f"{path.name} is its own base", where=[" -> ".join((*above, str(path)))]
         )
-    document = parse_document(_text(path), str(path) if "/" in name else path.name)
+    document = parse_document(read_text(path), str(path) if "/" in name else path.name)
     base = document.pop("base", None)
     if base is None:
         return document
@@ -138,7 +138,7 @@ def load_program(name: str) -> Program:
     ScheduleError
         If a pass is missing or runs twice, or ranks wait for each other.
     """
-    return parse_program(_text(_existing(name, ""), MAX_PROGRAM_BYTES), name)
+    return parse_program(read_text(_existing(name, ""), MAX_PROGRAM_BYTES), name)
 
 
 def _existing(name: str, origin: str) -> Path:
@@ -173,7 +173,8 @@ def _at(origin: str) -> list[str]:
     return [origin] if origin else []
 
 
-def _text(path: Path, most: int = MAX_BYTES) -> str:
+def read_text(path: Path, most: int = MAX_BYTES) -> str:
+    """Return the content of an input file, or say why it cannot be read."""
     try:
         size = path.stat().st_size
         if size <= most:
@@ -316,7 +317,23 @@ def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
     for override in overrides:
         path, value = parse_override(override, "--set")
         apply("scenario", document, path, value, "--set")
+        _disown(document, path)
     return inlined("scenario", document)
+
+
+def _disown(document: Map, path: Sequence[str]) -> None:
+    """Say beside an overridden number that its file's source no longer covers it."""
+    holder: Any = document
+    owner: Map | None = None
+    for key in path[:-1]:
+        holder = holder[int(key)] if isinstance(holder, Seq) else holder[key]
+        if isinstance(holder, Map) and {"sources", "source"} & set(holder):
+            owner = holder
+    if owner is not None and isinstance(owner.get("sources"), Map):
+        owner["sources"].put(path[-1], SET_BY_USER, "--set")
+    elif owner is not None and isinstance(owner.get("source"), str):
+        text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"
+        owner.put("source", text, "--set")
 
 
 def _apply_variant(document: Map, variant: str, name: str) -> None:

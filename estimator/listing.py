@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from estimator import catalog
-from estimator.costs.flop import params
+from estimator.costs.params import params
 from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule

@@ -24,7 +24,7 @@ TICKS_PER_US = 8
 """Times lie on eighths of a microsecond: three decimals, and exact as binary numbers,
 so that a slice ends exactly where the next one starts."""
 SCHEDULE = "schedule"
-THREADS = (SCHEDULE, Stream.COMPUTE.value, Stream.COMMUNICATION.value)
+THREADS = (SCHEDULE, *(stream.value for stream in Stream))
 THREADS_PER_RANK = 1000
 """Threads of rank r count from 1000 (r + 1): a thread with its process's number would
 pass for the main thread."""
@@ -151,7 +151,7 @@ def _half(span: Span, operation: Operation) -> Instruction:
     if span.instruction.partner is None:
         return span.instruction
     forward, backward = span.instruction.parts
-    return forward if operation.op is Op.F else backward
+    return forward if operation.op == Op.F else backward
 
 
 @lru_cache(maxsize=4096)
@@ -163,8 +163,8 @@ def _operation_args(operation: Operation) -> Mapping[str, Any]:
         "flop": round(operation.flop),
         "bytes": round(operation.num_bytes),
     }
-    if operation.op is not None:
-        made["pass"] = PASSES[operation.op]
+    if operation.op:
+        made["pass"] = PASSES[Op(operation.op)]
     return made
 
 

@@ -37,7 +37,7 @@ BROKEN = {
     "a pp that does not divide": (
         BASE + "plan:\n  pp: 15\n",
         4,
-        "tp 1 x pp 15 does not divide num_gpus 2048; try num_gpus: 2055",
+        "tp 1 x pp 15 does not divide num_gpus 2048; try num_gpus: 2880",
     ),
     "an ep that does not divide": (
         BASE + "plan:\n  ep: 48\n",

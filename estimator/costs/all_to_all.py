@@ -102,7 +102,8 @@ class AllToAll:
     """Wait for the slowest rank in front of each of them."""
     dispatch_bytes: float = 0.0
     combine_bytes: float = 0.0
-    """What the busiest rank puts on the slower leg."""
+    """What the busiest rank sends over the fabric; over NVLink where one node is all.
+    """
 
 
 def all_to_all(
@@ -142,20 +143,18 @@ def all_to_all(
     local = places.ranks * (ranks_in_node - 1) / ranks_in_node
     out = hidden_size * dispatch_bytes + extra
     back = hidden_size * combine_bytes + 4 * experts_per_token
-    legs = (
-        (num_tokens * remote, links.dispatch_bytes_per_s, links.combine_bytes_per_s),
-        (num_tokens * local, links.nvlink_bytes_per_s, links.nvlink_bytes_per_s),
+    dispatch_s = max(
+        num_tokens * remote * out / links.dispatch_bytes_per_s,
+        num_tokens * local * out / links.nvlink_bytes_per_s,
     )
-    dispatch_s, dispatched = max(
-        (rows * out / rate, rows * out) for rows, rate, _ in legs
-    )
-    combine_s, combined = max(
-        (rows * back / rate, rows * back) for rows, _, rate in legs
+    combine_s = max(
+        num_tokens * remote * back / links.combine_bytes_per_s,
+        num_tokens * local * back / links.nvlink_bytes_per_s,
     )
     return AllToAll(
         dispatch_s * imbalance,
         combine_s * imbalance,
         skew_s(links.rank_skew_s, num_ranks),
-        dispatched * imbalance,
-        combined * imbalance,
+        num_tokens * (remote or local) * out * imbalance,
+        num_tokens * (remote or local) * back * imbalance,
     )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SET_BY_USER = "set by the user"
+"""The source of a number that replaces its file's."""
+
 FIELD_NAMES: set[str] = set()
 """Every field of every spec, to suggest the one that a typo meant."""
 
@@ -73,7 +76,7 @@ class ConstantOf:
                     low=number,
                     high=number,
                     unit=self.si,
-                    source="set by the user",
+                    source=SET_BY_USER,
                     status="set",
                 )
             raise ValueError(

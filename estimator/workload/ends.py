@@ -52,11 +52,11 @@ def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
     """
     h, tokens = size.model.hidden_size, size.tokens
     forward = (
-        Gemm("MTP projection", tokens, h, 2 * h, size.linear),
+        Gemm("MTP projection", tokens, h, 2 * h, size.format.dtype),
         Traffic("MTP norms", tokens * h * (2 * NORM + ADD), 4),
     )
     backward = (
-        Gemm("d MTP projection", tokens, 2 * h, h, size.linear),
+        Gemm("d MTP projection", tokens, 2 * h, h, size.format.dtype),
         Traffic("MTP norms backward", tokens * h * (2 * NORM + ADD), 4),
     )
     weight = (
@@ -65,7 +65,7 @@ def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
             h,
             2 * h,
             tokens,
-            size.linear,
+            size.format.dtype,
             output_bytes=ACCUMULATE,
             is_weight_gradient=True,
         ),

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from estimator.schedules.ir import Op
-
 
 class Stream(StrEnum):
     """An in-order queue of one GPU."""
 
     COMPUTE = "compute"
     COMMUNICATION = "communication"
+    """Exchanges of activations: experts, tensor parallelism."""
+    WEIGHTS = "weights"
+    """Sharded weights gathered and gradients scattered (FSDP)."""
 
 
 class Operation(NamedTuple):
@@ -26,13 +27,12 @@ class Operation(NamedTuple):
     """Indices of earlier operations of the chunk that must have ended."""
     parts: tuple[tuple[str, float], ...] = ()
     """What the time is spent on: kind and seconds."""
-    op: Op | None = None
+    op: str = ""
     """The pass that it belongs to: F, I or W."""
     layer: str = ""
-    """The part of the model that it works on."""
     flop: float = 0.0
     num_bytes: float = 0.0
-    """Bytes that its kernels move in memory, or that it puts on the wire."""
+    """Bytes through memory, or over the links."""
 
 
 class Played(NamedTuple):
