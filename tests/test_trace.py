@@ -190,22 +190,53 @@ def test_the_file_is_small_and_the_same_each_time(path, tmp_path):
     assert again.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("variant", ["@1f1b", "@no-overlap", "@1f1b+bf16+h100"])
-def test_other_plans_are_traced_whole(run, tmp_path, variant):
+FSDP = "model=llama-3-70b plan.stage_layout=even plan.ep=1 plan.pp=4 plan.zero=3"
+OTHERS = [
+    ("@1f1b", ""),
+    ("@no-overlap", ""),
+    ("@1f1b+bf16+h100", ""),
+    ("@1f1b", f"{FSDP} cluster.num_gpus=128"),
+    ("", "plan.pp=8 plan.schedule=dualpipe-v plan.stage_layout=even"),
+]
+
+
+@pytest.mark.parametrize(("variant", "overrides"), OTHERS)
+def test_other_plans_are_traced_whole(run, tmp_path, variant, overrides):
     out, name = tmp_path / "step.json", f"deepseek-v3{variant}"
-    ran = run("trace", name, "--out", str(out), *SMALL)
+    options = [*SMALL]
+    for override in overrides.split():
+        options += ["--set", override]
+    ran = run("trace", name, "--out", str(out), *options)
     assert (ran.status, ran.out) == (0, "")
     assert str(out) in ran.err
-    (made,) = run("run", name, *SMALL, "--json").json
+    (made,) = run("run", name, *options, "--json").json
     tracks = defaultdict(list)
     for event in json.loads(out.read_text())["traceEvents"]:
         if event["ph"] == "X":
             tracks[event["pid"], event["tid"]].append(event)
-    assert len({rank for rank, _ in tracks}) == 16
+    assert len({rank for rank, _ in tracks}) == len(made["step"]["ranks"])
     ends = [events[-1]["ts"] + events[-1]["dur"] for events in tracks.values()]
     assert max(ends) / 1e6 == pytest.approx(made["step"]["step_s"], rel=1e-6)
     for events in tracks.values():
         assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in pairwise(events))
+
+
+def test_what_is_recomputed_belongs_to_the_backward_half(run, tmp_path):
+    out = tmp_path / "step.json"
+    run("trace", "deepseek-v3", "--out", str(out), *SMALL, "--set", "recompute=full")
+    events = json.loads(out.read_text())["traceEvents"]
+    rows = [event for event in events if event["pid"] == 2 and event["ph"] == "X"]
+    again = [event for event in rows if event["name"].endswith("again F")]
+    pairs = [event for event in rows if event["name"].endswith("OVERLAP_F_B")]
+    assert {event["args"]["pass"] for event in again} == {PASSES[Op.I]}
+    inside = 0
+    for pair in pairs:
+        half = pair["args"]["backward"]
+        for event in again:
+            if 0 <= event["ts"] - pair["ts"] < pair["dur"]:
+                assert event["args"]["microbatch"] == half["microbatch"]
+                inside += 1
+    assert inside == 4 * 2 * len(pairs) > 0
 
 
 def test_quiet_says_nothing(run, tmp_path):

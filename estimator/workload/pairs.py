@@ -17,6 +17,7 @@ from estimator.workload.stages import Element
 
 if TYPE_CHECKING:
     from estimator.workload.chunks import Chunks
+    from estimator.workload.sharding import Sharding
 
 Need = int | None
 
@@ -230,16 +231,8 @@ class Pair:
         for ahead in (index, index + 1):
             key = (is_back, ahead)
             if ahead < len(layers) and key not in self.gathered:
-                seconds = sharding.gather_s(layers[ahead])
-                times = Times(seconds, {"weight gathering": seconds})
-                self.gathered[key] = self._add(
-                    layers[ahead],
-                    "weights",
-                    Stream.WEIGHTS,
-                    times,
-                    Op.I if is_back else Op.F,
-                    need,
-                )
+                op = Op.I if is_back else Op.F
+                self.gathered[key] = self._weights(sharding, layers[ahead], op, need)
         if index < len(layers):
             return self._both(need, self.gathered[is_back, index], layers[index])
         return need
@@ -256,17 +249,22 @@ class Pair:
         sharding = self.chunks.sharding
         if sharding is None:
             return need
-        seconds = sharding.gather_s(element)
-        times = Times(seconds, {"weight gathering": seconds})
-        done = self._add(element, "weights", Stream.WEIGHTS, times, Op.F, None)
+        done = self._weights(sharding, element, Op.F, None)
         return self._both(need, done, element)
+
+    def _weights(self, sharding: Sharding, element: Element, op: Op, need: Need) -> int:
+        """Append the gathering of an element's weights."""
+        seconds, num_bytes = sharding.gather_s(element), sharding.gather_bytes(element)
+        times = Times(seconds, {"weight gathering": seconds}, num_bytes=num_bytes)
+        return self._add(element, "weights", Stream.WEIGHTS, times, op, need)
 
     def _scatter(self, element: Element, need: Need) -> None:
         sharding = self.chunks.sharding
         if sharding is None or not self.has_weights:
             return
         seconds = sharding.scatter_s(element)
-        times = Times(seconds, {"gradient scattering": seconds})
+        num_bytes = sharding.scatter_bytes(element)
+        times = Times(seconds, {"gradient scattering": seconds}, num_bytes=num_bytes)
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
     def _end(self, element: Element, op: Op, need: Need) -> int:

@@ -32,6 +32,18 @@ class Sharding:
         size = FORMAT_BYTES[self.scenario.precision.gradients]
         return self._move(element, size, "scatter")
 
+    def gather_bytes(self, element: Element) -> float:
+        """Return the bytes of the weights that are gathered."""
+        return 2.0 * self._count(element)
+
+    def scatter_bytes(self, element: Element) -> float:
+        """Return the bytes of the gradients that are scattered."""
+        return FORMAT_BYTES[self.scenario.precision.gradients] * self._count(element)
+
+    def _count(self, element: Element) -> float:
+        own = held(self.scenario, element)
+        return own.shared + own.experts
+
     def _move(self, element: Element, size: float, way: str) -> float:
         key = (way, *element.look)
         if key not in self._seconds:
