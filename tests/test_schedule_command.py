@@ -98,6 +98,14 @@ def test_dots_are_the_bubble(name, width):
         assert share == pytest.approx(bubble_s / step.step_s, abs=0.01)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("second", [0.1, 0.3, 7e-6])
+def test_the_picture_does_not_depend_on_the_unit_of_time(name, second):
+    whole = draw(pipeline_step(name, Pipeline(4, 8)), 100)
+    parts = durations(second, second, second)
+    assert draw(pipeline_step(name, Pipeline(4, 8), parts), 100)[:4] == whole[:4]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from(NAMES),
