@@ -17,17 +17,17 @@ def row(name):
     ("name", "value"),
     [
         ("one step", lambda report: report.step.step_s),
-        ("– forward chunks", lambda report: report.step.ranks[0].forward_s),
+        ("\u2013 forward chunks", lambda report: report.step.ranks[0].forward_s),
         (
-            "– backward chunks",
+            "\u2013 backward chunks",
             lambda report: (
                 report.step.ranks[0].backward_s + report.step.ranks[0].backward_input_s
             ),
         ),
-        ("– overlapped pairs", lambda report: report.step.ranks[0].overlapped_s),
-        ("– weight chunks", lambda report: report.step.ranks[0].weight_s),
-        ("– bubble", lambda report: report.step.ranks[0].bubble_s),
-        ("– optimizer", lambda report: report.step.ranks[0].optimizer_s),
+        ("\u2013 overlapped pairs", lambda report: report.step.ranks[0].overlapped_s),
+        ("\u2013 weight chunks", lambda report: report.step.ranks[0].weight_s),
+        ("\u2013 bubble", lambda report: report.step.ranks[0].bubble_s),
+        ("\u2013 optimizer", lambda report: report.step.ranks[0].optimizer_s),
     ],
 )
 def test_the_table_holds_the_predicted_step(report, name, value):

@@ -9,6 +9,7 @@ computation and communication side by side).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from estimator.specs.base import Count, Duration, Fraction, spec
 from estimator.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
@@ -30,6 +31,8 @@ class Achievable:
     attention_forward_half_len: Fraction
     """Sequence length at which attention runs at half that share."""
     attention_backward_half_len: Fraction
+    older_attention: Mapping[str, Fraction] = field(default_factory=dict)
+    """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration

@@ -112,8 +112,10 @@ class ParallelPlan:
     micro_batch_size: Count = 1
     sequence_parallel: bool = True
     """Split norms and residuals over tensor-parallel ranks."""
-    attention_kernel: Literal["fused", "unfused"] = "fused"
-    """``unfused``: scores are written to memory, as before FlashAttention (2022)."""
+    attention_kernel: Literal["fused", "flash-2", "flash-1", "unfused"] = "fused"
+    """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
+    releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
+    as before."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation
     while both run."""

@@ -74,6 +74,7 @@ class AttentionCore(NamedTuple):
     seq_len: int
     num_bytes: float
     is_backward: bool = False
+    kernel: str = "fused"
 
     @property
     def kind(self) -> str:
@@ -84,7 +85,11 @@ class AttentionCore(NamedTuple):
         """Return the duration; it does not depend on the SMs (see ``attention_s``)."""
         del num_sms
         return kernels.attention_s(
-            device, self.flop, self.seq_len, is_backward=self.is_backward
+            device,
+            self.flop,
+            self.seq_len,
+            is_backward=self.is_backward,
+            kernel=self.kernel,
         )
 
 
