@@ -56,8 +56,9 @@ class Precision:
     """Number formats."""
 
     recipe: Recipe
-    gradients: Literal["fp32", "bf16"] = "fp32"
-    """Format that weight gradients are accumulated and reduced in."""
+    gradients: Literal["fp32", "bf16", "bf16+fp32"] = "fp32"
+    """Format that weight gradients are accumulated and reduced in; ``bf16+fp32``:
+    products write BF16 gradients, which are then added to FP32 ones of their own."""
     moments: Literal["fp32", "bf16"] = "fp32"
     """Format of the optimizer's two moments; master weights are FP32."""
 
@@ -116,6 +117,9 @@ class ParallelPlan:
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
+    fused_kernels: bool = True
+    """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
+    false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation
     while both run."""

@@ -16,7 +16,10 @@ from estimator.specs.training import Overlap
 from estimator.workload.stages import Held
 from estimator.workload.work import FORMATS
 
-FORMAT_BYTES = {"fp32": 4, "bf16": 2}
+FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
+"""Bytes of a moment, or of a gradient that is reduced."""
+KEPT_GRADIENT = {"fp32": 4, "bf16": 2, "bf16+fp32": 6}
+"""Bytes of all gradients of one weight."""
 MASTER = 4
 """Bytes of an FP32 master weight."""
 
