@@ -14,7 +14,7 @@ from estimator.report import (
     Step,
     gpu_hours,
 )
-from estimator.specs.base import constants
+from estimator.specs.base import constants, source_of, status_of
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
 from estimator.training import (
@@ -208,9 +208,9 @@ def _specification(scenario: Scenario) -> list[Assumption]:
     ]
     made = []
     for path, value, unit, record in rows:
-        key = path.rsplit(".", 1)[-1]
-        source = record.sources.get(key, record.sources.get("default", ""))
-        status = "recalled" if key in record.recalled else "read"
+        kind = "peak_flop_per_s."
+        key = kind + path.rpartition(kind)[2] if kind in path else path.rpartition(".")[2]
+        source, status = source_of(record, key), status_of(record, key)
         made.append(Assumption(path, value, unit, source, "specification", status=status))
     made.append(
         Assumption(

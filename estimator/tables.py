@@ -331,15 +331,34 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     console.print(shares)
 
 
+NOT_TABULATED = (
+    "sources",
+    "notes",
+    "recalled",
+    "status",
+    "source",
+    "electricity_source",
+    "includes",
+    "peak_flop_per_s",
+    "num_sms",
+    "torus",
+)
+"""Parts of a row that only ``show`` and ``--json`` print."""
+MAX_COLUMNS = 8
+
+
 def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) -> None:
     """Print a list of built-in things."""
     console = _console()
     columns = [
         key
         for key in (rows[0] if rows else {"name": ""})
-        if key not in ("sources", "notes", "recalled", "source", "includes")
+        if key not in NOT_TABULATED
     ]
-    table = _table("", *((key, "left") for key in columns))
+    if len(columns) > MAX_COLUMNS:
+        columns.remove("title")
+    table = _table("", *((key.replace("_", " "), "left") for key in columns))
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*(Text(_cell(row.get(key))) for key in columns))
     console.print(table)

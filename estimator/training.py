@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from estimator.costs.flop import flop_per_token, mfu
-from estimator.costs.rates import Layer
+from estimator.costs.rates import Layer, half_precision
 from estimator.engine.evaluate import evaluate, makespans
 from estimator.engine.graph import (
     DurationClass,
@@ -220,7 +220,8 @@ def step_report(model: StepModel, global_batch: int) -> Step:
     )
     num_gpus = scenario.cluster.num_gpus
     tokens_per_s = global_batch * model.seq_len / step_s
-    peak = scenario.cluster.node.gpu.peak_flop_per_s["bf16"]
+    gpu = scenario.cluster.node.gpu
+    peak = gpu.peak_flop_per_s[half_precision(gpu)]
     causal = flop_per_token(scenario.model, model.seq_len)
     full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
     executed = executed_flop(work) * num_microbatches * scenario.dp * scenario.plan.tp

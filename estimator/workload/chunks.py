@@ -15,7 +15,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from estimator.costs.all_to_all import AllToAll, all_to_all
-from estimator.costs.collectives import Group, ring_all_gather_s, send_s
+from estimator.costs.collectives import all_gather_s, group, send_s
 from estimator.costs.rates import Device, Layer, Links, device, links
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op
@@ -409,8 +409,8 @@ def chunks(
         )
     tensor_s = 0.0
     if plan.tp > 1:
-        members = Group(plan.tp, min(plan.tp, node.gpus_per_node))
-        tensor_s = ring_all_gather_s(2.0 * size.tokens * model.hidden_size, members, ways)
+        members = group(plan.tp, 1, node.scaleup_gpus)
+        tensor_s = all_gather_s(2.0 * size.tokens * model.hidden_size, members, ways)
     return Chunks(
         stages=elements(scenario, num_stages),
         size=size,
@@ -421,5 +421,5 @@ def chunks(
         is_overlapped=is_overlapped,
         tensor_s=tensor_s,
         send_bytes=2.0 * size.split_tokens * model.hidden_size,
-        ranks_per_node=node.gpus_per_node * plan.pp / scenario.cluster.num_gpus,
+        ranks_per_node=node.scaleup_gpus * plan.pp / scenario.cluster.num_gpus,
     )

@@ -6,12 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from estimator.costs.collectives import (
-    Group,
-    group,
-    ring_all_gather_s,
-    ring_all_reduce_s,
-)
+from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
 from estimator.costs.flop import layer_params
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
@@ -64,7 +59,7 @@ class Replicas:
 
 def replicas(scenario: Scenario, num_copies: int) -> Replicas:
     """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
-    plan, per_node = scenario.plan, scenario.cluster.node.gpus_per_node
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
     shared = group(scenario.dp * num_copies, plan.tp, per_node)
     experts = group(width // plan.ep * num_copies, plan.ep, per_node)
@@ -91,14 +86,14 @@ def optimizer_phase_s(
         ("expert", own.experts, groups.experts),
     ):
         if is_sharded:
-            spent[f"reduce-scatter of {name} gradients"] = ring_all_gather_s(
+            spent[f"reduce-scatter of {name} gradients"] = all_gather_s(
                 count * gradient, members, links
             )
-            spent[f"all-gather of {name} weights"] = ring_all_gather_s(
+            spent[f"all-gather of {name} weights"] = all_gather_s(
                 count * 2, members, links
             )
         else:
-            spent[f"all-reduce of {name} gradients"] = ring_all_reduce_s(
+            spent[f"all-reduce of {name} gradients"] = all_reduce_s(
                 count * gradient, members, links
             )
         shard += count / members.size if is_sharded else count

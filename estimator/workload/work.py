@@ -159,7 +159,7 @@ class Sizes:
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
-    per_node = scenario.cluster.node.gpus_per_node
+    per_node = scenario.cluster.node.scaleup_gpus
     num_nodes = max(1, -(-plan.ep // per_node))
     places = None
     if model.moe:
