@@ -1,10 +1,11 @@
-"""What people call: estimate a scenario, compare several, show the constants' layers."""
+"""What people call: estimate a scenario, show its step and its layers of constants."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
 from estimator.report import (
@@ -14,16 +15,16 @@ from estimator.report import (
     Step,
     gpu_hours,
 )
-from estimator.specs.base import constants, source_of, status_of
+from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
+from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
+from estimator.step_model import StepModel
 from estimator.training import (
-    StepModel,
     combined_range,
     memory_report,
     phase_time,
     relative_range,
-    step_report,
 )
 from estimator.units import HOUR_S, KWH_JOULES
 
@@ -157,7 +158,7 @@ def trace(scenario: Scenario) -> StepTrace:
     """Return what happens when in one step of the main phase, as SimPy plays it."""
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
-    return model.simulate(model.num_microbatches(batch.final))
+    return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
 
 
 def assumptions(
@@ -183,7 +184,9 @@ def assumptions(
             for path, constant in constants(scenario)
         ),
         *(
-            Assumption("scenario", text, "", scenario.name, "scenario", status="assumed")
+            Assumption(
+                "scenario", text, "", scenario.name, "scenario", status="assumed"
+            )
             for text in scenario.assumptions
         ),
         *_batch_assumptions(scenario, models),
@@ -193,7 +196,7 @@ def assumptions(
 def _specification(scenario: Scenario) -> list[Assumption]:
     node, fabric, price = scenario.cluster.node, scenario.cluster.fabric, scenario.price
     gpu = node.gpu
-    rows = [
+    rows: list[tuple[str, float, str, Gpu | Node | Fabric]] = [
         ("cluster.node.gpu.hbm_bytes", gpu.hbm_bytes, "B", gpu),
         ("cluster.node.gpu.hbm_bytes_per_s", gpu.hbm_bytes_per_s, "B/s", gpu),
         *(
@@ -209,9 +212,16 @@ def _specification(scenario: Scenario) -> list[Assumption]:
     made = []
     for path, value, unit, record in rows:
         kind = "peak_flop_per_s."
-        key = kind + path.rpartition(kind)[2] if kind in path else path.rpartition(".")[2]
-        source, status = source_of(record, key), status_of(record, key)
-        made.append(Assumption(path, value, unit, source, "specification", status=status))
+        key = path.rpartition(".")[2]
+        if kind in path:
+            key = kind + key
+        source = source_of(record, key)
+        status = _status(source)
+        if status == "read":
+            status = status_of(record, key)
+        made.append(
+            Assumption(path, value, unit, source, "specification", status=status)
+        )
     made.append(
         Assumption(
             "price.usd_per_gpu_hour",
@@ -219,6 +229,7 @@ def _specification(scenario: Scenario) -> list[Assumption]:
             "USD/h",
             f"{price.source} ({price.date})",
             "price",
+            status=_status(price.source),
         )
     )
     made.append(
@@ -228,9 +239,14 @@ def _specification(scenario: Scenario) -> list[Assumption]:
             "g/kWh",
             scenario.power.source,
             "price",
+            status=_status(scenario.power.source),
         )
     )
     return made
+
+
+def _status(source: str) -> str:
+    return "set" if SET_BY_USER in source else "read"
 
 
 def _batch_assumptions(
@@ -248,10 +264,22 @@ def _batch_assumptions(
         if floor > smallest:
             text = (
                 f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs at least "
-                f"{floor} micro-batches: a step of {phase.name} with fewer lasts as long"
+                f"{floor} micro-batches: a {phase.name} step with fewer lasts as long"
             )
             made.append(
-                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="assumed"
+                )
+            )
+        if len(model.simulated(model.num_microbatches(batch.final))) > 1:
+            text = (
+                f"a {phase.name} step has {model.num_microbatches(batch.final):,} "
+                "micro-batches: extrapolated linearly from two shorter ones"
+            )
+            made.append(
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="extrapolated"
+                )
             )
         if batch.final % replica:
             text = (
@@ -259,8 +287,8 @@ def _batch_assumptions(
                 f"replicas of {scenario.plan.micro_batch_size}: the fullest one counts"
             )
             made.append(
-                Assumption("phases", text, "", "estimator", "scenario", status="assumed")
+                Assumption(
+                    "phases", text, "", "estimator", "scenario", status="assumed"
+                )
             )
     return made
-
-

@@ -22,7 +22,9 @@ SAMPLED_ORDERS = 40
 IGNORED = frozenset({"name", "question", "variants", "assumptions"})
 
 
-def changed(before: Any, after: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def changed(
+    before: Any, after: Any, path: tuple[str, ...] = ()
+) -> list[tuple[str, ...]]:
     """Return the paths at which two documents differ, as deep as both have parts."""
     if isinstance(before, Map) and isinstance(after, Map):
         keys = [*before, *(key for key in after if key not in before)]
@@ -73,7 +75,7 @@ def shapley(
         drawn = rng or np.random.default_rng(0)
         orders = [drawn.permutation(num_inputs).tolist() for _ in range(SAMPLED_ORDERS)]
         return _over_orders(orders, value)
-    if num_inputs <= 3:  # noqa: PLR2004
+    if num_inputs <= 3:
         return _over_orders([list(o) for o in permutations(range(num_inputs))], value)
     shares = [0.0] * num_inputs
     for size in range(num_inputs):

@@ -29,7 +29,8 @@ from estimator.documents import (
 )
 from estimator.errors import InputError
 from estimator.registry import suggestion
-from estimator.specs.base import FIELD_NAMES
+from estimator.schedules.ir import schedule
+from estimator.specs.base import FIELD_NAMES, SET_BY_USER
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
@@ -115,13 +116,7 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
             where=[document.places["base"]],
         )
     place = document.places["base"]
-    near = path.parent / base
-    below = _read(
-        kind,
-        str(near) if near.suffix and near.exists() else base,
-        place,
-        (*above, str(path)),
-    )
+    below = _read(kind, _near(base, f"{path}:"), place, (*above, str(path)))
     return merged(below, document)
 
 
@@ -173,13 +168,32 @@ def inlined(kind: str, document: Map) -> Map:
         holder: Any = made
         for parent in parents:
             holder = holder.get(parent) if isinstance(holder, Map) else None
-        if isinstance(holder, Map) and isinstance(holder.get(key), str):
+        if isinstance(holder, Map) and key in holder:
             place = holder.places[key]
-            holder.put(key, read(referred, holder[key], place), place)
+            holder.put(key, _referred(referred, holder[key], place), place)
     return made
 
 
-def apply(kind: str, document: Map, path: Sequence[str], value: Any, place: str) -> None:
+def _referred(kind: str, value: Any, place: str) -> Any:
+    """Return what a name stands for, or a mapping with its own ``base`` merged in."""
+    if isinstance(value, str):
+        return read(kind, _near(value, place), place)
+    if isinstance(value, Map) and isinstance(value.get("base"), str):
+        patch = value.copy()
+        base = patch.pop("base")
+        return merged(read(kind, _near(base, place), place), patch)
+    return value
+
+
+def _near(name: str, place: str) -> str:
+    """Return a path as seen from the file that names it, where there is one."""
+    beside = Path(place.rpartition(":")[0]).parent / name
+    return str(beside) if name.endswith((".yaml", ".yml")) and beside.exists() else name
+
+
+def apply(
+    kind: str, document: Map, path: Sequence[str], value: Any, place: str
+) -> None:
     """Set ``value`` at a dotted path, reaching through names of other files.
 
     Raises
@@ -209,10 +223,10 @@ def _step_into(
         if key not in holder:
             holder.put(key, DEFAULTS.get(key) or Map(place), place)
         child = holder[key]
-        if isinstance(child, str) and referred:
-            child = read(referred, child, holder.places[key])
+        if referred:
+            child = _referred(referred, child, holder.places[key])
             holder.put(key, child, holder.places[key])
-        elif isinstance(child, str) and here in SHORTHANDS:
+        if isinstance(child, str) and here in SHORTHANDS:
             expanded = Map(holder.places[key])
             expanded.put(SHORTHANDS[here], child, holder.places[key])
             holder.put(key, expanded, holder.places[key])
@@ -252,7 +266,8 @@ def load_scenario(name: str, overrides: Iterable[str] = ()) -> Scenario:
     overrides : iterable of str
         ``PATH=VALUE`` patches, applied last.
     """
-    return build("scenario", scenario_document(name, overrides), name)
+    made: Scenario = build("scenario", scenario_document(name, overrides), name)
+    return made
 
 
 def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
@@ -269,7 +284,23 @@ def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
     for override in overrides:
         path, value = parse_override(override, "--set")
         apply("scenario", document, path, value, "--set")
+        _disown(document, path)
     return inlined("scenario", document)
+
+
+def _disown(document: Map, path: Sequence[str]) -> None:
+    """Say beside an overridden number that its file's source no longer covers it."""
+    holder: Any = document
+    owner: Map | None = None
+    for key in path[:-1]:
+        holder = holder[int(key)] if isinstance(holder, Seq) else holder[key]
+        if isinstance(holder, Map) and {"sources", "source"} & set(holder):
+            owner = holder
+    if owner is not None and isinstance(owner.get("sources"), Map):
+        owner["sources"].put(path[-1], SET_BY_USER, "--set")
+    elif owner is not None and isinstance(owner.get("source"), str):
+        text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"
+        owner.put("source", text, "--set")
 
 
 def _apply_variant(document: Map, variant: str, name: str) -> None:
@@ -299,6 +330,8 @@ def adapter(kind: str) -> TypeAdapter[Any]:
 
 def build(kind: str, document: Map, name: str) -> Any:
     """Return the spec that an inlined document describes, or every mistake in it."""
+    if kind == "scenario":
+        _check_schedule(document)
     try:
         return adapter(kind).validate_python(document)
     except ValidationError as error:
@@ -306,6 +339,19 @@ def build(kind: str, document: Map, name: str) -> Any:
         shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
         article = f"a {KINDS[kind].spec.__name__}"
         raise InputError(f"{name} does not describe {article}", where=shown) from None
+
+
+def _check_schedule(document: Map) -> None:
+    plan = document.get("plan")
+    name = plan.get("schedule") if isinstance(plan, Map) else None
+    if isinstance(name, str) and name not in schedule:
+        known = list(schedule)
+        raise InputError(
+            f"there is no schedule called {name[:60]!r}",
+            where=[place_of(document, ("plan", "schedule"))],
+            why=f"known: {', '.join(known)}",
+            fix=suggestion(name, known),
+        )
 
 
 def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
@@ -325,7 +371,7 @@ def _message(item: Any, field: str) -> str:
     if kind == "missing":
         return f"field {field!r} is missing"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        close = difflib.get_close_matches(last, FIELD_NAMES, n=1)
+        close = difflib.get_close_matches(last, FIELD_NAMES - {last}, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -27,13 +28,14 @@ Overrides = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
 Kind = Annotated[
-    str, typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule")
+    str,
+    typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
 ]
 
 
-def _version(*, shown: bool) -> None:
+def _print_version(shown: bool) -> None:
     if shown:
-        from importlib.metadata import version  # noqa: PLC0415 - slow to import
+        from importlib.metadata import version
 
         typer.echo(version("estimator"))
         raise typer.Exit
@@ -43,10 +45,16 @@ def _version(*, shown: bool) -> None:
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=_print_version,
+        ),
     ] = False,
 ) -> None:
-    _version(shown=version)
+    del version
 
 
 @cli.command("run")
@@ -58,13 +66,15 @@ def run_command(
     overrides: Overrides = None,
     has_layers: Annotated[
         bool,
-        typer.Option("--layers", help="Show the step as layers of constants are added."),
+        typer.Option(
+            "--layers", help="Show the step as layers of constants are added."
+        ),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Estimate scenarios: GPU-hours, wall time, dollars, and where each second goes."""
-    from estimator import api  # noqa: PLC0415 - numpy and simpy, only where needed
+    from estimator import api
 
     loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
     reports = [api.estimate(scenario) for scenario in loaded]
@@ -77,7 +87,7 @@ def run_command(
             ]
         )
         return
-    from estimator import tables  # noqa: PLC0415 - rich
+    from estimator import tables
 
     for report, layer_steps in zip(reports, steps, strict=True):
         tables.print_report(report, layer_steps, has_notes=not quiet)
@@ -96,13 +106,13 @@ def compare_command(
     quiet: Quiet = False,
 ) -> None:
     """Show scenarios side by side, the difference to the first one attributed."""
-    from estimator import comparison  # noqa: PLC0415
+    from estimator import comparison
 
     made = comparison.compare(scenarios, vary or (), overrides or ())
     if as_json:
         _print_json(made.to_dict())
         return
-    from estimator import tables  # noqa: PLC0415
+    from estimator import tables
 
     tables.print_comparison(made, has_notes=not quiet)
 
@@ -110,13 +120,13 @@ def compare_command(
 @cli.command("list")
 def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> None:
     """List what is built in."""
-    from estimator import listing  # noqa: PLC0415
+    from estimator import listing
 
     rows = listing.rows(kind)
     if as_json:
         _print_json(rows)
         return
-    from estimator import tables  # noqa: PLC0415
+    from estimator import tables
 
     tables.print_rows(kind, rows, has_notes=not quiet)
 
@@ -131,13 +141,13 @@ def show_command(
 ) -> None:
     """Show one thing with the source of each number."""
     del quiet
-    from estimator import listing  # noqa: PLC0415
+    from estimator import listing
 
     shown = listing.show(kind, name)
     if as_json:
         _print_json(shown)
         return
-    from estimator import tables  # noqa: PLC0415
+    from estimator import tables
 
     tables.print_record(shown)
 
@@ -145,9 +155,30 @@ def show_command(
 @cli.command("schema")
 def schema_command(kind: Kind) -> None:
     """Print the JSON Schema of an input file, for editors."""
-    from estimator import listing  # noqa: PLC0415
+    from estimator import listing
 
     _print_json(listing.schema(kind))
+
+
+@cli.command("dashboard")
+def dashboard_command(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port; 8501 or the next free one."),
+    ] = None,
+) -> None:
+    """Open the dashboard, on this machine only unless told otherwise."""
+    missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
+    if missing:
+        raise EstimatorError(
+            f"the dashboard needs {' and '.join(missing)}: install the extra 'app'"
+        )
+    from streamlit.web import cli as streamlit_cli
+
+    app = str(catalog.data_folder() / "app.py")
+    options = [f"--server.port={port}"] if port else []
+    streamlit_cli.main(["run", app, *options], standalone_mode=False)
 
 
 def _print_json(value: Any) -> None:
@@ -155,7 +186,7 @@ def _print_json(value: Any) -> None:
 
 
 def main() -> None:
-    """Run the command line; an input that is wrong ends with one message and status 2."""
+    """Run the command line; a wrong input ends with one message and status 2."""
     try:
         cli()
     except EstimatorError as error:

@@ -165,5 +165,3 @@ def _label(group: list[tuple[str, ...]], before: Map, after: Map) -> str:
             size += 1
         shared = shared[:size]
     return attribution.label(shared, before, after)
-
-

@@ -96,7 +96,7 @@ def merged(base: Map, patch: Map) -> Map:
     for key, value in patch.items():
         old = made.get(key)
         if isinstance(old, Map) and isinstance(value, Map):
-            value = merged(old, value)  # noqa: PLW2901
+            value = merged(old, value)
         made.put(key, copied(value), patch.places[key])
     return made
 
@@ -178,7 +178,9 @@ class _Reader:
                     f"{self.name}:{child.start_mark.line + 1}",
                 )
             return made
-        return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - the third kind
+        is_quoted = node.style in ("'", '"', "|", ">")
+        return node.value if is_quoted else scalar(node.value)
 
     def _map(self, node: yaml.MappingNode, place: str, depth: int) -> Map:
         made = Map(place)

@@ -73,9 +73,11 @@ def _row(kind: str, name: str) -> dict[str, Any]:
         }
     plain = to_plain(record)
     assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
-    return {"name": name} | {
-        key: value for key, value in plain.items() if not isinstance(value, dict)
-    } | ({"sources": plain["sources"]} if "sources" in plain else {})
+    return (
+        {"name": name}
+        | {key: value for key, value in plain.items() if not isinstance(value, dict)}
+        | ({"sources": plain["sources"]} if "sources" in plain else {})
+    )
 
 
 def _gpu_row(gpu: Gpu) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def show(kind: str, name: str) -> dict[str, Any]:
 def to_plain(value: Any) -> Any:
     """Return a spec as plain mappings, lists and scalars."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+        return {
+            item.name: to_plain(getattr(value, item.name)) for item in fields(value)
+        }
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -134,7 +138,7 @@ def to_plain(value: Any) -> Any:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON Schema of a kind's file, made from the same spec that reads it."""
+    """Return the JSON Schema of a kind's file, from the spec that reads it."""
     _check(kind)
     if kind in PLUG_INS:
         raise InputError(f"a {kind} is a function of the package, and has no JSON Schema")
@@ -150,7 +154,10 @@ def schema(kind: str) -> dict[str, Any]:
             "anyOf": [{"type": "string"}, holder["properties"][key]],
             "description": "a built-in name, a path, or the mapping itself",
         }
-    made["properties"]["base"] = {"type": "string", "description": "start from this file"}
+    made["properties"]["base"] = {
+        "type": "string",
+        "description": "start from this file",
+    }
     required = set(made.get("required", ())) - set(catalog.DEFAULTS)
     made["required"] = sorted(required)
     return made

@@ -134,6 +134,29 @@ class Report:
         "research and ablations, failed runs, staff, data, storage, idle time"
     )
 
+    @property
+    def published_gpu_hours(self) -> float:
+        """GPU-hours that are taken from their source, not predicted."""
+        return sum(
+            phase.gpu_hours for phase in self.phases if phase.basis == "published"
+        )
+
+    @property
+    def wall_range_s(self) -> tuple[float, float]:
+        """The range of the wall time."""
+        low, high = self.range["gpu_hours"]
+        return low / self.num_gpus * HOUR_S, high / self.num_gpus * HOUR_S
+
+    @property
+    def mfu_range(self) -> tuple[float, float]:
+        """The range of the step's MFU: the longest step has the lowest."""
+        simulated = self.gpu_hours - self.published_gpu_hours
+        shortest, longest = (
+            (end - self.published_gpu_hours) / simulated
+            for end in self.range["gpu_hours"]
+        )
+        return self.step.mfu / longest, self.step.mfu / shortest
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return asdict(self)

@@ -13,6 +13,16 @@ from rich.text import Text
 from estimator.comparison import Comparison
 from estimator.report import Assumption, Report
 from estimator.units import DAY_S, KWH_JOULES
+from estimator.wording import (
+    IF_IT_DID,
+    LAYER_ADDS,
+    LAYER_WORDS,
+    brief,
+    does_not_fit,
+    quantity,
+    short,
+    weight,
+)
 
 BAR_WIDTH = 32
 PIPED_WIDTH = 110
@@ -25,35 +35,14 @@ def _console() -> Console:
     return console
 
 
-def short(value: float) -> str:
-    """Return a number with a metric suffix, four digits.
-
-    >>> short(2788000.0), short(5.576e6), short(19.93)
-    ('2.788M', '5.576M', '19.93')
-    """
-    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if suffix == "K" else limit)
-            return f"{scaled:.4g}{suffix}"
-    return f"{value:.4g}"
-
-
 def print_report(
     report: Report, layer_steps: Mapping[str, float] | None, *, has_notes: bool
 ) -> None:
     """Print one report: the answer, where it comes from, what it rests on."""
     console = _console()
     if not report.memory.fits:
-        over = (report.memory.peak_bytes - report.memory.hbm_bytes) / 1e9
-        console.print(
-            Text(
-                f"It does not fit: rank {report.memory.rank} needs "
-                f"{report.memory.peak_bytes / 1e9:.1f} GB, {over:.1f} GB more than "
-                f"{report.memory.hbm_bytes / 1e9:.1f} GB. {report.memory.advice}.",
-                style="bold",
-            )
-        )
-        console.print("Time and cost below are what it would take if it did.")
+        console.print(Text(does_not_fit(report.memory), style="bold"))
+        console.print(IF_IT_DID)
     console.print(Text(f"{report.scenario}  {report.question}", style="bold"))
     console.print(_headline(report))
     console.print(_phases(report))
@@ -84,9 +73,7 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
 def _headline(report: Report) -> Table:
     step, memory = report.step, report.memory
     hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
-    published = sum(
-        phase.gpu_hours for phase in report.phases if phase.basis == "published"
-    )
+    published = report.published_gpu_hours
     price = next(a for a in report.assumptions if a.name == "price.usd_per_gpu_hour")
     table = _grid("left", "right", "left")
     table.add_row(
@@ -219,26 +206,12 @@ def _layers(layer_steps: Mapping[str, float]) -> Table:
         ("change", "right"),
         ("what it adds", "left"),
     )
-    words = {
-        "specification": "datasheet peaks, no overhead",
-        "achievable": "micro-benchmarks of single kernels and links",
-        "in-situ": "a kernel trace with computation and communication side by side",
-    }
     before: float | None = None
     for layer, seconds in layer_steps.items():
         change = "" if before is None else f"{seconds - before:+.2f}"
-        table.add_row(layer, f"{seconds:.2f}", change, words[layer])
+        table.add_row(layer, f"{seconds:.2f}", change, LAYER_ADDS[layer])
         before = seconds
     return table
-
-
-LAYER_WORDS = {
-    "specification": "Specification: datasheets",
-    "achievable": "Achievable: micro-benchmarks of single kernels and links",
-    "in-situ": "In situ: a kernel trace, computation and communication side by side",
-    "price": "Price and power",
-    "scenario": "Assumed where sources are silent",
-}
 
 
 def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
@@ -246,16 +219,15 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
     yield Text("effect: the step's change at the low and at the high end of a constant")
     for layer, words in LAYER_WORDS.items():
         yield Text(f"\n{words}", style="bold")
-        for row in sorted((r for r in rows if r.layer == layer), key=_weight):
+        here = (row for row in rows if row.layer == layer)
+        for row in sorted(here, key=weight, reverse=True):
             if isinstance(row.value, str):
                 yield _indented(row.value, 2)
                 continue
-            name = row.name.removeprefix("cluster.").removeprefix("node.gpu.")
-            name = name.removeprefix("achievable.").removeprefix("in_situ.")
-            line = f"  {name:<30} {_quantity(row.value, row.unit):>14}"
+            line = f"  {brief(row.name):<30} {quantity(row.value, row.unit):>14}"
             if row.low is not None and row.high is not None:
                 low_end, high_end = (
-                    _quantity(end, row.unit) for end in (row.low, row.high)
+                    quantity(end, row.unit) for end in (row.low, row.high)
                 )
                 line += f"  {low_end} to {high_end}"
             if row.step_effect:
@@ -267,27 +239,6 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
 
 def _indented(text: str, columns: int) -> Padding:
     return Padding(Text(text, style="dim"), (0, 0, 0, columns))
-
-
-def _quantity(value: float, unit: str) -> str:
-    """Return a number with its unit, prefix included.
-
-    >>> _quantity(3.35e12, "B/s"), _quantity(2.04e-3, "s"), _quantity(0.5, "1")
-    ('3.35 TB/s', '2.04 ms', '0.5')
-    """
-    if unit == "1":
-        return f"{value:.4g}"
-    if unit in ("B", "B/s", "FLOP/s", "W"):
-        for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if value >= limit:
-                return f"{value / limit:.4g} {prefix}{unit}"
-    if unit == "s" and 0 < value < 1:
-        return f"{value * 1e3:.4g} ms" if value >= 1e-3 else f"{value * 1e6:.4g} us"
-    return f"{value:.4g} {unit}"
-
-
-def _weight(row: Assumption) -> float:
-    return -sum(abs(ratio - 1) for ratio in row.step_effect) if row.step_effect else 0.0
 
 
 def print_comparison(made: Comparison, *, has_notes: bool) -> None:
@@ -302,7 +253,10 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
         ("step s", [f"{r.step.step_s:.2f}" for r in made.reports]),
         ("MFU", [f"{r.step.mfu:.1%}" for r in made.reports]),
         ("bubble", [f"{r.step.bubble_fraction:.1%}" for r in made.reports]),
-        ("exposed communication s", [f"{r.step.exposed_comm_s:.2f}" for r in made.reports]),
+        (
+            "exposed communication s",
+            [f"{r.step.exposed_comm_s:.2f}" for r in made.reports],
+        ),
         ("memory GB", [f"{r.memory.peak_bytes / 1e9:.1f}" for r in made.reports]),
         ("fits", ["yes" if r.memory.fits else "no" for r in made.reports]),
         ("GPUs", [f"{r.num_gpus:,} {r.gpu}" for r in made.reports]),
@@ -310,12 +264,14 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     for name, cells in lines:
         table.add_row(name, *cells)
     first = made.reports[0].cost_usd
-    table.add_row("cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports))
+    table.add_row(
+        "cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports)
+    )
     console.print(table)
     if not has_notes:
         return
     shares = _table(
-        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values; they add up)",
+        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
         ("scenario", "left"),
         ("changed input", "left"),
         ("GPU-hours", "right"),

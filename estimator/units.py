@@ -94,9 +94,7 @@ def parse_quantity(value: object, unit: str) -> float:
     """
     if isinstance(value, BareNumber):
         return _finite(float(value), value)
-    if not isinstance(value, str):
-        raise ValueError(f"write a number and its unit ({unit}), not {value!r}")
-    match = _QUANTITY.match(value)
+    match = _QUANTITY.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"write a number and its unit ({unit}), not {value!r}")
     if match["unit"] not in UNITS:

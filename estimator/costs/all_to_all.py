@@ -80,11 +80,14 @@ def spread(
     chosen = np.argpartition(-flat, experts_per_token - 1, axis=1)
     chosen = chosen[:, :experts_per_token]
     return Spread(
-        _distinct(chosen // per_node, num_nodes), _distinct(chosen // per_rank, num_ranks)
+        _distinct(chosen // per_node, num_nodes),
+        _distinct(chosen // per_rank, num_ranks),
     )
 
 
-def _distinct(places: np.ndarray[tuple[int, int], np.dtype[np.intp]], count: int) -> float:
+def _distinct(
+    places: np.ndarray[tuple[int, int], np.dtype[np.intp]], count: int
+) -> float:
     seen = np.zeros((len(places), count), dtype=bool)
     np.put_along_axis(seen, places, values=True, axis=1)
     return float(seen.sum(axis=1).mean())
@@ -148,5 +151,7 @@ def all_to_all(
         num_tokens * local * back / near,
     )
     return AllToAll(
-        dispatch_s * imbalance, combine_s * imbalance, skew_s(links.rank_skew_s, num_ranks)
+        dispatch_s * imbalance,
+        combine_s * imbalance,
+        skew_s(links.rank_skew_s, num_ranks),
     )

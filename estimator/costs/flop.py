@@ -115,13 +115,13 @@ def params(model: Transformer) -> Params:
     mtp = 0
     if model.num_mtp_modules:
         layer = layer_params(model, model.layer_kinds[-1])
-        mtp = model.num_mtp_modules * (
-            layer.shared + layer.experts + 2 * h * h + 3 * h
-        )
+        mtp = model.num_mtp_modules * (layer.shared + layer.experts + 2 * h * h + 3 * h)
     return Params(total, active, vocabulary + positions, mtp)
 
 
-def flop_per_token(model: Transformer, seq_len: int, *, is_causal: bool = True) -> float:
+def flop_per_token(
+    model: Transformer, seq_len: int, *, is_causal: bool = True
+) -> float:
     """Return the model FLOP of one trained token, forward and backward.
 
     ``6 (weights used) + 3 (attention)``; ``is_causal`` halves attention.

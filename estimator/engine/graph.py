@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.engine.tape import MAX_SOURCES, Tape, record
 from estimator.schedules.ir import Instruction, Program, need, result
 
 SEND = "SEND"
@@ -38,7 +40,7 @@ def duration_class(instruction: Instruction) -> DurationClass:
     return DurationClass(instruction.op.value, instruction.stage, partner)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Arrays of ``N`` nodes; a node's predecessors stand before it."""
 
@@ -52,6 +54,21 @@ class Graph:
     """Shape (N, 3): node indices, padded with -1 behind the last one."""
     instructions: tuple[Instruction | None, ...]
     """The instruction of each node; None for a send."""
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Each node's class and predecessors."""
+        return tuple(
+            (kind, tuple(node for node in before if node != NO_NODE))
+            for kind, before in zip(
+                self.node_class.tolist(), self.predecessors.tolist(), strict=True
+            )
+        )
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The nodes as a tape for the batch clocks."""
+        return record(self.node_class.tolist(), [before for _, before in self.steps])
 
     def counts(self) -> NDArray[np.int64]:
         """Return how often each rank runs each class, shape (ranks, classes)."""
@@ -134,7 +151,7 @@ def compile_program(program: Program) -> Graph:
                 made.append(None)
                 if name in asleep:
                     awake.append(asleep.pop(name))
-    padded = np.full((len(predecessors), 3), NO_NODE, dtype=np.int32)
+    padded = np.full((len(predecessors), MAX_SOURCES), NO_NODE, dtype=np.int32)
     for index, before in enumerate(predecessors):
         padded[index, : len(before)] = before
     return Graph(

@@ -77,7 +77,9 @@ class _Rank:
             start_s = env.now
             yield from self._chunk(instruction)
             step.done.append(
-                Span(self.rank, "chunk", str(instruction), start_s, env.now, instruction)
+                Span(
+                    self.rank, "chunk", str(instruction), start_s, env.now, instruction
+                )
             )
             for part in instruction.parts:
                 name = result(part)
@@ -88,6 +90,12 @@ class _Rank:
         """Run one instruction's operations on the rank's streams."""
         env = self.step.env
         operations = self.step.operations(instruction)
+        if len(operations) == 1:
+            (operation,) = operations
+            start_s = env.now
+            yield env.timeout(self.step.lasting(operation.seconds))
+            self._record(operation, start_s, instruction)
+            return
         ended = [env.event() for _ in operations]
         lanes = []
         for stream in Stream:
@@ -121,16 +129,21 @@ class _Rank:
             start_s = env.now
             yield env.timeout(step.lasting(operation.seconds))
             ended[index].succeed()
-            step.spans.append(
-                Span(
-                    self.rank,
-                    operation.stream.value,
-                    operation.name,
-                    start_s,
-                    env.now,
-                    instruction,
-                )
+            self._record(operation, start_s, instruction)
+
+    def _record(
+        self, operation: Operation, start_s: float, instruction: Instruction
+    ) -> None:
+        self.step.spans.append(
+            Span(
+                self.rank,
+                operation.stream.value,
+                operation.name,
+                start_s,
+                self.step.env.now,
+                instruction,
             )
+        )
 
     def _send(self, name: Instruction, instruction: Instruction) -> Process:
         step, env = self.step, self.step.env

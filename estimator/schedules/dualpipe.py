@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from estimator.errors import InfeasibleError
+from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
 from estimator.schedules.ir import Instruction, Op, Pipeline, overlapped, schedule
 
 Chunk = tuple[int, int]
@@ -61,6 +62,57 @@ def dualpipe(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
     )
 
 
+@closed_form("dualpipe")
+def dualpipe_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
+    """Return (P / 2 - 1)(FB + B - 3W)."""
+    chunk_s = spent.fb_s + spent.b_s - 3 * spent.w_s
+    holds, condition = dualpipe_regime(spent)
+    return ClosedForm((pipeline.num_ranks // 2 - 1) * chunk_s, holds, condition)
+
+
+def dualpipe_regime(spent: Durations) -> tuple[bool, str]:
+    """Return whether DualPipe's published bubble is exact, and when it is.
+
+    Elsewhere ranks idle differently; the formula bounds them from above for W <= F <= I
+    and F + I <= FB <= F + B.
+    """
+    is_plain = same(spent.b_s, 2 * spent.f_s) and same(spent.fb_s, 3 * spent.f_s)
+    return spent.are_equal and is_plain, "F = I = W, B = I + W, FB = F + B"
+
+
+class _Phases:
+    """What comes next in a rank's two phases, one for each of its stages."""
+
+    def __init__(self, chunk: Callable[[int, int], Chunk]) -> None:
+        self.chunk = chunk
+        self.num_forward, self.num_backward = [0, 0], [0, 0]
+        self.weights: deque[Chunk] = deque()
+
+    def forward(self, phase: int) -> Instruction:
+        """Return the phase's next forward chunk."""
+        stage, microbatch = self.chunk(phase, self.num_forward[phase])
+        self.num_forward[phase] += 1
+        return Instruction(stage, Op.F, microbatch)
+
+    def backward(self, phase: int, *, is_split: bool = False) -> Instruction:
+        """Return the phase's next backward chunk; a split one owes its weight pass."""
+        stage, microbatch = self.chunk(phase, self.num_backward[phase])
+        self.num_backward[phase] += 1
+        if is_split:
+            self.weights.append((stage, microbatch))
+        return Instruction(stage, Op.I if is_split else Op.B, microbatch)
+
+    def pair(self, forward_phase: int, backward_phase: int) -> Instruction:
+        """Return the overlapped pair of one phase forward and the other backward."""
+        ahead, back = self.forward(forward_phase), self.backward(backward_phase)
+        return overlapped(ahead.stage, ahead.microbatch, back.stage, back.microbatch)
+
+    def weight(self) -> Instruction:
+        """Return the oldest weight pass owed."""
+        stage, microbatch = self.weights.popleft()
+        return Instruction(stage, Op.W, microbatch)
+
+
 def bidirectional(
     half: int,
     rank: int,
@@ -74,53 +126,30 @@ def bidirectional(
     ``chunk(phase, index)`` names the stage and micro-batch of the phase's next chunk;
     ``half`` is half the number of stages in a direction, ``rank`` counts from the end.
     """
-    done_f, done_b = [0, 0], [0, 0]
-    weights: deque[Chunk] = deque()
-
-    def forward(phase: int) -> Instruction:
-        stage, microbatch = chunk(phase, done_f[phase])
-        done_f[phase] += 1
-        return Instruction(stage, Op.F, microbatch)
-
-    def backward(phase: int, *, is_split: bool = False) -> Instruction:
-        stage, microbatch = chunk(phase, done_b[phase])
-        done_b[phase] += 1
-        if is_split:
-            weights.append((stage, microbatch))
-        return Instruction(stage, Op.I if is_split else Op.B, microbatch)
-
-    def pair(forward_phase: int, backward_phase: int) -> Instruction:
-        ahead, back = forward(forward_phase), backward(backward_phase)
-        return overlapped(ahead.stage, ahead.microbatch, back.stage, back.microbatch)
-
-    def weight() -> Instruction:
-        stage, microbatch = weights.popleft()
-        return Instruction(stage, Op.W, microbatch)
-
-    before = half - rank - 1
+    phases, before = _Phases(chunk), half - rank - 1
     for _ in range(2 * before):
-        yield forward(0)
+        yield phases.forward(0)
     for _ in range(rank + 1):
-        yield forward(0)
-        yield forward(1)
+        yield phases.forward(0)
+        yield phases.forward(1)
     for _ in range(before):
-        yield backward(1, is_split=True)
-        yield weight()
-        yield forward(1)
+        yield phases.backward(1, is_split=True)
+        yield phases.weight()
+        yield phases.forward(1)
     for index in range(chunks_per_phase - 2 * half + rank + 1):
         if index == 0 and is_middle:  # its input has only just been made here
-            yield forward(0)
-            yield backward(1)
+            yield phases.forward(0)
+            yield phases.backward(1)
         else:
-            yield pair(0, 1)
-        yield pair(1, 0)
+            yield phases.pair(0, 1)
+        yield phases.pair(1, 0)
     for _ in range(before):
-        yield backward(1)
-        yield pair(1, 0)
+        yield phases.backward(1)
+        yield phases.pair(1, 0)
     for index in range(2 * (rank + 1)):  # the second half leaves its weights for later
-        yield backward((index + 1) % 2, is_split=index >= rank + 1)
+        yield phases.backward((index + 1) % 2, is_split=index >= rank + 1)
     for _ in range(before):
-        yield weight()
-        yield backward(0, is_split=True)
-    while weights:
-        yield weight()
+        yield phases.weight()
+        yield phases.backward(0, is_split=True)
+    while phases.weights:
+        yield phases.weight()

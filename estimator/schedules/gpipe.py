@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
 from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
 
 
@@ -19,3 +20,10 @@ def gpipe(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
     for op in (Op.F, Op.B):
         for microbatch in range(pipeline.num_microbatches):
             yield Instruction(rank, op, microbatch)
+
+
+@closed_form("gpipe")
+def gpipe_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
+    """Return (P - 1)(F + B)."""
+    bubble_s = (pipeline.num_ranks - 1) * (spent.f_s + spent.b_s)
+    return ClosedForm(bubble_s, holds=True, condition="equal stages")

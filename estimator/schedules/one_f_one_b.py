@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
 from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
 
 
@@ -25,3 +26,10 @@ def one_f_one_b(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
         yield Instruction(rank, Op.B, microbatch)
     for microbatch in range(num_microbatches - warmup, num_microbatches):
         yield Instruction(rank, Op.B, microbatch)
+
+
+@closed_form("1f1b")
+def one_f_one_b_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
+    """Return (P - 1)(F + B), GPipe's."""
+    bubble_s = (pipeline.num_ranks - 1) * (spent.f_s + spent.b_s)
+    return ClosedForm(bubble_s, holds=True, condition="equal stages")

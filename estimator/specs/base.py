@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SET_BY_USER = "set by the user"
+"""The source of a number that replaces its file's."""
+
 FIELD_NAMES: set[str] = set()
 """Every field of every spec, to suggest the one that a typo meant."""
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(field,)
+)
 def spec(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown fields."""
     made = dataclass(frozen=True, kw_only=True)(cls)
@@ -72,7 +77,7 @@ class ConstantOf:
                     low=number,
                     high=number,
                     unit=self.si,
-                    source="set by the user",
+                    source=SET_BY_USER,
                     status="set",
                 )
             raise ValueError(
@@ -86,11 +91,15 @@ class ConstantOf:
                 f"a constant has value, low, high and source; "
                 f"missing: {sorted(missing)}, unknown: {sorted(map(str, unknown))}"
             )
-        number, low, high = (self._number(value[key]) for key in ("value", "low", "high"))
+        number, low, high = (
+            self._number(value[key]) for key in ("value", "low", "high")
+        )
         if isinstance(value["value"], BareNumber):
             low, high = min(low, number), max(high, number)
         if not low <= number <= high:
-            raise ValueError(f"low <= value <= high does not hold: {low}, {number}, {high}")
+            raise ValueError(
+                f"low <= value <= high does not hold: {low}, {number}, {high}"
+            )
         return Constant(
             value=number,
             low=low,
@@ -175,9 +184,8 @@ def status_of(record: Any, key: str) -> str:
 def source_of(record: Any, key: str) -> str:
     """Return where the number at a (dotted) key of a spec comes from."""
     sources: Mapping[str, str] = record.sources
-    while key not in sources and "." in key:
-        key = key.rpartition(".")[0]
-    return sources.get(key, sources.get("default", ""))
+    names = [key, key.rpartition(".")[2], key.partition(".")[0], "default"]
+    return next((sources[name] for name in names if name in sources), "")
 
 
 Fraction = Annotated[Constant, ConstantOf("1")]

@@ -217,7 +217,7 @@ class Fabric:
     def __post_init__(self) -> None:
         if self.oversubscription < 1:
             raise ValueError(
-                f"oversubscription is 1 (non-blocking) or more, not {self.oversubscription}"
+                f"oversubscription is 1 or more, not {self.oversubscription}"
             )
 
 

@@ -51,7 +51,9 @@ def parse_layout(text: str) -> tuple[str, ...]:
     return tuple(expanded.split("|"))
 
 
-def even_layout(num_layers: int, num_mtp_modules: int, num_stages: int) -> tuple[str, ...]:
+def even_layout(
+    num_layers: int, num_mtp_modules: int, num_stages: int
+) -> tuple[str, ...]:
     """Return layers spread evenly, ends included.
 
     >>> even_layout(7, 0, 3)
@@ -64,7 +66,9 @@ def even_layout(num_layers: int, num_mtp_modules: int, num_stages: int) -> tuple
     return tuple(stages)
 
 
-def check_layout(stages: tuple[str, ...], num_layers: int, num_mtp_modules: int) -> None:
+def check_layout(
+    stages: tuple[str, ...], num_layers: int, num_mtp_modules: int
+) -> None:
     """Raise ValueError unless the stages hold the model once, in order."""
     order = "".join(stages)
     wanted = "E" + "t" * num_layers + "m" * num_mtp_modules + "L"

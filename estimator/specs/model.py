@@ -27,7 +27,12 @@ class Attention:
 
     def __post_init__(self) -> None:
         if self.kind == "mla":
-            wanted = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+            wanted: tuple[str, ...] = (
+                "kv_lora_rank",
+                "qk_nope_head_dim",
+                "qk_rope_head_dim",
+                "v_head_dim",
+            )
         else:
             wanted = ("head_dim",)
         missing = [name for name in wanted if not getattr(self, name)]

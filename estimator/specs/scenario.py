@@ -43,17 +43,18 @@ class Scenario:
         if not any(phase.basis == "simulated" for phase in self.phases):
             yield "phases", "a scenario needs at least one simulated phase"
         width = plan.tp * plan.pp
+        enough = -(-num_gpus // plan.gpu_multiple) * plan.gpu_multiple
         if num_gpus % width:
-            more = -(-num_gpus // width) * width
             yield (
                 "plan.pp" if num_gpus % plan.pp else "plan.tp",
                 f"tp {plan.tp} x pp {plan.pp} does not divide num_gpus {num_gpus}; "
-                f"try num_gpus: {more}",
+                f"try num_gpus: {enough}",
             )
         elif num_gpus // plan.pp % plan.ep:
             yield (
                 "plan.ep",
-                f"ep {plan.ep} does not divide num_gpus / pp = {num_gpus // plan.pp}",
+                f"ep {plan.ep} does not divide num_gpus / pp = "
+                f"{num_gpus // plan.pp}; try num_gpus: {enough}",
             )
         if plan.ep > 1 and model.moe is None:
             yield "plan.ep", f"ep {plan.ep}, but {model.name!r} has no experts"
@@ -72,8 +73,12 @@ class Scenario:
             yield from self._layout_misfits()
 
     def _layout_misfits(self) -> Iterator[tuple[str, str]]:
-        stages = parse_layout(self.plan.stage_layout)
-        if len(stages) % self.plan.pp:
+        try:
+            stages = parse_layout(self.plan.stage_layout)
+        except ValueError as error:
+            yield "plan.stage_layout", str(error)
+            return
+        if len(stages) % self.plan.pp or len(stages) < self.plan.pp:
             yield (
                 "plan.stage_layout",
                 f"it describes {len(stages)} stages, but pp is {self.plan.pp}; write "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from estimator.specs.base import Count, Number, spec
 from estimator.specs.layout import EVEN
@@ -35,7 +36,14 @@ def _recompute(value: object) -> object:
     return value
 
 
-Recompute = Annotated[tuple[Module, ...], BeforeValidator(_recompute)]
+Recompute = Annotated[
+    tuple[Module, ...],
+    BeforeValidator(
+        _recompute,
+        json_schema_input_type=Literal["none", "selective", "full"]
+        | tuple[Module, ...],
+    ),
+]
 
 
 @spec
@@ -71,7 +79,8 @@ class ParallelPlan:
     zero: Literal[0, 1] = 1
     """1: optimizer states are sharded over the data-parallel replicas."""
     schedule: str = "1f1b"
-    stages_per_rank: Count = 1
+    stages_per_rank: Count | None = None
+    """Virtual stages; the schedule's own number unless given."""
     stage_layout: str = EVEN
     """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or
     ``even``."""
@@ -82,6 +91,11 @@ class ParallelPlan:
     expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Tokens of the busiest expert rank over the mean."""
     overlap: Overlap = Field(default_factory=Overlap)
+
+    @property
+    def gpu_multiple(self) -> int:
+        """The numbers of GPUs that this plan can be spread over are multiples of it."""
+        return self.pp * math.lcm(self.tp, self.ep)
 
 
 @spec
@@ -107,8 +121,44 @@ def _global_batch(value: object) -> object:
                 "ramp_tokens": ramp["over_tokens"],
             }
     raise ValueError(
-        "write a number of sequences, or {ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
+        "write a number of sequences, or "
+        "{ramp: {from: 1024, to: 4096, over_tokens: 1e9}}"
     )
+
+
+GlobalBatchField = Annotated[
+    GlobalBatch,
+    BeforeValidator(
+        _global_batch,
+        json_schema_input_type=Annotated[
+            Any,
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"type": "integer", "minimum": 1},
+                        {
+                            "type": "object",
+                            "required": ["ramp"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "ramp": {
+                                    "type": "object",
+                                    "required": ["from", "to", "over_tokens"],
+                                    "additionalProperties": False,
+                                    "properties": {
+                                        "from": {"type": "integer"},
+                                        "to": {"type": "integer"},
+                                        "over_tokens": {"type": "number"},
+                                    },
+                                }
+                            },
+                        },
+                    ]
+                }
+            ),
+        ],
+    ),
+]
 
 
 @spec
@@ -119,9 +169,7 @@ class Phase:
     basis: Literal["simulated", "published"] = "simulated"
     num_tokens: Number | None = None
     seq_len: Count | None = None
-    global_batch_size: (
-        Annotated[GlobalBatch, BeforeValidator(_global_batch)] | None
-    ) = None
+    global_batch_size: GlobalBatchField | None = None
     gpu_hours: Number | None = None
     source: str = ""
 
@@ -141,4 +189,6 @@ class Phase:
             raise ValueError(f"a {self.basis} phase has no {', '.join(excess)}")
 
 
-PrecisionField = Annotated[Precision, BeforeValidator(_precision)]
+PrecisionField = Annotated[
+    Precision, BeforeValidator(_precision, json_schema_input_type=Recipe | Precision)
+]

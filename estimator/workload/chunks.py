@@ -8,7 +8,7 @@ order: while one chunk computes, the other's tokens travel.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -160,16 +160,16 @@ class Chunks:
     def _same_node(self, rank: int, other: int) -> bool:
         return int(rank // self.ranks_per_node) == int(other // self.ranks_per_node)
 
-    def busy_by_kind(self, op: str, stage: int, partner: int = -1) -> Counter[str]:
+    def busy_by_kind(self, op: str, stage: int, partner: int = -1) -> dict[str, float]:
         """Return the seconds of a class by kind, exposed communication among them."""
-        spent: Counter[str] = Counter()
+        spent: defaultdict[str, float] = defaultdict(float)
         for operation in self.operations(op, stage, partner):
             if operation.stream is Stream.COMPUTE:
                 for kind, seconds in operation.parts:
                     spent[kind] += seconds
         exposed = self.seconds(op, stage, partner) - sum(spent.values())
         spent["exposed all-to-all"] += max(0.0, exposed)
-        return spent
+        return dict(spent)
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
@@ -204,12 +204,12 @@ class Chunks:
         return self._ends[key]
 
     def _timed(self, segment: Segment, num_sms: int, tensor_s: float = 0.0) -> Times:
-        kinds: Counter[str] = Counter()
+        kinds: defaultdict[str, float] = defaultdict(float)
         if tensor_s:
             kinds["tensor-parallel"] = tensor_s
         for kernel in segment:
             kinds[kernel.kind] += kernel.seconds(self.device, num_sms)
-        return Times(sum(kinds.values()), kinds)
+        return Times(sum(kinds.values()), dict(kinds))
 
 
 def layer_segments(size: Sizes, kind: str) -> tuple[Segment, ...]:
@@ -357,7 +357,10 @@ def _weights(chunks: Chunks, held: tuple[Element, ...]) -> list[Operation]:
     for element in reversed(held):
         if element.is_layer:
             layer = chunks.layer(element.kind, full)
-            parts = [("mlp W", layer.mlp_weight), ("attention W", layer.attention_weight)]
+            parts = [
+                ("mlp W", layer.mlp_weight),
+                ("attention W", layer.attention_weight),
+            ]
         else:
             parts = [("W", chunks.end(element.kind, Op.W.value, full))]
         made += [

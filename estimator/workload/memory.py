@@ -89,9 +89,7 @@ def _attention(size: Sizes) -> Stored:
     statistics = 4.0 * heads
     if attention.kind == "mla":
         latents = 2.0 * (
-            attention.q_lora_rank
-            + attention.kv_lora_rank
-            + attention.qk_rope_head_dim
+            attention.q_lora_rank + attention.kv_lora_rank + attention.qk_rope_head_dim
         )
         width = attention.qk_dim + attention.qk_nope_head_dim + attention.v_head_dim
         qkv = 0.0 if "mla_up_proj" in size.recompute else 2.0 * heads * width

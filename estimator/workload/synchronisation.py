@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -77,9 +76,12 @@ def optimizer_phase_s(
     copies of the weights made.
     """
     precision = scenario.precision
-    gradient, moment = FORMAT_BYTES[precision.gradients], FORMAT_BYTES[precision.moments]
+    gradient, moment = (
+        FORMAT_BYTES[precision.gradients],
+        FORMAT_BYTES[precision.moments],
+    )
     is_sharded = scenario.plan.zero >= 1
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = {}
     shard = 0.0
     for name, count, members in (
         ("shared", own.shared, groups.shared),

@@ -1,0 +1,136 @@
+"""Where the seconds of a step go: by pipeline rank, and by cause."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from estimator.costs.flop import flop_per_token, mfu
+from estimator.costs.rates import half_precision
+from estimator.engine.graph import DurationClass, duration_class
+from estimator.engine.step import StepTrace
+from estimator.report import RankRow, Step
+from estimator.schedules.ir import Op, Program
+from estimator.step_model import StepModel
+from estimator.workload.chunks import Chunks, layer_segments
+
+SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
+
+
+def step_report(model: StepModel, global_batch: int) -> Step:
+    """Return one simulated step at this batch."""
+    scenario, work = model.scenario, model.chunks()
+    num_microbatches = model.num_microbatches(global_batch)
+    optimizer = model.optimizer_parts()
+    optimizer_s = sum(optimizer.values())
+    rows: list[RankRow] = []
+    parts: dict[str, float] = {}
+    for count, weight in model.simulated(num_microbatches):
+        made, trace = model.program(count), model.simulate(count)
+        rows = _added(rows, rank_rows(trace, len(made.ranks)), weight)
+        for cause, seconds in causes(made, work).items():
+            parts[cause] = parts.get(cause, 0.0) + weight * seconds
+    rows = [RankRow(**{**vars(row), "optimizer_s": optimizer_s}) for row in rows]
+    bubble_s = sum(row.bubble_s for row in rows) / len(rows)
+    sync_s = sum(
+        seconds
+        for part, seconds in optimizer.items()
+        if part.startswith(SYNCHRONISATION)
+    )
+    parts |= {
+        "bubble": bubble_s,
+        "gradient synchronisation": sync_s,
+        "optimizer": optimizer_s - sync_s,
+    }
+    step_s = rows[0].total_s
+    num_gpus = scenario.cluster.num_gpus
+    tokens_per_s = global_batch * model.seq_len / step_s
+    gpu = scenario.cluster.node.gpu
+    peak = gpu.peak_flop_per_s[half_precision(gpu)]
+    causal = flop_per_token(scenario.model, model.seq_len)
+    full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
+    executed = executed_flop(work) * num_microbatches * scenario.dp * scenario.plan.tp
+    return Step(
+        step_s=step_s,
+        tokens_per_s=tokens_per_s,
+        tokens_per_s_per_gpu=tokens_per_s / num_gpus,
+        tflop_per_s_per_gpu=causal * tokens_per_s / num_gpus / 1e12,
+        mfu=mfu(causal, tokens_per_s, num_gpus, peak),
+        mfu_noncausal=mfu(full, tokens_per_s, num_gpus, peak),
+        hfu=executed / step_s / (num_gpus * peak),
+        bubble_fraction=bubble_s / step_s,
+        exposed_comm_s=sync_s
+        + parts.get("exposed all-to-all", 0.0)
+        + parts.get("tensor-parallel", 0.0),
+        num_microbatches=num_microbatches,
+        ranks=tuple(rows),
+        parts={cause: seconds for cause, seconds in parts.items() if seconds > 0},
+        optimizer_parts=optimizer,
+    )
+
+
+def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
+    """Return each rank's seconds by kind of chunk; the rest is bubble."""
+    busy: list[dict[Op, float]] = [dict.fromkeys(Op, 0.0) for _ in range(num_ranks)]
+    for span in trace.instructions:
+        busy[span.rank][span.instruction.op] += span.end_s - span.start_s
+    return [
+        RankRow(
+            rank=rank,
+            forward_s=spent[Op.F],
+            backward_s=spent[Op.B],
+            backward_input_s=spent[Op.I],
+            weight_s=spent[Op.W],
+            overlapped_s=spent[Op.FB],
+            bubble_s=trace.makespan_s - sum(spent.values()),
+            optimizer_s=0.0,
+        )
+        for rank, spent in enumerate(busy)
+    ]
+
+
+def _added(total: list[RankRow], more: list[RankRow], weight: float) -> list[RankRow]:
+    """Return rows with ``weight`` times others added, second by second."""
+    made = []
+    for index, row in enumerate(more):
+        before = vars(total[index]) if total else {}
+        made.append(
+            RankRow(
+                **{
+                    name: row.rank
+                    if name == "rank"
+                    else before.get(name, 0.0) + weight * seconds
+                    for name, seconds in vars(row).items()
+                }
+            )
+        )
+    return made
+
+
+def causes(made: Program, work: Chunks) -> dict[str, float]:
+    """Return the busy seconds of a program by cause, mean over ranks."""
+    counts: Counter[DurationClass] = Counter(
+        duration_class(instruction)
+        for instructions in made.ranks
+        for instruction in instructions
+    )
+    spent: defaultdict[str, float] = defaultdict(float)
+    for kind, count in counts.items():
+        for cause, seconds in work.busy_by_kind(*kind).items():
+            spent[cause] += seconds * count / len(made.ranks)
+    return dict(spent)
+
+
+def executed_flop(work: Chunks) -> float:
+    """Return the FLOP that all stages execute for one micro-batch and TP rank."""
+    of_kind = {
+        kind: sum(
+            kernel.flop
+            for segment in layer_segments(work.size, kind)
+            for kernel in segment
+        )
+        for kind in {item.kind for stage in work.stages for item in stage}
+        if kind in ("dense", "moe", "mtp")
+    }
+    head = 3 * 2.0 * work.size.tokens * work.size.model.hidden_size
+    of_kind["head"] = head * (work.size.model.vocab_size / work.size.tp)
+    return sum(of_kind.get(item.kind, 0.0) for stage in work.stages for item in stage)

@@ -1,0 +1,1 @@
+"""Figures of an estimate: one file each, one function each."""

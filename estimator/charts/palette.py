@@ -1,0 +1,54 @@
+"""One colour per cause, the same in every figure, export and page.
+
+Within a figure the colours differ in lightness, so they hold in grey and for
+colour-blind readers; computation is blue, communication red and yellow, waiting grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NEUTRAL = "#8b929a"
+"""A cause that has no colour of its own yet."""
+BUBBLE = "#d0d5d9"
+OPTIMIZER = "#28a67d"
+
+CAUSES: Mapping[str, str] = {
+    "gemm": "#054b83",
+    "attention": "#0b73ac",
+    "element-wise": "#5aafd9",
+    "tensor-parallel": "#efb031",
+    "exposed all-to-all": "#e14a1b",
+    "gradient synchronisation": "#a13329",
+    "optimizer": OPTIMIZER,
+    "bubble": BUBBLE,
+}
+CHUNKS: Mapping[str, str] = {
+    "forward": "#3569b0",
+    "overlapped": "#543e96",
+    "backward": "#e29a20",
+    "backward input": "#6bcaee",
+    "weight": "#ce4f9b",
+    "optimizer": OPTIMIZER,
+    "bubble": BUBBLE,
+}
+MEMORY: Mapping[str, str] = {
+    "weights": "#543e96",
+    "gradients": "#c53467",
+    "optimizer": OPTIMIZER,
+    "activations": "#5db2dc",
+    "buffers": "#e6d099",
+}
+LOW_END, HIGH_END = "#5aafd9", "#054b83"
+"""A constant at the low and at the high end of its range."""
+LIMIT, GUIDE = "#d1495b", NEUTRAL
+"""What must not be exceeded; lines that only lead the eye."""
+
+
+def colour(name: str) -> str:
+    """Return the colour of a cause, a kind of chunk or a part of memory.
+
+    >>> colour("bubble") == CAUSES["bubble"] == CHUNKS["bubble"]
+    True
+    """
+    return {**CAUSES, **CHUNKS, **MEMORY}.get(name, NEUTRAL)

@@ -1,0 +1,241 @@
+"""The controls that all pages share: each one patches a path of the scenario.
+
+What differs from the scenario becomes a ``--set`` of the command line, and stands in
+the address under the control's key, so that a link shows the same page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import streamlit as st
+
+from estimator import catalog
+from estimator.errors import EstimatorError
+from estimator.pages import links
+from estimator.pages.question import Question
+from estimator.schedules.ir import schedule
+from estimator.specs.layout import EVEN
+from estimator.specs.scenario import Scenario
+from estimator.specs.training import Module, Recipe
+
+FIRST = "deepseek-v3"
+GB = 1e9
+NOT_TRAINING = {"forward-only"}
+"""Schedules that leave the backward pass out."""
+
+
+def _gigabytes(value: float) -> str:
+    return f"{value:.10g}GB/s"
+
+
+def _list(modules: Sequence[str]) -> str:
+    return f"[{','.join(modules)}]" if modules else "none"
+
+
+def _even(is_even: object) -> str:
+    del is_even  # a scenario that is even already has nothing else to offer
+    return EVEN
+
+
+@dataclass(frozen=True)
+class Control:
+    """A key in links, the path that it patches, and what the scenario has there."""
+
+    key: str
+    path: str
+    default: Callable[[Scenario], Any]
+    written: Callable[[Any], str] = str
+
+    def patch(self, base: Scenario) -> tuple[str, ...]:
+        """Return the override that the control asks for, if any."""
+        value = st.session_state[self.key]
+        if value == self.default(base):
+            return ()
+        return (f"{self.path}={self.written(value)}",)
+
+
+NODE = Control("node", "cluster.node", lambda s: s.cluster.node.name)
+NVLINK = Control(
+    "nvlink",
+    "cluster.node.nvlink_bytes_per_s",
+    lambda s: s.cluster.node.nvlink_bytes_per_s / GB,
+    _gigabytes,
+)
+REST = (
+    Control("gpus", "cluster.num_gpus", lambda s: s.cluster.num_gpus),
+    NVLINK,
+    Control(
+        "ib",
+        "cluster.fabric.bytes_per_s",
+        lambda s: s.cluster.fabric.bytes_per_s / GB,
+        _gigabytes,
+    ),
+    Control(
+        "price",
+        "price.usd_per_gpu_hour",
+        lambda s: s.price.usd_per_gpu_hour,
+        "{:.10g}".format,
+    ),
+    Control("schedule", "plan.schedule", lambda s: s.plan.schedule),
+    Control(
+        "overlap",
+        "plan.overlap.expert_all_to_all",
+        lambda s: s.plan.overlap.expert_all_to_all,
+        lambda is_on: str(is_on).lower(),
+    ),
+    Control("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
+    Control("precision", "precision.recipe", lambda s: s.precision.recipe),
+    Control("recompute", "recompute", lambda s: list(s.recompute), _list),
+)
+KEYS = ("scenario", NODE.key, *(control.key for control in REST))
+
+
+def question() -> Question:
+    """Show the controls in the sidebar and return what they ask.
+
+    Raises
+    ------
+    EstimatorError
+        If the scenario's own file is broken.
+    """
+    asked = links.parameters()
+    with st.sidebar:
+        names = catalog.names("scenario")
+        name = st.selectbox(
+            "Scenario",
+            names,
+            index=names.index(FIRST) if FIRST in names else 0,
+            key="scenario",
+            bind="query-params",
+            on_change=_take_scenario,
+        )
+        scenario = Question(str(name)).resolved
+        _node(scenario)
+        on_node = Question(str(name), NODE.patch(scenario))
+        base = on_node.resolved
+        _cluster(base)
+        with st.expander("How it is trained", expanded=True):
+            _training(base)
+    patches = (patch for control in REST for patch in control.patch(base))
+    made = Question(on_node.scenario, (*on_node.overrides, *patches))
+    links.name_ignored(asked, KEYS, made)
+    return made
+
+
+def _take_scenario() -> None:
+    """Set every control to what the scenario that was chosen has."""
+    with suppress(EstimatorError):  # the page itself says what is wrong
+        scenario = Question(st.session_state["scenario"]).resolved
+        for control in (NODE, *REST):
+            st.session_state[control.key] = control.default(scenario)
+
+
+def _take_node() -> None:
+    """Set the control of what the node brings."""
+    with suppress(EstimatorError):
+        patch = f"{NODE.path}={st.session_state[NODE.key]}"
+        scenario = Question(st.session_state["scenario"], (patch,)).resolved
+        st.session_state[NVLINK.key] = NVLINK.default(scenario)
+
+
+def _node(scenario: Scenario) -> None:
+    own = scenario.cluster.node.name
+    names = sorted({*catalog.names("node"), own})
+    st.selectbox(
+        "Node",
+        names,
+        index=names.index(own),
+        key=NODE.key,
+        bind="query-params",
+        on_change=_take_node,
+        help="Brings the GPU, its memory and peaks, and NVLink.",
+    )
+
+
+def _cluster(base: Scenario) -> None:
+    multiple = base.plan.gpu_multiple
+    st.number_input(
+        "GPUs",
+        min_value=1,
+        value=base.cluster.num_gpus,
+        step=multiple,
+        key="gpus",
+        bind="query-params",
+        help=f"The plan spreads over multiples of {multiple:,}.",
+    )
+    _rate(
+        "NVLink, GB/s one way per GPU",
+        NVLINK.key,
+        NVLINK.default(base),
+        step=50.0,
+        about="Vendors often quote both directions together: twice this.",
+    )
+    _rate(
+        "Network, GB/s one way per GPU",
+        "ib",
+        base.cluster.fabric.bytes_per_s / GB,
+        step=5.0,
+        about=f"{base.cluster.fabric.title}. 400 Gbit/s are 50 GB/s.",
+    )
+    _rate(
+        "Price, USD per GPU-hour",
+        "price",
+        base.price.usd_per_gpu_hour,
+        step=0.25,
+        about=f"{base.price.title}, {base.price.date}.",
+    )
+
+
+def _rate(label: str, key: str, value: float, step: float, about: str) -> None:
+    st.number_input(
+        label,
+        min_value=0.0,
+        value=value,
+        step=step,
+        format="%g",
+        key=key,
+        bind="query-params",
+        help=about,
+    )
+
+
+def _training(base: Scenario) -> None:
+    names = [name for name in schedule if name not in NOT_TRAINING]
+    _choice("Schedule", "schedule", names, base.plan.schedule)
+    st.toggle(
+        "Even stages",
+        base.plan.stage_layout == EVEN,
+        key="even",
+        bind="query-params",
+        disabled=base.plan.stage_layout == EVEN,
+        help="Layers spread evenly over the stages, as schedules with several stages "
+        "a rank need where the scenario lays out one.",
+    )
+    st.toggle(
+        "Overlap all-to-all",
+        base.plan.overlap.expert_all_to_all,
+        key="overlap",
+        bind="query-params",
+        disabled=base.model.moe is None,
+        help="Dispatch and combine run behind the other chunk of a pair (DualPipe).",
+    )
+    _choice("Precision", "precision", list(get_args(Recipe)), base.precision.recipe)
+    st.multiselect(
+        "Recomputed modules",
+        get_args(Module),
+        default=list(base.recompute),
+        key="recompute",
+        bind="query-params",
+        placeholder="none",
+        help="Activations that are computed again rather than kept.",
+    )
+
+
+def _choice(label: str, key: str, options: list[str], value: str) -> None:
+    st.selectbox(
+        label, options, index=options.index(value), key=key, bind="query-params"
+    )

@@ -1,0 +1,74 @@
+"""What the controls ask, and its answers, each computed once and kept."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from estimator import api, catalog
+from estimator.engine.step import StepTrace
+from estimator.report import Report
+from estimator.specs.scenario import Scenario
+
+KEPT = 64
+"""Answers kept on the server, shared by everyone who looks at it."""
+KEPT_TRACES = 8
+
+Overrides = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A scenario and the ``PATH=VALUE`` patches that the controls put over it."""
+
+    scenario: str
+    overrides: Overrides = ()
+
+    @property
+    def command(self) -> str:
+        """The command line that gives the same numbers."""
+        patches = [word for patch in self.overrides for word in ("--set", patch)]
+        return shlex.join(["estimator", "run", self.scenario, *patches])
+
+    @property
+    def resolved(self) -> Scenario:
+        """The scenario with its patches."""
+        return _resolved(self.scenario, self.overrides)
+
+    @property
+    def report(self) -> Report:
+        """The estimate."""
+        return _report(self.scenario, self.overrides)
+
+    @property
+    def trace(self) -> StepTrace:
+        """What happens when in one step."""
+        return _trace(self.scenario, self.overrides)
+
+    @property
+    def layers(self) -> Mapping[str, float]:
+        """Seconds of a step as layers of constants are added."""
+        return _layers(self.scenario, self.overrides)
+
+
+@st.cache_data(max_entries=KEPT, show_spinner=False)
+def _resolved(scenario: str, overrides: Overrides) -> Scenario:
+    return catalog.load_scenario(scenario, overrides)
+
+
+@st.cache_data(max_entries=KEPT, show_spinner=False)
+def _report(scenario: str, overrides: Overrides) -> Report:
+    return api.estimate(_resolved(scenario, overrides))
+
+
+@st.cache_data(max_entries=KEPT_TRACES, show_spinner=False)
+def _trace(scenario: str, overrides: Overrides) -> StepTrace:
+    return api.trace(_resolved(scenario, overrides))
+
+
+@st.cache_data(max_entries=KEPT, show_spinner=False)
+def _layers(scenario: str, overrides: Overrides) -> dict[str, float]:
+    return api.layers(_resolved(scenario, overrides))

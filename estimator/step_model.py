@@ -1,0 +1,154 @@
+"""The step of one phase: micro-batches, programs, graphs and durations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from estimator.costs.rates import Layer
+from estimator.engine.evaluate import evaluate
+from estimator.engine.graph import Graph, compile_program
+from estimator.engine.step import StepTrace, simulate_step
+from estimator.errors import InfeasibleError
+from estimator.schedules.ir import Pipeline, Program, program, schedule
+from estimator.specs.scenario import Scenario
+from estimator.workload.chunks import Chunks, chunks
+from estimator.workload.synchronisation import held, optimizer_phase_s, replicas
+
+MOST_SIMULATED = 512
+"""Micro-batches up to which a step is simulated whole, on 64 ranks and fewer."""
+
+
+@dataclass
+class StepModel:
+    """Programs, graphs and chunk durations of a phase, made once when asked for."""
+
+    scenario: Scenario
+    seq_len: int
+    _programs: dict[int, Program] = field(default_factory=dict)
+    _graphs: dict[int, Graph] = field(default_factory=dict)
+    _chunks: dict[Layer, Chunks] = field(default_factory=dict)
+
+    def num_microbatches(self, global_batch: float) -> int:
+        """Return the micro-batches per replica of a batch; the last may not be full."""
+        plan = self.scenario.plan
+        return max(
+            1, math.ceil(global_batch / (plan.micro_batch_size * self.scenario.dp))
+        )
+
+    def scheduled(self, num_microbatches: int) -> int:
+        """Return the fewest micro-batches, not below these, that the schedule runs.
+
+        Raises
+        ------
+        InfeasibleError
+            If the schedule refuses every number within reach.
+        """
+        plan = self.scenario.plan
+        generate = schedule[plan.schedule]
+        problem: InfeasibleError | None = None
+        for count in range(num_microbatches, num_microbatches + 2 * plan.pp + 2):
+            try:
+                next(iter(generate(0, self._pipeline(count))))
+            except InfeasibleError as error:
+                problem = problem or error
+            else:
+                return count
+        assert problem is not None  # noqa: S101 - the loop ran at least once
+        raise problem
+
+    def simulated(self, num_microbatches: int) -> tuple[tuple[int, float], ...]:
+        """Return the numbers of micro-batches to simulate, and their weights.
+
+        A long step is a short one with more of the steady state, which repeats: beyond
+        :data:`MOST_SIMULATED` it follows linearly from two shorter ones.
+        """
+        count = self.scheduled(num_microbatches)
+        period = 4 * self.scenario.plan.pp
+        most = max(MOST_SIMULATED, 2 * period)
+        if count <= most:
+            return ((count, 1.0),)
+        last = count - (count - most + period - 1) // period * period
+        share = (count - last) / period
+        return ((last - period, -share), (last, 1.0 + share))
+
+    def _pipeline(self, num_microbatches: int) -> Pipeline:
+        plan = self.scenario.plan
+        return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank)
+
+    def program(self, num_microbatches: int) -> Program:
+        """Return the checked program of so many micro-batches."""
+        if num_microbatches not in self._programs:
+            self._programs[num_microbatches] = program(
+                self.scenario.plan.schedule, self._pipeline(num_microbatches)
+            )
+        return self._programs[num_microbatches]
+
+    def graph(self, num_microbatches: int) -> Graph:
+        """Return the dependency graph of so many micro-batches."""
+        if num_microbatches not in self._graphs:
+            made = compile_program(self.program(num_microbatches))
+            self._graphs[num_microbatches] = made
+        return self._graphs[num_microbatches]
+
+    @property
+    def num_stages(self) -> int:
+        """Stages that a micro-batch passes."""
+        return self.some_program.num_stages
+
+    @property
+    def some_program(self) -> Program:
+        """A program of this schedule: who holds which stage is the same in all."""
+        if not self._programs:
+            return self.program(self.scheduled(1))
+        return next(iter(self._programs.values()))
+
+    def chunks(self, layer: Layer = Layer.IN_SITU) -> Chunks:
+        """Return the chunk durations at one layer of constants."""
+        if layer not in self._chunks:
+            self._chunks[layer] = chunks(
+                self.scenario, self.seq_len, self.num_stages, layer
+            )
+        return self._chunks[layer]
+
+    def optimizer_parts(self, layer: Layer = Layer.IN_SITU) -> dict[str, float]:
+        """Return the optimizer phase of the slowest rank.
+
+        All wait for the global gradient norm, so it lasts as long on each.
+        """
+        return slowest_optimizer(self.scenario, self.some_program, self.chunks(layer))
+
+    def step_s(self, num_microbatches: int, layer: Layer = Layer.IN_SITU) -> float:
+        """Return the seconds of a step, by the graph's longest path."""
+        work, pipeline_s = self.chunks(layer), 0.0
+        for count, weight in self.simulated(num_microbatches):
+            graph = self.graph(count)
+            duration_s = [work.seconds(*kind) for kind in graph.classes]
+            pipeline_s += weight * evaluate(graph, duration_s).makespan_s
+        return pipeline_s + sum(self.optimizer_parts(layer).values())
+
+    def simulate(self, num_microbatches: int) -> StepTrace:
+        """Return the step's pipeline part as SimPy plays it, whole."""
+        work = self.chunks()
+        return simulate_step(
+            self.program(num_microbatches), lambda kind: work.seconds(*kind)
+        )
+
+
+def slowest_optimizer(
+    scenario: Scenario, made: Program, work: Chunks
+) -> dict[str, float]:
+    """Return the optimizer phase of the rank that takes longest over it."""
+    of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
+    groups = replicas(scenario, sum(0 in stages for stages in of_rank))
+    phases = [
+        optimizer_phase_s(
+            scenario,
+            held(scenario, [work.stages[stage] for stage in stages]),
+            groups,
+            work.device,
+            work.links,
+        )
+        for stages in dict.fromkeys(of_rank)
+    ]
+    return max(phases, key=lambda parts: sum(parts.values()))

@@ -1,0 +1,75 @@
+"""Numbers and verdicts in words: the same on a terminal, on a page and in a figure."""
+
+from __future__ import annotations
+
+from estimator.report import Assumption, Memory
+
+LAYER_WORDS = {
+    "specification": "Specification: datasheets",
+    "achievable": "Achievable: micro-benchmarks of single kernels and links",
+    "in-situ": "In situ: a kernel trace, computation and communication side by side",
+    "price": "Price and power",
+    "scenario": "Assumed where sources are silent",
+}
+LAYER_ADDS = {
+    "specification": "datasheet peaks, no overhead",
+    "achievable": "micro-benchmarks of single kernels and links",
+    "in-situ": "a kernel trace with computation and communication side by side",
+}
+IF_IT_DID = "Time and cost below are what it would take if it did."
+_REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
+
+
+def short(value: float) -> str:
+    """Return a number with a metric suffix, four digits.
+
+    >>> short(2788000.0), short(5.576e6), short(19.93)
+    ('2.788M', '5.576M', '19.93')
+    """
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if suffix == "K" else limit)
+            return f"{scaled:.4g}{suffix}"
+    return f"{value:.4g}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number with its unit, prefix included.
+
+    >>> quantity(3.35e12, "B/s"), quantity(2.04e-3, "s"), quantity(0.5, "1")
+    ('3.35 TB/s', '2.04 ms', '0.5')
+    """
+    if unit == "1":
+        return f"{value:.4g}"
+    if unit in ("B", "B/s", "FLOP/s", "W"):
+        for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= limit:
+                return f"{value / limit:.4g} {prefix}{unit}"
+    if unit == "s" and 0 < value < 1:
+        return f"{value * 1e3:.4g} ms" if value >= 1e-3 else f"{value * 1e6:.4g} us"
+    return f"{value:.4g} {unit}"
+
+
+def brief(name: str) -> str:
+    """Return a constant's path without the parts that its table's title says.
+
+    >>> brief("cluster.node.gpu.achievable.gemm.fp8"), brief("cluster.fabric.latency_s")
+    ('gemm.fp8', 'fabric.latency_s')
+    """
+    for part in _REPEATED:
+        name = name.removeprefix(part)
+    return name
+
+
+def weight(row: Assumption) -> float:
+    """Return how far an assumption moves the step, both ends together."""
+    return sum(abs(ratio - 1) for ratio in row.step_effect) if row.step_effect else 0.0
+
+
+def does_not_fit(memory: Memory) -> str:
+    """Return by how much a plan exceeds the memory, and what would fit."""
+    over = (memory.peak_bytes - memory.hbm_bytes) / 1e9
+    return (
+        f"It does not fit: rank {memory.rank} needs {memory.peak_bytes / 1e9:.1f} GB, "
+        f"{over:.1f} GB more than {memory.hbm_bytes / 1e9:.1f} GB. {memory.advice}."
+    )

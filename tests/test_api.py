@@ -1,0 +1,96 @@
+"""Parts add up to the whole, in every report."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from estimator.api import estimate
+from estimator.catalog import load_scenario
+from estimator.specs.base import constants
+from estimator.step_model import MOST_SIMULATED, StepModel
+
+CASES = ["deepseek-v3", "deepseek-v3@1f1b+bf16", "deepseek-v3@no-overlap+h100"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_add_up(name):
+    report = estimate(load_scenario(name), has_range=False)
+    step = report.step
+    for row in step.ranks:
+        assert row.total_s == pytest.approx(step.step_s, rel=1e-12)
+    assert sum(step.parts.values()) == pytest.approx(step.step_s, rel=1e-9)
+    assert sum(phase.gpu_hours for phase in report.phases) == report.gpu_hours
+    assert sum(phase.cost_usd for phase in report.phases) == pytest.approx(
+        report.cost_usd
+    )
+    assert sum(report.cost.values()) == report.cost_usd
+    assert report.wall_s * report.num_gpus / 3600 == pytest.approx(report.gpu_hours)
+    assert sum(report.memory.parts.values()) == pytest.approx(report.memory.peak_bytes)
+    assert step.hfu > step.mfu  # recomputation and multi-token prediction are executed
+
+
+def test_the_bill_is_hours_times_price(deepseek):
+    dear = estimate(
+        load_scenario("deepseek-v3", ["price.usd_per_gpu_hour=3.42"]), has_range=False
+    )
+    assert dear.cost_usd == pytest.approx(dear.gpu_hours * 3.42)
+
+
+def test_every_constant_stands_in_the_assumptions(deepseek, report):
+    named = {row.name: row for row in report.assumptions}
+    for path, constant in constants(deepseek):
+        assert named[path].source
+        assert (named[path].low, named[path].high) == (constant.low, constant.high)
+    assert all(row.source for row in report.assumptions)
+
+
+def test_what_is_assumed_about_small_batches_is_said(report):
+    assert any("32 micro-batches" in str(row.value) for row in report.assumptions)
+
+
+def test_a_ramp_costs_more_than_the_full_batch_from_the_start(report):
+    patch = "phases.0.global_batch_size=15360"
+    constant = estimate(load_scenario("deepseek-v3", [patch]), has_range=False)
+    extra = report.phases[0].gpu_hours / constant.phases[0].gpu_hours - 1
+    assert 0 < extra < 0.01  # 3 % of the tokens, at up to 40 % lower efficiency
+    assert report.phases[0].num_steps > constant.phases[0].num_steps
+
+
+def test_a_ramp_longer_than_the_phase_never_reaches_the_full_batch():
+    short = estimate(
+        load_scenario("deepseek-v3", ["phases.0.num_tokens=1e11"]), has_range=False
+    )
+    steps = 1e11 / (15360 * 4096)
+    assert short.phases[0].num_steps > 2 * steps
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_step_time_is_linear_in_micro_batches(name):
+    model = StepModel(load_scenario(name), 4096)
+    first, last = model.step_s(32), model.step_s(120)
+    for count in (40, 76):
+        line = first + (last - first) * (count - 32) / (120 - 32)
+        assert model.step_s(count) == pytest.approx(line, rel=1e-3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(extra=st.integers(1, 200))
+def test_long_steps_follow_linearly_from_shorter_ones(extra):
+    scenario = load_scenario("deepseek-v3", ["cluster.num_gpus=1024"])
+    model = StepModel(scenario, 4096)
+    count = MOST_SIMULATED + 2 * extra
+    (first, _), (last, _) = model.simulated(count)
+    assert first < last <= MOST_SIMULATED
+    work, graph = model.chunks(), model.graph(count)
+    from estimator.engine.evaluate import evaluate
+
+    exact = evaluate(graph, [work.seconds(*kind) for kind in graph.classes]).makespan_s
+    optimizer_s = sum(model.optimizer_parts().values())
+    assert model.step_s(count) == pytest.approx(exact + optimizer_s, rel=1e-3)
+
+
+def test_energy_is_servers_times_facility(report):
+    # 10.2 kW a server, 75 % on average, PUE 1.25: 1.195 kW a GPU
+    kw = report.energy_joules / 3600 / report.gpu_hours / 1e3
+    assert kw == pytest.approx(10.2 / 8 * 0.75 * 1.25)
+    assert report.co2_kg == pytest.approx(kw * report.gpu_hours * 0.5823)

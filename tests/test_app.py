@@ -1,0 +1,282 @@
+"""The dashboard shows what the estimate says, and says what is wrong."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from estimator import catalog, cli
+from estimator.pages.controls import KEYS
+from estimator.wording import short
+
+CHARTS = {
+    "Pipeline": ["breakdown", "timeline", "ranks"],
+    "Memory": ["breakdown", "memory"],
+    "Constants": ["breakdown", "layers", "sensitivity"],
+    "Assumptions": ["breakdown"],
+}
+
+
+def opened(**parameters):
+    """Return the app as a link with these parameters opens it."""
+    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
+    app.session_state["has_painted"] = True  # no browser, nothing to wait for
+    for key, value in parameters.items():
+        app.query_params[key] = value
+    return checked(app.run())
+
+
+def checked(app):
+    assert not app.exception
+    return app
+
+
+def said(element):
+    """Return an element's text without the marks that keep Markdown from reading it."""
+    return str(element.value).replace("\\", "").replace("\N{ZERO WIDTH SPACE}", "")
+
+
+def shown(app):
+    return {metric.label: said(metric) for metric in app.metric}
+
+
+def number(app, label):
+    text = shown(app)[label].strip("$%").removesuffix(" days")
+    factor = {"K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1.0)
+    return float(text.rstrip("KMG")) * factor
+
+
+def command(app):
+    return shlex.split(app.code[0].value)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return shown(opened())
+
+
+@pytest.mark.parametrize(("view", "charts"), CHARTS.items())
+def test_every_tab_opens_with_its_figures(view, charts):
+    app = opened(view=view)
+    assert len(app.metric) == 4
+    assert not app.error
+    keys = [chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")]
+    assert keys == charts
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"node": "hgx-h100", "gpus": "4096"},
+        {"ib": "25", "nvlink": "100", "price": "3.5"},
+        {"schedule": "1f1b", "overlap": "false", "precision": "bf16"},
+        {"schedule": "zb-v", "even": "true", "recompute": "full"},
+    ],
+    ids=str,
+)
+def test_the_page_shows_what_its_command_prints(parameters, run):
+    app = opened(**parameters)
+    (made,) = run(*command(app)[1:], "--json").json
+    assert shown(app) == {
+        "Cost": f"${short(made['cost_usd'])}",
+        "GPU-hours": short(made["gpu_hours"]),
+        "Wall time": f"{made['wall_s'] / 86400:.1f} days",
+        "MFU": f"{made['step']['mfu']:.1%}",
+    }
+    assert len(command(app)) == 3 + 2 * len(parameters)
+
+
+def test_the_number_on_the_page_is_the_estimate(report, plain):
+    assert plain["Cost"] == f"${short(report.cost_usd)}"
+    assert plain["GPU-hours"] == short(report.gpu_hours)
+
+
+def test_ranges_hold_the_number(report):
+    for low, high, value in (
+        (*report.wall_range_s, report.wall_s),
+        (*report.mfu_range, report.step.mfu),
+    ):
+        assert low < value < high
+    assert report.wall_range_s[1] / report.wall_s == pytest.approx(
+        report.range["gpu_hours"][1] / report.gpu_hours
+    )
+
+
+def test_more_gpus_take_less_time_and_more_hours():
+    app = opened()
+    days, hours = number(app, "Wall time"), number(app, "GPU-hours")
+    checked(app.number_input(key="gpus").set_value(4096).run())
+    assert days / 2 < number(app, "Wall time") < days
+    assert number(app, "GPU-hours") > hours
+
+
+def test_a_slower_network_costs_more():
+    app = opened()
+    before = number(app, "Cost")
+    checked(app.number_input(key="ib").set_value(25.0).run())
+    assert number(app, "Cost") > 1.1 * before
+
+
+def test_the_price_moves_the_cost_alone():
+    app = opened()
+    before = shown(app)
+    cost = number(app, "Cost")
+    checked(app.number_input(key="price").set_value(4.0).run())
+    assert number(app, "Cost") == pytest.approx(2 * cost, rel=1e-3)
+    assert shown(app) | {"Cost": ""} == before | {"Cost": ""}
+
+
+def test_an_overridden_price_loses_its_source():
+    app = opened(price="4", view="Assumptions")
+    sources = " ".join(app.table[-1].value["Source"])
+    assert "set by the user" in sources
+
+
+def test_a_node_brings_its_own_nvlink():
+    app = opened(nvlink="100")
+    checked(app.selectbox(key="node").set_value("hgx-h100").run())
+    assert app.number_input(key="nvlink").value == 450
+    assert command(app)[3:] == ["--set", "cluster.node=hgx-h100"]
+
+
+def test_an_h100_is_no_dearer_than_an_h800(plain):
+    app = opened(node="hgx-h100")
+    assert number(app, "GPU-hours") < float(plain["GPU-hours"].rstrip("M")) * 1e6
+
+
+def test_a_plan_that_does_not_fit_says_so_first():
+    app = opened(recompute="")
+    first = app.main[0]
+    assert first.type == "error"
+    assert said(first).startswith("It does not fit")
+    assert "needs 67.0 GB and fits" in said(first)
+    assert "what it would take if it did" in said(first)
+    assert len(app.metric) == 4
+
+
+def test_an_impossible_input_is_one_message_and_loses_nothing(plain):
+    app = opened(price="2.5")
+    checked(app.number_input(key="gpus").set_value(2000).run())
+    (error,) = app.error
+    assert "try num_gpus: 2048" in said(error)
+    assert not app.metric
+    checked(app.number_input(key="gpus").set_value(2048).run())
+    assert not app.error
+    assert shown(app)["GPU-hours"] == plain["GPU-hours"]
+    assert app.number_input(key="price").value == 2.5
+
+
+def test_a_schedule_that_needs_another_layout_says_which():
+    (error,) = opened(schedule="zb-v").error
+    assert "try plan.stage_layout: even" in said(error)
+
+
+def test_a_broken_scenario_file_is_one_message(monkeypatch, tmp_path):
+    (tmp_path / "hardware").mkdir()
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios/bad.yaml").write_text("name: bad\nname: worse\n")
+    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
+    monkeypatch.setattr(catalog, "data_folder", lambda: tmp_path)
+    (error,) = checked(app.run()).error
+    assert "gives 'name' twice" in said(error)
+
+
+def test_a_link_sets_the_controls():
+    app = opened(node="hgx-h100", gpus="3072", ib="25", overlap="false", price="3")
+    held = {key: app.session_state[key] for key in KEYS}
+    assert held["node"] == "hgx-h100"
+    assert (held["gpus"], held["ib"], held["price"]) == (3072, 25.0, 3.0)
+    assert held["overlap"] is False
+
+
+def test_a_link_names_what_it_does_not_understand():
+    app = opened(gpus="many", node="hgx-x", colour="red", recompute=["full", "half"])
+    (warning,) = app.warning
+    for left in ("gpus=many", "node=hgx-x", "colour=red", "recompute=half"):
+        assert left in said(warning)
+    assert "full" not in said(warning)
+    checked(app.number_input(key="price").set_value(3.0).run())
+    assert not app.warning
+
+
+def test_a_default_in_a_link_is_understood():
+    assert not opened(gpus="2048", nvlink="200", overlap="true", view="Memory").warning
+
+
+def test_published_phases_are_marked():
+    app = opened()
+    basis = app.table[0].value["Basis"].tolist()
+    assert basis == ["simulated", *[":orange-badge[published]"] * 2]
+
+
+def test_the_page_says_what_is_not_counted():
+    assert any("Not counted: research" in said(note) for note in opened().caption)
+
+
+def test_every_assumption_stands_in_a_table(report):
+    app = opened(view="Assumptions")
+    rows = sum(len(table.value) for table in app.table[1:])
+    texts = [row for row in report.assumptions if isinstance(row.value, str)]
+    assert rows + len(texts) == len(report.assumptions)
+
+
+def test_a_step_too_long_to_draw_is_not_drawn(monkeypatch):
+    monkeypatch.setattr("estimator.pages.estimate.MOST_DRAWN", 1)
+    app = opened()
+    assert "too long to draw" in app.info[0].value
+    assert not app.get("segmented_control")
+
+
+def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    ran = run("dashboard")
+    assert ran.status == 2
+    assert ran.err == (
+        "the dashboard needs streamlit and plotly: install the extra 'app'\n"
+    )
+
+
+def test_the_dashboard_stays_on_this_machine():
+    path = catalog.data_folder() / ".streamlit/config.toml"
+    config = tomllib.loads(path.read_text())
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["browser"]["gatherUsageStats"] is False
+
+
+def test_the_dashboard_answers_on_the_loopback_address(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = "from estimator.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "dashboard", "--port", str(port)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            assert answered(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=20)
+
+
+def answered(url):
+    """Return what a server that is starting answers, within 30 seconds."""
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(url) as response:  # noqa: S310 - loopback
+                return response.read().decode()
+        except OSError:
+            time.sleep(0.2)
+    return "nothing"

@@ -1,0 +1,63 @@
+"""Imports point down only; the layers stand in ARCHITECTURE.md."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import estimator
+
+PACKAGE = Path(estimator.__file__).parent
+LAYERS = [
+    {"errors", "units"},
+    {"registry", "documents"},
+    {"specs"},
+    {"schedules", "costs"},
+    {"catalog"},
+    {"workload"},
+    {"engine"},
+    {"report"},
+    {"wording"},
+    {"step_model"},
+    {"breakdown", "training", "attribution"},
+    {"api", "listing"},
+    {"comparison"},
+    {"charts", "tables"},
+    {"pages"},
+    {"cli"},
+]
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        if node.module.startswith("estimator."):
+            yield node.module.split(".")[1]
+        elif node.module == "estimator":
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    here = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    for there in set(imported(path)) - {here}:
+        assert HEIGHT[there] < HEIGHT[here], f"{here} must not import {there}"
+
+
+def test_only_the_engine_knows_simpy():
+    users = [path for path in FILES if "import simpy" in path.read_text()]
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"engine"}
+
+
+@pytest.mark.parametrize(
+    "folder", ["costs", "engine", "schedules", "specs", "workload"]
+)
+def test_the_core_draws_nothing_and_opens_nothing(folder):
+    for path in (PACKAGE / folder).glob("*.py"):
+        text = path.read_text()
+        assert not any(
+            word in text for word in ("plotly", "streamlit", "pandas", "open(")
+        )

@@ -1,0 +1,66 @@
+"""Memory of a rank: published counts, and what saves it."""
+
+import pytest
+
+from estimator.catalog import load_scenario
+from estimator.schedules.ir import Pipeline, program
+from estimator.step_model import StepModel
+from estimator.training import memory_report
+from estimator.workload.memory import Stored, layer_activations, peak_activations
+from estimator.workload.work import sizes
+
+GB = 1e9
+
+
+def memory_of(*overrides):
+    scenario = load_scenario("deepseek-v3", overrides)
+    return memory_report(StepModel(scenario, 4096), 15360)
+
+
+def test_a_moe_layer_of_deepseek_v3_keeps_616_mb():
+    # norm inputs, latents, 12-bit attention output, FP8 expert inputs and activations
+    size = sizes(load_scenario("deepseek-v3"), 4096)
+    assert layer_activations(size, "moe").total / 1e6 == pytest.approx(616, rel=0.01)
+    assert layer_activations(size, "dense").total / 1e6 == pytest.approx(393, rel=0.01)
+
+
+def test_weights_gradients_and_optimizer_count_every_parameter():
+    parts = memory_of().ranks[3]
+    params = parts["gradients"] / 4
+    assert params == pytest.approx(3.27 * GB, rel=0.01)  # eight MoE layers, EP64
+    assert parts["weights"] == pytest.approx(params)  # FP8
+    experts = 8 * 4 * 3 * 7168 * 2048
+    states = (experts / 4 + (params - experts) / 256) * 8
+    assert parts["optimizer"] == pytest.approx(states, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    ["recompute=none", "recompute=[layernorm]", "precision.recipe=bf16", "plan.ep=32"],
+)
+def test_less_saving_takes_more_memory(patch):
+    assert memory_of(patch).peak_bytes > memory_of().peak_bytes
+
+
+def test_full_recomputation_keeps_layer_inputs_only():
+    full, some = memory_of("recompute=full"), memory_of()
+    assert full.parts["activations"] < some.parts["activations"] / 5
+
+
+def test_1f1b_keeps_fewer_chunks_and_one_copy_of_the_weights():
+    dual, one = memory_of(), memory_of("plan.schedule=1f1b")
+    assert one.in_flight == tuple(range(16, 0, -1))
+    assert one.ranks[5]["weights"] == pytest.approx(dual.ranks[5]["weights"] / 2)
+
+
+def test_the_peak_follows_the_program():
+    made = program("gpipe", Pipeline(2, 5))
+    stored = (Stored(1.0, 2.0), Stored(10.0, 20.0))
+    assert peak_activations(made, stored) == [15.0, 150.0]
+
+
+def test_advice_names_the_cheapest_change_that_fits():
+    starved = memory_of("recompute=none")
+    assert "recompute=[layernorm, mla_up_proj, moe_act]" in starved.advice
+    hopeless = memory_of("cluster.node.gpu.hbm_bytes=8 GB")
+    assert "not even full recomputation fits" in hopeless.advice

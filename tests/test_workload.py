@@ -1,0 +1,153 @@
+"""Chunks against the kernel trace, and identities between their operations."""
+
+import pytest
+
+from estimator.breakdown import executed_flop
+from estimator.catalog import load, load_scenario
+from estimator.costs.flop import flop_per_token
+from estimator.errors import InfeasibleError
+from estimator.specs.layout import check_layout, even_layout, parse_layout
+from estimator.workload.chunks import chunks, elements, layer_segments
+from estimator.workload.operations import Operation, Stream, play
+from estimator.workload.work import sizes
+
+WORK = chunks(load_scenario("deepseek-v3"), 4096, 16)
+MIDDLE = 7
+
+
+def test_an_overlapped_pair_takes_as_long_as_in_the_trace():
+    # deepseek-ai/profile-data train.json: 129.0 ms for 4 MoE layers, EP64
+    assert WORK.seconds("OVERLAP_F_B", MIDDLE, MIDDLE) == pytest.approx(0.129, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("segment", "traced_ms"),
+    [
+        ("attention_forward", 4.60),
+        ("mlp_forward", 4.64),
+        ("mlp_input", 5.36),
+        ("mlp_weight", 5.07),
+        ("attention_input", 9.54),
+        ("attention_weight", 2.40),
+    ],
+)
+def test_segments_of_a_moe_layer_take_as_long_as_in_the_trace(segment, traced_ms):
+    seconds = getattr(WORK.layer("moe", 112), segment).seconds
+    assert seconds * 1e3 == pytest.approx(traced_ms, rel=0.15)
+
+
+def test_a_pair_is_shorter_than_its_halves_and_no_shorter_than_its_work():
+    pair = WORK.seconds("OVERLAP_F_B", MIDDLE, MIDDLE)
+    alone = WORK.seconds("F", MIDDLE) + WORK.seconds("B", MIDDLE)
+    busy = {
+        stream: sum(
+            operation.seconds
+            for operation in WORK.operations("OVERLAP_F_B", MIDDLE, MIDDLE)
+            if operation.stream is stream
+        )
+        for stream in Stream
+    }
+    assert max(busy.values()) <= pair < alone
+
+
+def test_a_full_backward_hides_part_of_its_exchange():
+    split = WORK.seconds("I", MIDDLE) + WORK.seconds("W", MIDDLE)
+    assert WORK.seconds("B", MIDDLE) < split
+
+
+def test_without_overlap_a_pair_is_the_sum_of_its_operations():
+    serial = chunks(load_scenario("deepseek-v3@no-overlap"), 4096, 16)
+    made = serial.operations("OVERLAP_F_B", MIDDLE, MIDDLE)
+    total = sum(operation.seconds for operation in made)
+    assert serial.seconds("OVERLAP_F_B", MIDDLE, MIDDLE) == pytest.approx(total)
+    assert total == pytest.approx(
+        sum(serial.seconds(op, MIDDLE) for op in "FB"), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("op", ["F", "I", "W", "B"])
+@pytest.mark.parametrize("stage", [0, MIDDLE, 15])
+def test_kinds_add_up_to_the_chunk(op, stage):
+    spent = WORK.busy_by_kind(op, stage)
+    assert sum(spent.values()) == pytest.approx(WORK.seconds(op, stage), rel=1e-9)
+
+
+def test_operations_count_the_model_flop_and_what_is_not_counted_in_it():
+    bare = load_scenario(
+        "deepseek-v3",
+        ["recompute=none", "model.num_mtp_modules=0", "plan.stage_layout=even"],
+    )
+    made = chunks(bare, 4096, 16)
+    counted = flop_per_token(bare.model, 4096) * 4096
+    moe_layers = bare.model.layer_kinds.count("moe")
+    router = moe_layers * 3 * 2.0 * 4096 * 256 * 7168
+    attention = bare.model.num_layers * 2.0 * 4096**2 * 128 * (192 + 128) / 2
+    recomputed_scores = attention * ((3 * 192 + 2 * 128) / (192 + 128) - 2)
+    expected = counted + router + recomputed_scores
+    assert executed_flop(made) == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-405b", "gpt3-175b"])
+def test_dense_models_are_carried_by_the_same_kernels(name):
+    scenario = load_scenario(
+        "deepseek-v3",
+        [
+            f"model={name}",
+            "precision=bf16",
+            "recompute=none",
+            "plan={pp: 8, tp: 8, schedule: 1f1b}",
+            "cluster.node=hgx-h100",
+        ],
+    )
+    model = load("model", name)
+    made = chunks(scenario, 4096, 8)
+    counted = flop_per_token(model, 4096) * 4096 / 8
+    assert executed_flop(made) == pytest.approx(counted, rel=0.03)
+    assert made.busy_by_kind("F", 3)["tensor-parallel"] > 0
+
+
+def test_a_dense_layer_has_no_exchange():
+    names = [op.name for op in WORK.operations("F", 0)]
+    assert sum("dispatch" in name for name in names) == 1  # three dense layers, one MoE
+
+
+def test_the_last_stage_carries_two_heads():
+    kinds = [element.kind for element in WORK.stages[15]]
+    assert kinds == ["moe", "mtp", "head", "head"]
+
+
+def test_layer_kinds_share_their_attention():
+    size = sizes(load_scenario("deepseek-v3"), 4096)
+    dense, moe = layer_segments(size, "dense"), layer_segments(size, "moe")
+    assert moe[0][: len(dense[0])] == dense[0]
+    assert moe[5] == dense[5]
+
+
+def test_streams_run_side_by_side_and_in_order():
+    made = [
+        Operation("a", Stream.COMPUTE, 2.0),
+        Operation("b", Stream.COMMUNICATION, 5.0, needs=(0,)),
+        Operation("c", Stream.COMPUTE, 1.0),
+        Operation("d", Stream.COMPUTE, 1.0, needs=(1,)),
+    ]
+    played = play(made)
+    assert played.start_s == (0.0, 2.0, 2.0, 7.0)
+    assert played.makespan_s == 8.0
+
+
+def test_a_layout_is_read_in_megatron_notation():
+    stages = parse_layout("Et*4|(t*4|)*14tmL")
+    assert len(stages) == 16
+    assert (stages[0], stages[7], stages[15]) == ("Etttt", "tttt", "tmL")
+    check_layout(stages, 61, 1)
+
+
+def test_an_even_layout_holds_the_model_once():
+    for num_stages in (1, 2, 7, 16, 61):
+        check_layout(even_layout(61, 1, num_stages), 61, 1)
+
+
+def test_more_stages_than_layers_are_refused():
+    scenario = load_scenario("deepseek-v3", ["plan.stage_layout=even"])
+    with pytest.raises(InfeasibleError, match="more than 61 layers can fill"):
+        elements(scenario, 64)
