@@ -16,7 +16,7 @@ from dataclasses import replace
 from math import log
 from pathlib import Path
 
-from collectives import PARQUET_NODES, Row, table_rows, ways
+from measured import Row, table_rows, ways
 
 from estimator.costs.collectives import Group, best, bus_bytes_per_s
 from estimator.costs.rates import Links
@@ -77,13 +77,12 @@ def fitted(rows: list[Row], between: Links) -> Iterator[tuple[float, Links]]:
 
 
 def main() -> None:
-    """Print the constants of each family of nodes."""
+    """Print the constants of each family of nodes, fitted on every other row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the measured tables")
     parser.add_argument("nodes", nargs="*", help="families to fit; all by default")
     chosen = parser.parse_args()
     rows = list(table_rows(chosen.folder / "kernels" / "nccl_single_domain.parquet"))
-    assert {row.node for row in rows} <= set(PARQUET_NODES.values())
     for name in chosen.nodes or FAMILIES:
         own = [row for row in rows if row.node in FAMILIES[name]]
         start = ways(name, "ib-ndr-rail-optimised")

@@ -43,7 +43,14 @@ SHARES = np.arange(0.25, 1.2, 0.005)
 CAST_SHARES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.70, 0.80)
 LAUNCH_S = 2e-6
 MIN_ROWS = 1024
-ATTENTION = ("fa3", "trtllm_mha", "flash_attention", "flashinfer", "trtllm_mla", "default")
+ATTENTION = (
+    "fa3",
+    "trtllm_mha",
+    "flash_attention",
+    "flashinfer",
+    "trtllm_mla",
+    "default",
+)
 SLOW = {
     ("a100_sxm", "default"),
     ("h100_sxm", "flash_attention"),
@@ -134,12 +141,12 @@ def attention_rates(folder: Path) -> pd.DataFrame:
     keep = (
         (table.window_size.fillna(0) == 0)
         & (table.attn_dtype == "bfloat16")
-        & (table.head_dim == 128)  # noqa: PLR2004
+        & (table.head_dim == 128)
     )
     plain = table[keep].assign(width=256)
     latent = pd.read_parquet(folder / "mla_forward.parquet").assign(width=192 + 128)
     both = pd.concat([plain, latent])
-    both = both[(both.batch_size * both.num_heads >= 128) & (both.isl >= MIN_ROWS)]  # noqa: PLR2004
+    both = both[(both.batch_size * both.num_heads >= 128) & (both.isl >= MIN_ROWS)]
     flop = both.batch_size * both.num_heads * both.isl**2.0 * both.width
     return both.assign(tflop_per_s=flop / both.latency * 1e3 / 1e12)
 
@@ -160,9 +167,10 @@ def fit_attention(table: pd.DataFrame, measured_name: str, gpu: Gpu) -> None:
         for share in np.arange(0.3, 1.2, 0.01)
         for half in range(100, 4000, 50)
     )
+    kernels = ", ".join(sorted(set(medians.kernel_source)))
     print(
-        f"  attention_forward {best[1]:.2f}, half length {best[2]}: error {best[0]:.1%} "
-        f"over {len(medians)} medians of {', '.join(sorted(set(medians.kernel_source)))}"
+        f"  attention_forward {best[1]:.2f}, half length {best[2]}: error "
+        f"{best[0]:.1%} over {len(medians)} medians of {kernels}"
     )
 
 
@@ -170,12 +178,16 @@ def stream_share(folder: Path, measured_name: str, gpu: Gpu) -> None:
     """Print the bandwidth of products of 128 rows with more than 1 GB of weights."""
     table = pd.read_parquet(folder / "gemm.parquet")
     own = table[
-        (table.gpu == measured_name) & (table.m <= 129) & (table.gemm_dtype == "bfloat16")  # noqa: PLR2004
+        (table.gpu == measured_name)
+        & (table.m <= 129)
+        & (table.gemm_dtype == "bfloat16")
     ]
     moved = 2.0 * (own.m * own.k + own.n * own.k + own.m * own.n)
-    rate = (moved / own.latency * 1e3)[moved > 1e9] / gpu.hbm_bytes_per_s  # noqa: PLR2004
+    rate = (moved / own.latency * 1e3)[moved > 1e9] / gpu.hbm_bytes_per_s
     low, middle, high = rate.quantile([0.1, 0.5, 0.9])
-    print(f"  weights streamed at {middle:.2f} ({low:.2f} to {high:.2f}) of the HBM peak")
+    print(
+        f"  weights streamed at {middle:.2f} ({low:.2f} to {high:.2f}) of the HBM peak"
+    )
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind's file, from the spec that reads it."""
     _check(kind)
     if kind in PLUG_INS:
-        raise InputError(f"a {kind} is a function of the package, and has no JSON Schema")
+        raise InputError(f"a {kind} is a function here, and has no JSON Schema")
     made: dict[str, Any] = catalog.adapter(kind).json_schema()
     made["title"] = f"estimator {kind}"
     definitions = made.get("$defs", {})

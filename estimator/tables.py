@@ -307,9 +307,7 @@ def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) ->
     """Print a list of built-in things."""
     console = _console()
     columns = [
-        key
-        for key in (rows[0] if rows else {"name": ""})
-        if key not in NOT_TABULATED
+        key for key in (rows[0] if rows else {"name": ""}) if key not in NOT_TABULATED
     ]
     if len(columns) > MAX_COLUMNS:
         columns.remove("title")

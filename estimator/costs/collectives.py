@@ -1,11 +1,11 @@
 """Seconds of collectives and point-to-point transfers, as NCCL would run them.
 
-Notation: ``n`` bytes of the full buffer, ``p`` ranks of which ``g`` share a scale-up
-domain ("node" below), ``N`` nodes. Algorithms: a ring; a double tree over nodes;
-a reduction inside the switch (NVLink SHARP, NVLS); a hierarchy, in the node by switch
-or ring and between nodes by a tree or by switches that reduce; PAT, a logarithmic
-exchange of single GPUs. :func:`best` takes the fastest, which is what NCCL's tuner
-means to do. NCCL pipelines the legs of a path, so the slowest one counts.
+Notation: ``n`` bytes of the full buffer, ``p`` ranks; a node is a scale-up domain.
+Algorithms: a ring; a double tree over nodes; a reduction inside the switch (NVLink
+SHARP, NVLS); a hierarchy, in the node by switch or ring and between nodes by a tree or
+by switches that reduce; PAT, a logarithmic exchange of single GPUs. :func:`best` takes
+the fastest, as NCCL's tuner means to. The legs of a path are pipelined: the slowest
+counts.
 
 Small messages go with flags beside the data (protocol LL): a low floor, a fraction of
 the wire. Large ones go in chunks (Simple), whose steps last longer as chunks fill.
@@ -26,6 +26,7 @@ from estimator.costs.groups import (
     num_nics,
     ring_bytes_per_s,
     scaleup_bytes_per_s,
+    send_s,
 )
 from estimator.costs.rates import Links
 from estimator.registry import Registry
@@ -55,11 +56,11 @@ TREE_SHARE = 0.92
 PAT_SHARE = 0.75
 """Likewise."""
 FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
-"""Bytes on the wire of one rank, over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
+"""A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
 
 
 def _fill(part_bytes: float, links: Links) -> float:
-    """Return the seconds that a step of protocol Simple adds for chunks of this part."""
+    """Return the seconds that a step of protocol Simple adds for these chunks."""
     known = links.overheads
     return known.chunk_s * part_bytes / (part_bytes + known.chunk_bytes)
 
@@ -83,7 +84,9 @@ def _faster_protocol_s(
     known = links.overheads
     low_rate = min(known.low_latency_bytes_per_s, rate / 2)
     low_s, simple_s = steps_s
-    return known.launch_s + min(low_s + num_bytes / low_rate, simple_s + num_bytes / rate)
+    return known.launch_s + min(
+        low_s + num_bytes / low_rate, simple_s + num_bytes / rate
+    )
 
 
 Seconds = Callable[[float, Group, Links], float]
@@ -187,7 +190,7 @@ def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) ->
     count, num_nodes = members.per_node, members.num_nodes
     if members.is_inside_node or count == 1:
         return inf
-    passes = 1 if links.has_net_reduction or num_nodes == 2 else 2  # noqa: PLR2004
+    passes = 1 if links.has_net_reduction or num_nodes == 2 else 2
     nics = num_nics(members, links) * nic_bytes_per_s(members, links)
     between_s = passes * num_bytes / nics
     inside_s = _in_node_s(num_bytes, count, links)
@@ -262,7 +265,9 @@ def best(operation: str, num_bytes: float, members: Group, links: Links) -> Choi
     if operation not in FACTORS or num_bytes < 0:
         raise ValueError(f"no {operation!r} of {num_bytes} bytes")
     names = [name for name in collective if name.startswith(f"{operation}/")]
-    choices = (Choice(name, collective[name](num_bytes, members, links)) for name in names)
+    choices = (
+        Choice(name, collective[name](num_bytes, members, links)) for name in names
+    )
     return min(choices, key=lambda choice: choice.seconds)
 
 
@@ -276,25 +281,12 @@ def all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
     return best("all_gather", num_bytes, members, links).seconds
 
 
-def bus_bytes_per_s(operation: str, num_bytes: float, size: int, seconds: float) -> float:
+def bus_bytes_per_s(
+    operation: str, num_bytes: float, size: int, seconds: float
+) -> float:
     """Return nccl-tests' bus bandwidth of an operation.
 
     >>> bus_bytes_per_s("all_reduce", 8e9, 8, 2.0)
     7000000000.0
     """
     return FACTORS[operation] * num_bytes * (size - 1) / size / seconds
-
-
-def send_s(
-    num_bytes: float, links: Links, *, is_inside_node: bool, span: int = 0
-) -> float:
-    """Return the seconds of one point-to-point transfer.
-
-    ``span`` is the distance of the two GPUs; without it they sit in different pods.
-    """
-    if is_inside_node:
-        rate = scaleup_bytes_per_s(2, links)
-        return links.nvlink_latency_s + num_bytes / rate
-    is_near = 0 < span <= links.pod_gpus
-    rate = links.nic_bytes_per_s / (1.0 if is_near else links.oversubscription)
-    return links.nic_latency_s + num_bytes / rate

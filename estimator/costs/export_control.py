@@ -131,7 +131,9 @@ def control(gpu: Gpu) -> Control:
     is_stopped = meets_october_2022(made.tpp, io)
     paragraph = october_2023(made.tpp, density)
     links = f"{io / 1e9:.0f} GB/s of links" if io else "no links to other chips"
-    dense = "a die area that is not published" if density is None else f"PD {density:.2f}"
+    dense = (
+        "a die area that is not published" if density is None else f"PD {density:.2f}"
+    )
     return Control(
         tpp=made.tpp,
         dtype=made.dtype,
@@ -139,7 +141,7 @@ def control(gpu: Gpu) -> Control:
         october_2022=is_stopped,
         october_2023=paragraph,
         why=(
-            f"TPP {made.tpp:.0f} ({made.dtype or 'no counted format'}), {dense}, {links}: "
+            f"TPP {made.tpp:.0f} ({made.dtype or 'none counted'}), {dense}, {links}: "
             f"October 2022 (TPP >= 4800 and links >= 600 GB/s) "
             f"{'met' if is_stopped else 'not met'}; October 2023: {paragraph}"
         ),

@@ -1,4 +1,4 @@
-"""Groups of ranks, how they sit on nodes, and what bandwidth a member has.
+"""Groups of ranks, how they sit on nodes, what bandwidth a member has, and sends.
 
 A "node" is a scale-up domain: the GPUs that NVLink, or its like, connects.
 """
@@ -43,9 +43,7 @@ def group(size: int, stride: int, gpus_per_node: int) -> Group:
     Group(size=4, per_node=1, span=256)
     """
     if min(size, stride, gpus_per_node) < 1:
-        raise ValueError(
-            f"sizes must be positive, got {(size, stride, gpus_per_node)}"
-        )
+        raise ValueError(f"sizes must be positive, got {(size, stride, gpus_per_node)}")
     return Group(size, min(size, max(1, gpus_per_node // stride)), size * stride)
 
 
@@ -62,7 +60,7 @@ def scaleup_bytes_per_s(count: int, links: Links) -> float:
         axes = (k for k in range(1, len(links.torus)) if prod(links.torus[:k]) >= count)
         used = next(axes, len(links.torus))
         return links.nvlink_bytes_per_s * used / len(links.torus)
-    if links.topology == "pcie" and count > 2:  # noqa: PLR2004 - a pair shares a switch
+    if links.topology == "pcie" and count > 2:
         return min(links.nvlink_bytes_per_s, links.host_bytes_per_s / count)
     return links.nvlink_bytes_per_s
 
@@ -74,7 +72,9 @@ def exchange_bytes_per_s(count: int, links: Links) -> float:
     hops.
     """
     rate = scaleup_bytes_per_s(count, links)
-    return min(rate, links.all_to_all_bytes_per_s) if links.topology == "torus" else rate
+    if links.topology == "torus":
+        return min(rate, links.all_to_all_bytes_per_s)
+    return rate
 
 
 def nic_bytes_per_s(members: Group, links: Links) -> float:
@@ -117,3 +117,18 @@ def all_to_all_squeeze(span: int, links: Links) -> float:
     if links.oversubscription == 1 or span <= links.pod_gpus:
         return 1.0
     return max(1.0, links.oversubscription * (1 - links.pod_gpus / span))
+
+
+def send_s(
+    num_bytes: float, links: Links, *, is_inside_node: bool, span: int = 0
+) -> float:
+    """Return the seconds of one point-to-point transfer.
+
+    ``span`` is the distance of the two GPUs; without it they sit in different pods.
+    """
+    if is_inside_node:
+        rate = scaleup_bytes_per_s(2, links)
+        return links.nvlink_latency_s + num_bytes / rate
+    is_near = 0 < span <= links.pod_gpus
+    rate = links.nic_bytes_per_s / (1.0 if is_near else links.oversubscription)
+    return links.nic_latency_s + num_bytes / rate

@@ -125,7 +125,7 @@ class Collectives:
     """Share of the wire where the switch reduces (NVLink SHARP); none if it cannot."""
     switch_reduction_s: Duration | None = None
     max_nics: Count | None = None
-    """NICs of a domain that one ring or tree over several keeps busy; all by default."""
+    """NICs of a domain that one ring or tree keeps busy; all by default."""
 
 
 @spec
