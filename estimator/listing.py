@@ -13,7 +13,7 @@ from estimator.costs.flop import params
 from estimator.errors import InputError
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.hardware import Gpu
+from estimator.specs.hardware import Gpu, Node
 from estimator.specs.model import Transformer
 
 PLUG_INS: Mapping[str, Registry[Any]] = {"schedule": schedule, "collective": collective}
@@ -73,6 +73,8 @@ def _row(kind: str, name: str) -> dict[str, Any]:
         }
     plain = to_plain(record)
     assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
+    if isinstance(record, Node):
+        plain |= {"gpu": record.gpu.name, "scaleup_domain": record.scaleup_gpus}
     return (
         {"name": name}
         | {key: value for key, value in plain.items() if not isinstance(value, dict)}

@@ -310,7 +310,7 @@ def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) ->
         key for key in (rows[0] if rows else {"name": ""}) if key not in NOT_TABULATED
     ]
     if len(columns) > MAX_COLUMNS:
-        columns.remove("title")
+        columns = [key for key in columns if key != "title"]
     table = _table("", *((key.replace("_", " "), "left") for key in columns))
     table.columns[0].no_wrap = True
     for row in rows:
@@ -344,6 +344,7 @@ def print_record(record: Mapping[str, Any], indent: int = 0) -> None:
             console.print(Text(f"{pad}{key}"))
             for item in value:
                 print_record(item, indent + 1)
-        elif value not in ("", None, [], {}):
-            shown = f"{value:,}" if isinstance(value, int) else _cell(value)
+        elif value is False or value not in ("", None, [], {}):
+            is_count = isinstance(value, int) and not isinstance(value, bool)
+            shown = f"{value:,}" if is_count else _cell(value)
             console.print(Text(f"{pad}{key}  {shown}"))

@@ -141,6 +141,7 @@ class Chunks:
                     self.send_bytes,
                     self.links,
                     is_inside_node=self._same_node(stage, partner),
+                    span=self._span(stage, partner),
                 )
             else:
                 made = self.operations(op, stage, partner)
@@ -156,6 +157,11 @@ class Chunks:
             look.index(look[stage]),
             look.index(look[partner]) if partner >= 0 else partner,
         )
+
+    def _span(self, rank: int, other: int) -> int:
+        """Return the GPUs from the first of one rank's to the last of the other's."""
+        width = self.links.gpus_per_node / self.ranks_per_node
+        return round((abs(rank - other) + 1) * width)
 
     def _same_node(self, rank: int, other: int) -> bool:
         return int(rank // self.ranks_per_node) == int(other // self.ranks_per_node)
