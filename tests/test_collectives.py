@@ -17,6 +17,7 @@ from estimator.costs.collectives import (
     ring_bytes_per_s,
     send_s,
 )
+from estimator.costs.groups import exchange_bytes_per_s
 from estimator.costs.rates import Layer, links
 from estimator.specs.hardware import Cluster
 
@@ -134,6 +135,12 @@ def test_a_torus_gives_a_small_group_one_axis():
     rates = [ring_bytes_per_s(group(n, 1, 4096), pod) for n in (16, 256, 4096)]
     assert rates[2] == pytest.approx(3 * rates[0])
     assert rates[1] == pytest.approx(2 * rates[0])
+
+
+def test_an_expert_exchange_on_a_torus_goes_over_many_hops():
+    pod, rack = ways("tpu-v5p-pod"), ways("gb200-nvl72")
+    assert exchange_bytes_per_s(64, pod) == pod.all_to_all_bytes_per_s
+    assert exchange_bytes_per_s(64, rack) == rack.nvlink_bytes_per_s
 
 
 def test_a_scale_up_domain_of_72_keeps_64_ranks_off_the_network():

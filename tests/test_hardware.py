@@ -8,7 +8,10 @@ from datetime import date
 import pytest
 
 from estimator import catalog
+from estimator.costs.rates import half_precision
+from estimator.errors import InfeasibleError, InputError
 from estimator.specs.base import Constant, constants, source_of, status_of
+from estimator.step_model import StepModel
 
 STATUSES = {"read", "derived", "recalled", "assumed", "disputed"}
 FILES = [
@@ -210,3 +213,38 @@ def test_carried_over_constants_say_so_and_are_wide():
 
 def is_wide(constant: Constant) -> bool:
     return constant.high - constant.low >= 0.08 * constant.value
+
+
+def misfit(kind, name, **changed):
+    document = catalog.read(kind, name)
+    for key, value in changed.items():
+        document.put(key, value, "here")
+    with pytest.raises(InputError) as raised:
+        catalog.build(kind, catalog.inlined(kind, document), name)
+    return str(raised.value)
+
+
+def test_a_node_that_contradicts_itself_is_refused():
+    assert "needs the chips along each axis" in misfit(
+        "node", "hgx-h100", topology="torus"
+    )
+    assert "a PCIe node needs it" in misfit("node", "hgx-h100", topology="pcie")
+    assert "4 GPUs are fewer than the 8" in misfit("node", "hgx-h100", scaleup_domain=4)
+
+
+def test_a_rate_without_a_peak_is_refused():
+    peaks = catalog.read("gpu", "h100-sxm")["peak_flop_per_s"]
+    del peaks["bf16"]
+    assert "bf16 has no peak" in misfit("gpu", "h100-sxm", peak_flop_per_s=peaks)
+
+
+def test_a_part_without_bf16_trains_in_fp16():
+    assert half_precision(catalog.load("gpu", "v100-sxm2-32")) == "fp16"
+    overrides = ["cluster.node=dgx1-v100", "precision=bf16"]
+    model = StepModel(catalog.load_scenario("deepseek-v3", overrides), 4096)
+    assert model.step_s(32) > 0
+
+
+def test_a_part_without_a_16_bit_rate_is_refused_in_one_sentence():
+    with pytest.raises(InfeasibleError, match="has no BF16 and no FP16 rate"):
+        half_precision(catalog.load("gpu", "apple-m4-max"))
