@@ -11,7 +11,7 @@ from estimator.engine.step import StepTrace
 from estimator.report import RankRow, Step
 from estimator.schedules.ir import Op, Program
 from estimator.step_model import StepModel
-from estimator.workload.chunks import Chunks, layer_segments
+from estimator.workload.chunks import Chunks
 
 SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
 
@@ -48,7 +48,8 @@ def step_report(model: StepModel, global_batch: int) -> Step:
     peak = gpu.peak_flop_per_s[half_precision(gpu)]
     causal = flop_per_token(scenario.model, model.seq_len)
     full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
-    executed = executed_flop(work) * num_microbatches * scenario.dp * scenario.plan.tp
+    shares = scenario.dp * scenario.plan.tp * scenario.plan.cp
+    executed = executed_flop(work) * num_microbatches * shares
     return Step(
         step_s=step_s,
         tokens_per_s=tokens_per_s,
@@ -59,8 +60,7 @@ def step_report(model: StepModel, global_batch: int) -> Step:
         hfu=executed / step_s / (num_gpus * peak),
         bubble_fraction=bubble_s / step_s,
         exposed_comm_s=sync_s
-        + parts.get("exposed all-to-all", 0.0)
-        + parts.get("tensor-parallel", 0.0),
+        + sum(seconds for cause, seconds in parts.items() if "exposed" in cause),
         num_microbatches=num_microbatches,
         ranks=tuple(rows),
         parts={cause: seconds for cause, seconds in parts.items() if seconds > 0},
@@ -122,15 +122,9 @@ def causes(made: Program, work: Chunks) -> dict[str, float]:
 
 def executed_flop(work: Chunks) -> float:
     """Return the FLOP that all stages execute for one micro-batch and TP rank."""
-    of_kind = {
-        kind: sum(
-            kernel.flop
-            for segment in layer_segments(work.size, kind)
-            for kernel in segment
-        )
-        for kind in {item.kind for stage in work.stages for item in stage}
-        if kind in ("dense", "moe", "mtp")
-    }
-    head = 3 * 2.0 * work.size.tokens * work.size.model.hidden_size
-    of_kind["head"] = head * (work.size.model.vocab_size / work.size.tp)
-    return sum(of_kind.get(item.kind, 0.0) for stage in work.stages for item in stage)
+    return sum(
+        operation.flop
+        for stage in range(len(work.stages))
+        for op in (Op.F, Op.I, Op.W)
+        for operation in work.operations(op, stage)
+    )

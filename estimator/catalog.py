@@ -106,7 +106,7 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
         raise InputError(
             f"{path.name} is its own base", where=[" -> ".join((*above, str(path)))]
         )
-    document = parse_document(_text(path), str(path) if "/" in name else path.name)
+    document = parse_document(read_text(path), str(path) if "/" in name else path.name)
     base = document.pop("base", None)
     if base is None:
         return document
@@ -145,7 +145,8 @@ def _at(origin: str) -> list[str]:
     return [origin] if origin else []
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the content of an input file, or say why it cannot be read."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

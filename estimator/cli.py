@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from estimator import catalog
-from estimator.errors import EstimatorError
+from estimator.errors import EstimatorError, InputError
 
 cli = typer.Typer(
     name="estimator",
@@ -160,6 +161,30 @@ def schema_command(kind: Kind) -> None:
     from estimator import listing
 
     _print_json(listing.schema(kind))
+
+
+@cli.command("import-hf")
+def import_command(
+    config: Annotated[Path, typer.Argument(help="A Hugging Face config.json.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the model file here.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Turn a Hugging Face config.json into a model file: `model: ./x.yaml`."""
+    from estimator import huggingface
+
+    made = huggingface.model_yaml(catalog.read_text(config), str(config))
+    if out is None:
+        typer.echo(made, nl=False)
+        return
+    try:
+        out.write_text(made, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
+    if not quiet:
+        typer.echo(f"wrote {out}", err=True)
 
 
 @cli.command("dashboard")

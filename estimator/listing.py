@@ -9,7 +9,7 @@ from typing import Any
 from estimator import catalog
 from estimator.costs.collectives import collective
 from estimator.costs.export_control import control
-from estimator.costs.flop import params
+from estimator.costs.params import params
 from estimator.errors import InputError
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule

@@ -10,10 +10,11 @@ from estimator.engine.evaluate import evaluate
 from estimator.engine.graph import Graph, compile_program
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
-from estimator.schedules.ir import Pipeline, Program, program, schedule
+from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks, chunks
-from estimator.workload.synchronisation import held, optimizer_phase_s, replicas
+from estimator.workload.stages import total_held
+from estimator.workload.synchronisation import Window, optimizer_phase_s
 
 MOST_SIMULATED = 512
 """Micro-batches up to which a step is simulated whole, on 64 ranks and fewer."""
@@ -92,11 +93,6 @@ class StepModel:
         return self._graphs[num_microbatches]
 
     @property
-    def num_stages(self) -> int:
-        """Stages that a micro-batch passes."""
-        return self.some_program.num_stages
-
-    @property
     def some_program(self) -> Program:
         """A program of this schedule: who holds which stage is the same in all."""
         if not self._programs:
@@ -107,7 +103,7 @@ class StepModel:
         """Return the chunk durations at one layer of constants."""
         if layer not in self._chunks:
             self._chunks[layer] = chunks(
-                self.scenario, self.seq_len, self.num_stages, layer
+                self.scenario, self.seq_len, self.some_program, layer
             )
         return self._chunks[layer]
 
@@ -140,15 +136,25 @@ def slowest_optimizer(
 ) -> dict[str, float]:
     """Return the optimizer phase of the rank that takes longest over it."""
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
-    groups = replicas(scenario, sum(0 in stages for stages in of_rank))
-    phases = [
-        optimizer_phase_s(
-            scenario,
-            held(scenario, [work.stages[stage] for stage in stages]),
-            groups,
-            work.device,
-            work.links,
+    num_copies = sum(0 in stages for stages in of_rank)
+    is_split = any(step.op is Op.I for step in made.ranks[0])
+    phases = []
+    for stages in dict.fromkeys(of_rank):
+        parts = [work.stages[stage] for stage in stages]
+        window = Window(
+            backward_s=sum(
+                work.seconds(Op.I, stage) + work.seconds(Op.W, stage)
+                if is_split
+                else work.seconds(Op.B, stage)
+                for stage in stages
+            ),
+            forward_s=sum(work.seconds(Op.F, stage) for stage in stages),
+            num_layers=sum(element.is_layer for part in parts for element in part),
         )
-        for stages in dict.fromkeys(of_rank)
-    ]
-    return max(phases, key=lambda parts: sum(parts.values()))
+        own = total_held(scenario, parts)
+        phases.append(
+            optimizer_phase_s(
+                scenario, own, num_copies, work.device, work.links, window
+            )
+        )
+    return max(phases, key=lambda spent: sum(spent.values()))

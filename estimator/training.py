@@ -14,8 +14,9 @@ from estimator.specs.base import constants, with_value
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch
 from estimator.step_model import StepModel, slowest_optimizer
-from estimator.workload.chunks import chunks, elements
+from estimator.workload.chunks import chunks
 from estimator.workload.memory import RankMemory, memory
+from estimator.workload.stages import elements
 from estimator.workload.work import sizes
 
 RAMP_POINTS = 96
@@ -128,7 +129,7 @@ def relative_range(
         ]
     columns, optimizer_s = [], []
     for _, case in cases:
-        work = chunks(case, model.seq_len, made.num_stages)
+        work = chunks(case, model.seq_len, made)
         columns.append([work.seconds(*kind) for kind in graph.classes])
         optimizer_s.append(sum(slowest_optimizer(case, made, work).values()))
     duration_s = np.array(columns).T

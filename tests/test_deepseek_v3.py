@@ -7,7 +7,8 @@ import yaml
 
 from estimator.api import estimate, layers
 from estimator.catalog import load_scenario
-from estimator.costs.flop import flop_per_token, mfu, params
+from estimator.costs.flop import flop_per_token, mfu
+from estimator.costs.params import params
 
 PUBLISHED = yaml.safe_load(
     (Path(__file__).parents[1] / "validation" / "deepseek-v3.yaml").read_text()

@@ -7,12 +7,20 @@ from estimator.catalog import load, load_scenario
 from estimator.costs.flop import flop_per_token
 from estimator.errors import InfeasibleError
 from estimator.specs.layout import check_layout, even_layout, parse_layout
-from estimator.workload.chunks import chunks, elements, layer_segments
+from estimator.step_model import StepModel
+from estimator.workload.layers import layer_segments
 from estimator.workload.operations import Operation, Stream, play
+from estimator.workload.stages import elements
 from estimator.workload.work import sizes
 
-WORK = chunks(load_scenario("deepseek-v3"), 4096, 16)
+
+def work_of(name, *overrides):
+    return StepModel(load_scenario(name, overrides), 4096).chunks()
+
+
+WORK = work_of("deepseek-v3")
 MIDDLE = 7
+MOE_LAYER = WORK.stages[MIDDLE][0]
 
 
 def test_an_overlapped_pair_takes_as_long_as_in_the_trace():
@@ -23,16 +31,16 @@ def test_an_overlapped_pair_takes_as_long_as_in_the_trace():
 @pytest.mark.parametrize(
     ("segment", "traced_ms"),
     [
-        ("attention_forward", 4.60),
-        ("mlp_forward", 4.64),
-        ("mlp_input", 5.36),
-        ("mlp_weight", 5.07),
-        ("attention_input", 9.54),
-        ("attention_weight", 2.40),
+        ("mixer_forward", 4.60),
+        ("ffn_forward", 4.64),
+        ("ffn_input", 5.36),
+        ("ffn_weight", 5.07),
+        ("mixer_input", 9.54),
+        ("mixer_weight", 2.40),
     ],
 )
 def test_segments_of_a_moe_layer_take_as_long_as_in_the_trace(segment, traced_ms):
-    seconds = getattr(WORK.layer("moe", 112), segment).seconds
+    seconds = getattr(WORK.layer(MOE_LAYER, 112), segment).seconds
     assert seconds * 1e3 == pytest.approx(traced_ms, rel=0.15)
 
 
@@ -56,7 +64,7 @@ def test_a_full_backward_hides_part_of_its_exchange():
 
 
 def test_without_overlap_a_pair_is_the_sum_of_its_operations():
-    serial = chunks(load_scenario("deepseek-v3@no-overlap"), 4096, 16)
+    serial = work_of("deepseek-v3@no-overlap")
     made = serial.operations("OVERLAP_F_B", MIDDLE, MIDDLE)
     total = sum(operation.seconds for operation in made)
     assert serial.seconds("OVERLAP_F_B", MIDDLE, MIDDLE) == pytest.approx(total)
@@ -77,7 +85,7 @@ def test_operations_count_the_model_flop_and_what_is_not_counted_in_it():
         "deepseek-v3",
         ["recompute=none", "model.num_mtp_modules=0", "plan.stage_layout=even"],
     )
-    made = chunks(bare, 4096, 16)
+    made = StepModel(bare, 4096).chunks()
     counted = flop_per_token(bare.model, 4096) * 4096
     moe_layers = bare.model.layer_kinds.count("moe")
     router = moe_layers * 3 * 2.0 * 4096 * 256 * 7168
@@ -100,10 +108,10 @@ def test_dense_models_are_carried_by_the_same_kernels(name):
         ],
     )
     model = load("model", name)
-    made = chunks(scenario, 4096, 8)
+    made = StepModel(scenario, 4096).chunks()
     counted = flop_per_token(model, 4096) * 4096 / 8
     assert executed_flop(made) == pytest.approx(counted, rel=0.03)
-    assert made.busy_by_kind("F", 3)["tensor-parallel"] > 0
+    assert made.busy_by_kind("F", 3)["exposed tensor-parallel"] > 0
 
 
 def test_a_dense_layer_has_no_exchange():
@@ -113,14 +121,14 @@ def test_a_dense_layer_has_no_exchange():
 
 def test_the_last_stage_carries_two_heads():
     kinds = [element.kind for element in WORK.stages[15]]
-    assert kinds == ["moe", "mtp", "head", "head"]
+    assert kinds == ["layer", "mtp", "head", "head"]
 
 
-def test_layer_kinds_share_their_attention():
+def test_dense_and_moe_layers_share_their_attention():
     size = sizes(load_scenario("deepseek-v3"), 4096)
-    dense, moe = layer_segments(size, "dense"), layer_segments(size, "moe")
-    assert moe[0][: len(dense[0])] == dense[0]
-    assert moe[5] == dense[5]
+    dense, moe = (layer_segments(size, WORK.stages[0][index]) for index in (1, 4))
+    assert moe.mixer_forward[: len(dense.mixer_forward) - 1] == dense.mixer_forward[:-1]
+    assert moe.mixer_weight == dense.mixer_weight
 
 
 def test_streams_run_side_by_side_and_in_order():

@@ -172,7 +172,12 @@ def attention_backward_flop(forward_flop: float, qk_dim: int, v_dim: int) -> flo
 
 
 def attention_s(
-    device: Device, flop: float, seq_len: int, *, is_backward: bool = False
+    device: Device,
+    flop: float,
+    seq_len: int,
+    *,
+    is_backward: bool = False,
+    kernel: str = "fused",
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
 
@@ -186,6 +191,7 @@ def attention_s(
     else:
         rate = device.attention_forward_flop_per_s
         half_len = device.attention_forward_half_len
+    rate *= device.older_attention.get(kernel, 1.0)
     return flop * (seq_len + half_len) / (seq_len * rate) + device.launch_s
 
 

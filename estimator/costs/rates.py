@@ -43,6 +43,7 @@ class Device:
     elementwise_bytes_per_s: float
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
+    older_attention: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
     tile_s: float
@@ -146,6 +147,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         * (1.0 if is_ideal else known.attention_forward.value),
         attention_backward_flop_per_s=bf16
         * (1.0 if is_ideal else known.attention_backward.value),
+        older_attention={}
+        if is_ideal
+        else {name: share.value for name, share in known.older_attention.items()},
         attention_forward_half_len=0.0
         if is_ideal
         else known.attention_forward_half_len.value,

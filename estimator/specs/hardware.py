@@ -42,6 +42,8 @@ class Achievable:
     attention_forward_half_len: Fraction
     """Sequence length at which attention runs at half that share."""
     attention_backward_half_len: Fraction
+    older_attention: Mapping[str, Fraction] = field(default_factory=dict)
+    """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration

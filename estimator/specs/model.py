@@ -1,22 +1,70 @@
-"""A decoder-only transformer by its published hyper-parameters."""
+"""A decoder-only language model by its published hyper-parameters.
+
+A model is a stack of layers, and a layer is one or two blocks that each add to the
+residual stream: attention and a feed-forward block in a transformer, a single mixer in
+a hybrid. :data:`BLOCKS` says which blocks a kind of layer has; parameters and FLOP are
+sums over them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from typing import Literal
 
 from estimator.specs.base import Count, CountOrNone, spec
 
-LayerKind = Literal["dense", "moe"]
+BlockKind = Literal["attention", "mlp", "moe", "mamba"]
+LayerKind = Literal["dense", "moe", "attention", "mlp", "experts", "mamba"]
+
+BLOCKS: Mapping[LayerKind, tuple[BlockKind, ...]] = {
+    "dense": ("attention", "mlp"),
+    "moe": ("attention", "moe"),
+    "attention": ("attention",),
+    "mlp": ("mlp",),
+    "experts": ("moe",),
+    "mamba": ("mamba",),
+}
+"""The blocks of each kind of layer. The last four are the mixers of hybrid models."""
+
+PATTERN: Mapping[str, LayerKind] = {
+    "M": "mamba",
+    "*": "attention",
+    "-": "mlp",
+    "E": "experts",
+}
+"""Symbols of a hybrid pattern, as Megatron-LM and Hugging Face write them."""
+
+
+MLA_FIELDS = (
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+)
+"""What multi-head latent attention needs in place of ``head_dim``."""
+
+
+@spec
+class LocalAttention:
+    """Attention of the layers whose tokens see a bounded part of the sequence."""
+
+    kind: Literal["sliding", "chunked"]
+    """The last ``window`` tokens, or those of the token's own chunk of ``window``."""
+    window: Count
+    """Tokens, the own one included."""
+    global_every: CountOrNone = 0
+    """Every n-th layer sees the whole sequence (Gemma 3: 6); 0: no layer does."""
 
 
 @spec
 class Attention:
-    """Multi-head, grouped-query or multi-head latent attention."""
+    """Multi-head, grouped-query, multi-query or multi-head latent attention."""
 
-    kind: Literal["mha", "gqa", "mla"]
+    kind: Literal["mha", "gqa", "mqa", "mla"]
     num_heads: Count
     num_kv_heads: CountOrNone = 0
-    """0 stands for as many as ``num_heads``."""
+    """0 stands for as many as ``num_heads``, for ``mqa`` for one."""
     head_dim: CountOrNone = 0
     q_lora_rank: CountOrNone = 0
     """0 stands for a query projection that is not compressed."""
@@ -24,17 +72,16 @@ class Attention:
     qk_nope_head_dim: CountOrNone = 0
     qk_rope_head_dim: CountOrNone = 0
     v_head_dim: CountOrNone = 0
+    local: LocalAttention | None = None
+    has_qkv_bias: bool = False
+    has_out_bias: bool = False
+    qk_norm: Literal["none", "per-head", "full-width", "unweighted"] = "none"
+    """One scale per element of a head (Qwen3), of all heads (OLMo 2), or no scale."""
+    has_sinks: bool = False
+    """A learned logit per head that takes attention away from tokens (gpt-oss)."""
 
     def __post_init__(self) -> None:
-        if self.kind == "mla":
-            wanted: tuple[str, ...] = (
-                "kv_lora_rank",
-                "qk_nope_head_dim",
-                "qk_rope_head_dim",
-                "v_head_dim",
-            )
-        else:
-            wanted = ("head_dim",)
+        wanted = MLA_FIELDS if self.kind == "mla" else ("head_dim",)
         missing = [name for name in wanted if not getattr(self, name)]
         if missing:
             raise ValueError(f"{self.kind} attention needs {', '.join(missing)}")
@@ -46,7 +93,7 @@ class Attention:
     @property
     def kv_heads(self) -> int:
         """KV heads, with the default filled in."""
-        return self.num_kv_heads or self.num_heads
+        return self.num_kv_heads or (1 if self.kind == "mqa" else self.num_heads)
 
     @property
     def qk_dim(self) -> int:
@@ -63,25 +110,38 @@ class Attention:
 
 @spec
 class Mlp:
-    """The feed-forward block of a dense layer."""
+    """The feed-forward block of dense layers; its form is that of experts, too."""
 
-    ffn_hidden_size: Count
+    ffn_hidden_size: CountOrNone = 0
+    """Width of a dense layer's block; 0 where no layer has one."""
     is_gated: bool = True
     """Gated (SwiGLU, three matrices) or plain (two)."""
+    activation: Literal["silu", "gelu", "relu", "squared-relu"] = "silu"
+    has_bias: bool = False
 
 
 @spec
 class Moe:
-    """The expert blocks of the layers behind the first dense ones."""
+    """The expert blocks, and which layers have them."""
 
     num_experts: Count
     experts_per_token: Count
     ffn_hidden_size: Count
+    """Width of one routed expert."""
     num_shared_experts: CountOrNone = 0
+    shared_ffn_hidden_size: CountOrNone = 0
+    """Width of one shared expert; 0 stands for that of a routed one."""
     num_dense_layers: CountOrNone = 0
+    """Leading layers without experts."""
+    layer_step: Count = 1
+    """Behind those, every n-th layer has experts (Llama 4 Maverick: 2)."""
     num_expert_groups: Count = 1
     """Groups that routing is limited by; one group a node."""
     groups_per_token: Count = 1
+    has_router_bias: bool = False
+    """The router is a linear layer with bias (gpt-oss)."""
+    has_expert_bias: bool = False
+    """A bias per expert steers routing without an auxiliary loss (DeepSeek-V3)."""
 
     def __post_init__(self) -> None:
         if self.experts_per_token > self.num_experts:
@@ -94,6 +154,59 @@ class Moe:
                 f"{self.num_experts} experts do not split into "
                 f"{self.num_expert_groups} groups"
             )
+        if self.groups_per_token > self.num_expert_groups:
+            raise ValueError(
+                f"{self.groups_per_token} groups a token are more than "
+                f"{self.num_expert_groups}"
+            )
+
+    @property
+    def shared_width(self) -> int:
+        """Width of all shared experts together."""
+        one = self.shared_ffn_hidden_size or self.ffn_hidden_size
+        return self.num_shared_experts * one
+
+
+@spec
+class Mamba:
+    """A Mamba-2 mixer: a gated state-space model behind a short convolution.
+
+    References
+    ----------
+    .. [1] T. Dao and A. Gu, "Transformers are SSMs," arXiv 2405.21060, sections 6, 7.
+    """
+
+    num_heads: Count
+    head_dim: Count
+    state_size: Count
+    """Width of the state that each of a head's channels carries along the sequence."""
+    num_groups: Count = 1
+    """Groups of heads that share the state's input (B) and output (C) projections."""
+    conv_kernel: Count = 4
+    """Tokens that the depthwise convolution in front of the state space covers."""
+    chunk_size: Count = 256
+    """Tokens of one block of the scan; inside a block it is matrix products."""
+
+    def __post_init__(self) -> None:
+        if self.num_heads % self.num_groups:
+            raise ValueError(
+                f"{self.num_heads} heads do not split into {self.num_groups} groups"
+            )
+
+    @property
+    def inner_size(self) -> int:
+        """Width of all heads together."""
+        return self.num_heads * self.head_dim
+
+    @property
+    def conv_size(self) -> int:
+        """Channels of the convolution: the heads' inputs, B and C."""
+        return self.inner_size + 2 * self.num_groups * self.state_size
+
+    @property
+    def in_size(self) -> int:
+        """Width of the input projection: gate, convolved channels, a step per head."""
+        return self.inner_size + self.conv_size + self.num_heads
 
 
 @spec
@@ -104,24 +217,81 @@ class Transformer:
     title: str
     source: str
     num_layers: Count
+    """Attention and feed-forward block are one layer; in a hybrid each mixer is."""
     hidden_size: Count
     vocab_size: Count
     attention: Attention
-    mlp: Mlp
+    mlp: Mlp = field(default_factory=Mlp)
     moe: Moe | None = None
+    mamba: Mamba | None = None
+    hybrid_pattern: str = ""
+    """One symbol of :data:`PATTERN` a layer; empty for a transformer."""
     num_mtp_modules: CountOrNone = 0
     """Multi-token-prediction modules: a layer, a projection and a head each."""
     tied_embeddings: bool = False
     num_learned_positions: CountOrNone = 0
-    """Rows of a learned position embedding; 0 for rotary positions."""
-    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
-    has_biases: bool = False
+    """Rows of a learned position embedding; 0 for rotary or no positions."""
+    has_embedding_norm: bool = False
+    norm: Literal["rmsnorm", "layernorm", "layernorm-no-bias"] = "rmsnorm"
+    norms_per_layer: CountOrNone = 0
+    """0 stands for one a block; Gemma 2: 4, PaLM: 1."""
+    is_parallel: bool = False
+    """Attention and feed-forward block read the same input (PaLM, Falcon)."""
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        for problem in self._misfits():
+            raise ValueError(problem)
+
+    def _misfits(self) -> Iterator[str]:
+        pattern = self.hybrid_pattern
+        if strange := sorted(set(pattern) - set(PATTERN)):
+            yield (
+                f"hybrid_pattern has {strange[0]!r}; its symbols are "
+                f"{', '.join(f'{symbol} ({kind})' for symbol, kind in PATTERN.items())}"
+            )
+        if pattern and len(pattern) != self.num_layers:
+            yield (
+                f"hybrid_pattern describes {len(pattern)} layers, but num_layers is "
+                f"{self.num_layers}"
+            )
+        blocks = {block for kind in set(self.layer_kinds) for block in BLOCKS[kind]}
+        if "mlp" in blocks and not self.mlp.ffn_hidden_size:
+            yield "mlp.ffn_hidden_size is needed: some layers are dense"
+        if "moe" in blocks and self.moe is None:
+            yield "moe is needed: hybrid_pattern has layers of experts"
+        if self.moe is not None and "moe" not in blocks:
+            yield f"moe has experts, but none of {self.num_layers} layers is of them"
+        if ("mamba" in blocks) != (self.mamba is not None):
+            yield "mamba and layers of kind M in hybrid_pattern go together"
 
     @property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
         """The kind of each layer, from the input to the output."""
-        num_dense = self.moe.num_dense_layers if self.moe else self.num_layers
-        return tuple(
-            "dense" if index < num_dense else "moe" for index in range(self.num_layers)
-        )
+        if self.hybrid_pattern:
+            return tuple(PATTERN[symbol] for symbol in self.hybrid_pattern)
+        kinds: list[LayerKind] = ["dense"] * self.num_layers
+        if self.moe:
+            first, step = self.moe.num_dense_layers, self.moe.layer_step
+            for layer in range(first + step - 1, self.num_layers, step):
+                kinds[layer] = "moe"
+        return tuple(kinds)
+
+    def local_attention(self, layer: int) -> LocalAttention | None:
+        """Return the bound on what a layer's tokens see; None where there is none."""
+        local = self.attention.local
+        if local is None:
+            return None
+        is_global = local.global_every and (layer + 1) % local.global_every == 0
+        return None if is_global else local
+
+    def attention_span(self, layer: int, seq_len: int) -> int:
+        """Return the most tokens that one of a layer's tokens attends to.
+
+        It is 0 for a layer without attention. How many they are on average, with or
+        without a causal mask, is :func:`estimator.costs.flop.mean_span`.
+        """
+        if "attention" not in BLOCKS[self.layer_kinds[layer]]:
+            return 0
+        local = self.local_attention(layer)
+        return seq_len if local is None else min(local.window, seq_len)

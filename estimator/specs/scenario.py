@@ -42,20 +42,22 @@ class Scenario:
         model, plan, num_gpus = self.model, self.plan, self.cluster.num_gpus
         if not any(phase.basis == "simulated" for phase in self.phases):
             yield "phases", "a scenario needs at least one simulated phase"
-        width = plan.tp * plan.pp
+        width = plan.tp * plan.cp * plan.pp
         enough = -(-num_gpus // plan.gpu_multiple) * plan.gpu_multiple
         if num_gpus % width:
             yield (
                 "plan.pp" if num_gpus % plan.pp else "plan.tp",
-                f"tp {plan.tp} x pp {plan.pp} does not divide num_gpus {num_gpus}; "
-                f"try num_gpus: {enough}",
+                f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
+                f"not divide num_gpus {num_gpus}; try num_gpus: {enough}",
             )
-        elif num_gpus // plan.pp % plan.ep:
+        elif num_gpus // plan.pp % (plan.ep * plan.etp):
             yield (
                 "plan.ep",
-                f"ep {plan.ep} does not divide num_gpus / pp = "
-                f"{num_gpus // plan.pp}; try num_gpus: {enough}",
+                f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
+                f"num_gpus / pp = {num_gpus // plan.pp}; try num_gpus: {enough}",
             )
+        elif self.dp % (plan.dp_shard or 1):
+            yield "plan.dp_shard", f"{plan.dp_shard} does not divide dp {self.dp}"
         if plan.ep > 1 and model.moe is None:
             yield "plan.ep", f"ep {plan.ep}, but {model.name!r} has no experts"
         elif model.moe and model.moe.num_experts % plan.ep:
@@ -63,11 +65,10 @@ class Scenario:
                 "plan.ep",
                 f"ep {plan.ep} does not divide {model.moe.num_experts} experts",
             )
-        if model.attention.num_heads % plan.tp or model.mlp.ffn_hidden_size % plan.tp:
+        if model.attention.num_heads % plan.tp:
             yield (
                 "plan.tp",
-                f"tp {plan.tp} does not divide {model.attention.num_heads} heads and "
-                f"ffn_hidden_size {model.mlp.ffn_hidden_size}",
+                f"tp {plan.tp} does not divide {model.attention.num_heads} heads",
             )
         if plan.stage_layout != EVEN:
             yield from self._layout_misfits()
@@ -92,4 +93,5 @@ class Scenario:
     @property
     def dp(self) -> int:
         """Data-parallel replicas of the non-expert weights."""
-        return self.cluster.num_gpus // (self.plan.tp * self.plan.pp)
+        plan = self.plan
+        return self.cluster.num_gpus // (plan.tp * plan.cp * plan.pp)

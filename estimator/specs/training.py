@@ -8,15 +8,20 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from estimator.specs.base import Count, Number, spec
+from estimator.specs.base import Count, CountOrNone, Number, spec
 from estimator.specs.layout import EVEN
 
 Module = Literal["full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp"]
 """Modules whose activations are recomputed, as Megatron-LM names them."""
 
-Recipe = Literal["bf16", "fp8"]
-"""``fp8``: E4M3 linear layers with one scale per 1x128 activation tile and 128x128
-weight block, as DeepSeek-V3 trains; everything else stays BF16 or FP32."""
+Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
+"""Number format and scaling of linear layers; everything else stays BF16 or FP32.
+
+``fp8``: E4M3 with one scale per 1x128 activation tile and 128x128 weight block, as
+DeepSeek-V3 trains; ``fp8-tensor``: one scale per tensor (Transformer Engine);
+``mxfp8``: one per 32 elements; ``nvfp4``: E2M1 with one per 16. ``bf16`` stands for
+FP16, too: the peaks are the same.
+"""
 
 
 def _recompute(value: object) -> object:
@@ -51,8 +56,9 @@ class Precision:
     """Number formats."""
 
     recipe: Recipe
-    gradients: Literal["fp32", "bf16"] = "fp32"
-    """Format that weight gradients are accumulated and reduced in."""
+    gradients: Literal["fp32", "bf16", "bf16+fp32"] = "fp32"
+    """Format that weight gradients are accumulated and reduced in; ``bf16+fp32``:
+    products write BF16 gradients, which are then added to FP32 ones of their own."""
     moments: Literal["fp32", "bf16"] = "fp32"
     """Format of the optimizer's two moments; master weights are FP32."""
 
@@ -67,17 +73,37 @@ class Overlap:
 
     expert_all_to_all: bool = True
     """Overlap dispatch and combine with the other chunk of a pair (DualPipe)."""
+    tensor: Literal["none", "async", "pipelined"] = "async"
+    """``async``: backward collectives behind weight gradients (Megatron-LM's default);
+    ``pipelined``: also cut into chunks that hide behind their own products (Transformer
+    Engine's user buffers)."""
+    context: bool = True
+    """Exchange keys and values behind attention (ring attention)."""
+    gradient_reduce: bool = False
+    """Reduce gradients behind the last backward pass (``--overlap-grad-reduce``)."""
+    parameter_gather: bool = False
+    """Gather weights behind the first forward pass (``--overlap-param-gather``)."""
 
 
 @spec
 class ParallelPlan:
-    """How the work is spread; the data-parallel size follows from the rest."""
+    """How the work is spread; the data-parallel size follows from the rest.
+
+    Ranks fill nodes in Megatron-LM's order, innermost first: tp, cp, ep, dp, pp.
+    """
 
     pp: Count = 1
     tp: Count = 1
+    cp: Count = 1
+    """Context parallelism: each rank holds a part of every sequence."""
     ep: Count = 1
-    zero: Literal[0, 1] = 1
-    """1: optimizer states are sharded over the data-parallel replicas."""
+    etp: Count = 1
+    """Tensor parallelism inside an expert."""
+    zero: Annotated[int, Field(ge=0, le=3)] = 1
+    """Sharded over data-parallel replicas: 1 optimizer states, 2 gradients, 3 weights
+    as well (FSDP: gathered for each layer's passes)."""
+    dp_shard: CountOrNone = 0
+    """Replicas that share one copy under ZeRO (HSDP); 0: all."""
     schedule: str = "1f1b"
     stages_per_rank: Count | None = None
     """Virtual stages; the schedule's own number unless given."""
@@ -85,6 +111,15 @@ class ParallelPlan:
     """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or
     ``even``."""
     micro_batch_size: Count = 1
+    sequence_parallel: bool = True
+    """Split norms and residuals over tensor-parallel ranks."""
+    attention_kernel: Literal["fused", "flash-2", "flash-1", "unfused"] = "fused"
+    """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
+    releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
+    as before."""
+    fused_kernels: bool = True
+    """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
+    false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation
     while both run."""
@@ -95,7 +130,7 @@ class ParallelPlan:
     @property
     def gpu_multiple(self) -> int:
         """The numbers of GPUs that this plan can be spread over are multiples of it."""
-        return self.pp * math.lcm(self.tp, self.ep)
+        return self.pp * math.lcm(self.tp * self.cp, self.ep * self.etp)
 
 
 @spec

@@ -7,11 +7,10 @@ reads 2 bytes and writes 1; weight gradients need a second, transposed cast.
 
 from __future__ import annotations
 
-from estimator.costs.kernels import attention_backward_flop, attention_flop
+from estimator.costs.flop import mean_span
+from estimator.costs.kernels import attention_backward_flop
 from estimator.workload.work import AttentionCore, Gemm, Segment, Sizes, Traffic
 
-CAST = 3
-"""Bytes that one cast moves per element: BF16 in, FP8 out."""
 NORM = 4
 NORM_BACKWARD = 6
 ADD = 6
@@ -19,6 +18,10 @@ E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
+UNFUSED_FORWARD = 9
+"""Bytes per score: masked softmax 4, dropout 4 and its mask 1."""
+UNFUSED_BACKWARD = 11
+"""Dropout 5, softmax 6."""
 
 
 def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
@@ -45,75 +48,99 @@ def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
     )
 
 
-def _core(size: Sizes, *, is_backward: bool) -> AttentionCore:
+def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
+    """Return scores, softmax and weighted values of a layer on one rank."""
     attention = size.model.attention
-    flop = attention_flop(
-        size.num_sequences, size.seq_len, size.heads, attention.qk_dim, attention.v_dim
-    )
-    moved = size.tokens * (
-        2 * size.heads * (attention.qk_dim + attention.v_dim)
-        + 2 * size.kv_heads * (attention.qk_dim + attention.v_dim)
-    )
+    widths = attention.qk_dim + attention.v_dim
+    if size.plan.attention_kernel == "unfused":
+        return _unfused(size, is_backward=is_backward)
+    local = size.model.local_attention(layer)
+    span = mean_span(size.seq_len, local, is_causal=True)
+    flop = 2.0 * size.tokens * size.heads * span * widths
+    moved = size.tokens * 2.0 * (size.heads + size.kv_heads) * widths
     if is_backward:
         flop = attention_backward_flop(flop, attention.qk_dim, attention.v_dim)
         moved *= 2
     name = "attention backward" if is_backward else "attention"
-    return AttentionCore(name, flop, size.seq_len, moved, is_backward)
+    reach = min(size.seq_len, local.window) if local else size.seq_len
+    kernel = size.plan.attention_kernel
+    return (AttentionCore(name, flop, reach, moved, is_backward, kernel),)
 
 
-def forward(size: Sizes) -> Segment:
-    """Return norm, projections, attention, residual, and the norm behind them."""
+def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
+    """Return attention as batched products over whole scores, as before 2022."""
+    attention = size.model.attention
+    length, rows = size.seq_len, size.seq_len // size.plan.cp
+    groups = size.heads * size.plan.micro_batch_size
+    scores = float(groups) * rows * length
+    pair = (
+        Gemm("scores", rows, length, attention.qk_dim, "bf16", num_groups=groups),
+        Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
+    )
+    if not is_backward:
+        return (*pair, Traffic("softmax, dropout", scores * UNFUSED_FORWARD, 2))
+    return (
+        *pair,
+        *pair,
+        Traffic("softmax, dropout backward", scores * UNFUSED_BACKWARD, 2),
+    )
+
+
+def forward(size: Sizes, layer: int) -> Segment:
+    """Return projections and attention, with the traffic between them."""
     h, attention = size.model.hidden_size, size.model.attention
     out = size.heads * attention.v_dim
     per_token = float(_rotary_bytes(size))
-    if size.is_fp8:
-        per_token += out * (E5M6_STASH + CAST) + _latents(size) * CAST
-        per_token += h * CAST * (2 if attention.kind == "mla" else 1)
+    per_token += size.format.cast * (out + _latents(size))
+    per_token += size.format.cast * h * _inputs(size)
+    if size.keeps_12_bits:
+        per_token += out * E5M6_STASH
     per_token += _latents(size) * NORM + _latent_split(size)
-    split = h * (NORM + ADD + NORM)
     return (
-        *(Gemm(name, size.tokens, n, k, size.linear) for name, n, k in products(size)),
-        _core(size, is_backward=False),
+        *(
+            Gemm(name, size.tokens, n, k, size.format.dtype)
+            for name, n, k in products(size)
+        ),
+        *core(size, layer, is_backward=False),
         Traffic(
-            "norms, casts, rotary, residual",
-            size.tokens * per_token + size.split_tokens * split,
-            18 if attention.kind == "mla" else 8,
+            "casts, rotary",
+            size.tokens * per_token,
+            15 if attention.kind == "mla" else 4,
         ),
     )
 
 
-def input_gradient(size: Sizes) -> Segment:
+def input_gradient(size: Sizes, layer: int) -> Segment:
     """Return the backward pass to the block's input, with what is recomputed."""
     h, attention = size.model.hidden_size, size.model.attention
-    again = _recomputed(size)
     gradients = tuple(
-        Gemm(f"d {name}", size.tokens, k, n, size.linear)
+        Gemm(f"d {name}", size.tokens, k, n, size.format.dtype)
         for name, n, k in products(size)
     )
-    core: Segment = (_core(size, is_backward=True),)
-    if {"core_attn", "full"} & size.recompute:
-        core = (_core(size, is_backward=False), *core)
-    wide = 3 * size.heads * attention.qk_dim  # gradients of Q, K and V, about
+    scores = core(size, layer, is_backward=True)
+    if "core_attn" in size.recompute:
+        scores = (*core(size, layer, is_backward=False), *scores)
+    if attention.kind == "mla":
+        wide = 3 * size.heads * attention.qk_dim  # gradients of Q, K and V, about
+    else:
+        wide = (size.heads + 2 * size.kv_heads) * attention.head_dim
     per_token = float(_rotary_bytes(size)) + _latents(size) * NORM_BACKWARD
-    if size.is_fp8:
-        inputs = 2 if attention.kind == "mla" else 1
+    both = size.format.cast + size.format.recast
+    per_token += both * (wide + h + _latents(size))
+    per_token += size.format.recast * h * _inputs(size)
+    if size.keeps_12_bits:
         per_token += size.heads * attention.v_dim * E5M6_STASH
-        per_token += 2 * CAST * (wide + h) + inputs * CAST * h
-        per_token += 2 * CAST * _latents(size)
-    split = h * (2 * NORM_BACKWARD + 2 * ADD)
-    if {"layernorm", "full"} & size.recompute:
-        split += h * 2 * NORM
     if attention.kind == "mla":  # gradients of K's and V's parts back into one tensor
         width = attention.qk_nope_head_dim + attention.v_head_dim
         per_token += 4 * size.heads * width
     return (
-        *again,
+        *_recomputed(size),
         *gradients,
-        *core,
+        *scores,
         Traffic(
-            "norms, casts, rotary, residual backward",
-            size.tokens * per_token + size.split_tokens * split,
-            40 if attention.kind == "mla" else 16,
+            "casts, rotary backward",
+            size.tokens * per_token,
+            32 if attention.kind == "mla" else 8,
         ),
     )
 
@@ -126,7 +153,7 @@ def weight_gradient(size: Sizes) -> Segment:
             n,
             k,
             size.tokens,
-            size.linear,
+            size.format.dtype,
             output_bytes=ACCUMULATE,
             is_weight_gradient=True,
         )
@@ -134,25 +161,25 @@ def weight_gradient(size: Sizes) -> Segment:
     )
 
 
+def _inputs(size: Sizes) -> int:
+    """Casts of the block's input: query and KV of MLA have one each."""
+    return 2 if size.model.attention.kind == "mla" else 1
+
+
 def _recomputed(size: Sizes) -> Segment:
-    """Return the forward products that run again before the backward pass."""
-    if "full" in size.recompute:
-        return tuple(
-            Gemm(f"again {name}", size.tokens, n, k, size.linear)
-            for name, n, k in products(size)
-        )
+    """Return the up-projections that run again before the backward pass."""
     if "mla_up_proj" not in size.recompute or size.model.attention.kind != "mla":
         return ()
-    cast = CAST if size.is_fp8 else 0
+    each = NORM + size.format.cast
     return (
         *(
-            Gemm(f"again {name}", size.tokens, n, k, size.linear)
+            Gemm(f"again {name}", size.tokens, n, k, size.format.dtype)
             for name, n, k in products(size)
             if name in ("q up", "kv up")
         ),
         Traffic(
             "again latent norms, rotary",
-            size.tokens * (_latents(size) * (NORM + cast) + _rotary_bytes(size)),
+            size.tokens * (_latents(size) * each + _rotary_bytes(size)),
             6,
         ),
     )

@@ -6,18 +6,18 @@ input pass frees what only it needs, the weight (or full backward) pass the rest
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
-from estimator.workload.chunks import Element
+from estimator.workload.stages import Element, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
+    KEPT_GRADIENT,
     MASTER,
-    Replicas,
-    held,
     replicas,
+    shards,
 )
 from estimator.workload.work import Sizes
 
@@ -25,7 +25,11 @@ CONTEXT_BYTES = 1.0e9
 """CUDA context, workspace of the matrix library; assumed."""
 COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
-FP8_WITH_SCALES = 1 + 4 / 128
+SCORE_BYTES = 5
+"""Per score of unfused attention: softmax and dropout results, and a mask."""
+LOGIT_BYTES = {True: 12.0, False: 20.0}
+"""Fused: BF16 logits, an FP32 copy, FP32 probabilities, BF16 gradients. One kernel per
+operation: two more FP32 copies."""
 E5M6 = 1.5
 """Attention output in 12 bits, as DeepSeek-V3 keeps it: report, section 3.3."""
 ROUTING_BYTES = 16
@@ -68,24 +72,30 @@ class RankMemory:
         )
 
 
-def layer_activations(size: Sizes, kind: str) -> Stored:
+def layer_activations(size: Sizes, element: Element) -> Stored:
     """Return what one layer keeps of one micro-batch."""
     h = size.model.hidden_size
     if "full" in size.recompute:
         return Stored(0.0, 2.0 * size.split_tokens * h)
-    inputs = 2 if "layernorm" in size.recompute else 4  # residual, and normed input
-    kept = size.split_tokens * h * inputs * 2.0
-    attention = _attention(size)
-    feed_forward = _dense(size) if kind == "dense" else _moe(size)
+    blocks = (element.mixer is not None) + (element.feed_forward is not None)
+    each = 1 if "layernorm" in size.recompute else 2  # residual, and normed input
+    kept = size.split_tokens * h * each * blocks * 2.0
+    parts = [_mixer(size, element), _feed_forward(size, element)]
     return Stored(
-        attention.until_input + feed_forward.until_input,
-        kept + attention.until_weight + feed_forward.until_weight,
+        sum(part.until_input for part in parts),
+        kept + sum(part.until_weight for part in parts),
     )
+
+
+def _mixer(size: Sizes, element: Element) -> Stored:
+    if element.mixer == "mamba":
+        return _mamba(size)
+    return _attention(size) if element.mixer == "attention" else Stored(0.0, 0.0)
 
 
 def _attention(size: Sizes) -> Stored:
     attention, heads = size.model.attention, size.heads
-    out = heads * attention.v_dim * (E5M6 if size.is_fp8 else 2.0)
+    out = heads * attention.v_dim * (E5M6 if size.keeps_12_bits else 2.0)
     statistics = 4.0 * heads
     if attention.kind == "mla":
         latents = 2.0 * (
@@ -96,47 +106,53 @@ def _attention(size: Sizes) -> Stored:
     else:
         latents = 0.0
         qkv = 2.0 * (heads + 2 * size.kv_heads) * attention.head_dim
+    scores = 0.0
+    if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
+        scores = float(SCORE_BYTES) * heads * size.seq_len
     return Stored(
-        size.tokens * (qkv + statistics),
-        size.tokens * (latents + out),
+        size.tokens * (qkv + statistics + scores), size.tokens * (latents + out)
     )
 
 
-def _hidden(size: Sizes, width: int) -> float:
+def _mamba(size: Sizes) -> Stored:
+    mamba = size.model.mamba
+    assert mamba  # noqa: S101 - asked of Mamba layers only
+    inner = mamba.inner_size / size.tp
+    return Stored(
+        size.tokens * 2.0 * (mamba.in_size / size.tp + inner), size.tokens * 2.0 * inner
+    )
+
+
+def _hidden(size: Sizes, width: float) -> float:
     """Bytes per row kept inside a feed-forward block of ``width``."""
     if "mlp" in size.recompute:
         return 0.0
-    each = FP8_WITH_SCALES if size.is_fp8 else 2.0
     up = (2 if size.model.mlp.is_gated else 1) * width
-    return each * (up + (0 if "moe_act" in size.recompute else width))
+    before = size.format.kept if size.keeps_12_bits else 2.0
+    after = 0.0 if "moe_act" in size.recompute else size.format.kept * width
+    if size.model.mlp.is_gated and not size.plan.fused_kernels:
+        after += 2.0 * width  # the gate behind its activation
+    return before * up + after
 
 
-def _dense(size: Sizes) -> Stored:
-    width = size.model.mlp.ffn_hidden_size // size.tp
-    return Stored(0.0, size.tokens * _hidden(size, width))
+def _feed_forward(size: Sizes, element: Element) -> Stored:
+    if element.feed_forward == "mlp":
+        width = size.model.mlp.ffn_hidden_size / size.tp
+        return Stored(0.0, size.tokens * _hidden(size, width))
+    return _moe(size) if element.feed_forward == "moe" else Stored(0.0, 0.0)
 
 
 def _moe(size: Sizes) -> Stored:
-    moe = size.model.moe
-    if moe is None:
-        return _dense(size)
-    each = FP8_WITH_SCALES if size.is_fp8 else 2.0
     rows = size.routed_rows
-    arrived = size.received_rows * size.model.hidden_size * each
-    shared = size.split_tokens * _hidden(
-        size, moe.num_shared_experts * moe.ffn_hidden_size
-    )
-    experts = rows * _hidden(size, moe.ffn_hidden_size)
+    arrived = size.received_rows * size.model.hidden_size * size.format.kept
+    shared = size.expert_tokens * _hidden(size, size.moe.shared_width)
+    experts = rows * _hidden(size, size.moe.ffn_hidden_size / size.plan.etp)
     return Stored(rows * ROUTING_BYTES, arrived + experts + shared)
 
 
 def chunk_activations(size: Sizes, stage: tuple[Element, ...]) -> Stored:
     """Return what one micro-batch keeps on a stage."""
-    stored = [
-        layer_activations(size, "dense" if element.kind == "dense" else "moe")
-        for element in stage
-        if element.is_layer
-    ]
+    stored = [layer_activations(size, element) for element in stage if element.is_layer]
     return Stored(
         sum(layer.until_input for layer in stored),
         sum(layer.until_weight for layer in stored),
@@ -165,22 +181,27 @@ def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float
 def _buffers(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """Return the bytes that exist once, whatever is in flight."""
     h, attention = size.model.hidden_size, size.model.attention
+    layers = [element for stage in stages for element in stage if element.is_layer]
     total = CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES
-    kinds = {element.kind for stage in stages for element in stage}
-    heads = size.heads
-    total += 4.0 * size.tokens * heads * (attention.qk_dim + 2 * attention.v_dim)
-    if kinds & {"moe", "mtp"} and size.model.moe:
-        up = (2 if size.model.mlp.is_gated else 1) * size.model.moe.ffn_hidden_size
+    total += 4.0 * size.tokens * size.heads * (attention.qk_dim + 2 * attention.v_dim)
+    up = 2 if size.model.mlp.is_gated else 1
+    if any(element.feed_forward == "moe" for element in layers):
+        width = up * size.moe.ffn_hidden_size / size.plan.etp
         total += 2 * size.received_rows * h * 2.0  # sent and received
-        total += size.routed_rows * (2 * h + up) * 2.0  # permuted in, out, gate and up
-    elif "dense" in kinds:
-        total += size.tokens * size.model.mlp.ffn_hidden_size // size.tp * 3 * 2.0
-    if "head" in kinds:  # BF16 logits and FP32 probabilities
-        total += size.tokens * size.model.vocab_size // size.tp * 6.0
+        total += size.routed_rows * (2 * h + width) * 2.0  # permuted in and out
+    elif any(element.feed_forward == "mlp" for element in layers):
+        width = (up + 1) * size.model.mlp.ffn_hidden_size / size.tp
+        total += size.tokens * width * 2.0
+    if any(element.kind == "head" for stage in stages for element in stage):
+        total += (
+            size.tokens
+            * size.model.vocab_size
+            / size.tp
+            * LOGIT_BYTES[size.plan.fused_kernels]
+        )
     if "full" in size.recompute:
-        layer = "moe" if kinds & {"moe", "mtp"} else "dense"
-        alone = Sizes(**{**vars(size), "recompute": frozenset()})
-        total += layer_activations(alone, layer).total
+        whole = replace(size, recompute=frozenset())
+        total += max(layer_activations(whole, element).total for element in layers)
     return total
 
 
@@ -195,10 +216,9 @@ def memory(
     activations = peak_activations(program, stored)
     of_rank = [program.stages_of(rank) for rank in range(len(program.ranks))]
     num_copies = sum(0 in held_here for held_here in of_rank)
-    groups = replicas(scenario, num_copies)
     return tuple(
         _rank_memory(
-            scenario, size, [stages[stage] for stage in held_here], groups, kept
+            scenario, size, [stages[stage] for stage in held_here], num_copies, kept
         )
         for held_here, kept in zip(of_rank, activations, strict=True)
     )
@@ -208,29 +228,35 @@ def _rank_memory(
     scenario: Scenario,
     size: Sizes,
     stages: list[tuple[Element, ...]],
-    groups: Replicas,
+    num_copies: int,
     activations: float,
 ) -> RankMemory:
-    precision = scenario.precision
-    own = held(scenario, stages)
+    precision, zero = scenario.precision, scenario.plan.zero
+    own = total_held(scenario, stages)
     total = own.shared + own.experts
     vocabulary = sum(
-        size.model.vocab_size * size.model.hidden_size / size.tp
+        held(scenario, element).shared
         for stage in stages
         for element in stage
-        if element.kind == "embedding" or element.name == "head"
+        if not element.is_layer
     )
-    linear = FORMAT_BYTES[precision.recipe]
+    weight = size.format.weight
+    weights = (total - vocabulary) * weight + vocabulary * 2
+    gradients = total * KEPT_GRADIENT[precision.gradients]
     state = MASTER + 2 * FORMAT_BYTES[precision.moments]
-    is_sharded = scenario.plan.zero >= 1
-    states = (
-        own.shared / (groups.shared.size if is_sharded else 1)
-        + own.experts / (groups.experts.size if is_sharded else 1)
-    ) * state
+    whole, sharded = replicas(scenario, num_copies), shards(scenario)
+    sharers = sharded if zero > 1 else whole
+    shard = own.shared / sharers.shared.size + own.experts / sharers.experts.size
+    share = shard / total
+    largest = max(sum(held(scenario, element)) for stage in stages for element in stage)
+    if zero > 2:  # two layers gathered: one computes, the next arrives
+        weights = weights * share + 2 * largest * 2.0
+    if zero > 1:
+        gradients = gradients * share + largest * KEPT_GRADIENT[precision.gradients]
     return RankMemory(
-        weights=(total - vocabulary) * linear + vocabulary * 2,
-        gradients=total * FORMAT_BYTES[precision.gradients],
-        optimizer=states,
+        weights=weights,
+        gradients=gradients,
+        optimizer=(shard if zero else total) * state,
         activations=activations,
         buffers=_buffers(size, stages),
     )

@@ -12,6 +12,9 @@ class Stream(StrEnum):
 
     COMPUTE = "compute"
     COMMUNICATION = "communication"
+    """Exchanges of activations: experts, tensor parallelism."""
+    WEIGHTS = "weights"
+    """Sharded weights gathered and gradients scattered (FSDP)."""
 
 
 class Operation(NamedTuple):
@@ -24,6 +27,12 @@ class Operation(NamedTuple):
     """Indices of earlier operations of the chunk that must have ended."""
     parts: tuple[tuple[str, float], ...] = ()
     """What the time is spent on: kind and seconds."""
+    op: str = ""
+    """The pass that it belongs to: F, I or W."""
+    layer: str = ""
+    flop: float = 0.0
+    num_bytes: float = 0.0
+    """Bytes through memory, or over the links."""
 
 
 class Played(NamedTuple):

@@ -2,106 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
-from estimator.costs.flop import layer_params
+from estimator.costs.collectives import (
+    Group,
+    all_gather_s,
+    all_reduce_s,
+    group,
+)
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
-from estimator.workload.chunks import Element
+from estimator.specs.training import Overlap
+from estimator.workload.stages import Held
+from estimator.workload.work import FORMATS
 
-FORMAT_BYTES = {"fp32": 4, "bf16": 2, "fp8": 1}
+FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
+"""Bytes of a moment, or of a gradient that is reduced."""
+KEPT_GRADIENT = {"fp32": 4, "bf16": 2, "bf16+fp32": 6}
+"""Bytes of all gradients of one weight."""
 MASTER = 4
 """Bytes of an FP32 master weight."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """Parameters of one rank by how many copies of them exist."""
-
-    shared: float
-    """Replicated over data-parallel ranks."""
-    experts: float
-    """Replicated over groups of expert-parallel ranks."""
-
-
-def held(scenario: Scenario, stages: Iterable[tuple[Element, ...]]) -> Held:
-    """Return the parameters of the rank that holds these stages."""
-    model, plan = scenario.model, scenario.plan
-    h = model.hidden_size
-    shared = experts = 0.0
-    for stage in stages:
-        for element in stage:
-            if element.kind == "embedding":
-                positions = model.num_learned_positions * h
-                shared += (model.vocab_size * h + positions) / plan.tp
-            elif element.name == "head":
-                shared += model.vocab_size * h / plan.tp
-            elif element.is_layer:
-                kind = "dense" if element.kind == "dense" else "moe"
-                layer = layer_params(model, kind)
-                shared += layer.shared / plan.tp
-                experts += layer.experts / plan.ep
-                if element.kind == "mtp":
-                    shared += (2 * h * h + 3 * h) / plan.tp
-    return Held(shared, experts)
-
-
-@dataclass(frozen=True)
 class Replicas:
-    """Groups that hold the same parameters."""
+    """Groups that hold the same parameters, or shards of them."""
 
     shared: Group
     experts: Group
 
 
-def replicas(scenario: Scenario, num_copies: int) -> Replicas:
+def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
     """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
-    shared = group(scenario.dp * num_copies, plan.tp, per_node)
-    experts = group(width // plan.ep * num_copies, plan.ep, per_node)
-    return Replicas(shared, experts)
+    inner = plan.ep * plan.etp
+    return Replicas(
+        group(scenario.dp * plan.cp * num_copies, plan.tp, per_node),
+        group(width // inner * num_copies, inner, per_node),
+    )
+
+
+def shards(scenario: Scenario) -> Replicas:
+    """Return the groups that share one copy: all replicas, or ``dp_shard`` of them."""
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
+    whole = replicas(scenario)
+    if not plan.dp_shard:
+        return whole
+    shared = group(plan.dp_shard * plan.cp, plan.tp, per_node)
+    inner = plan.ep * plan.etp
+    width = plan.dp_shard * plan.cp * plan.tp
+    return Replicas(shared, group(max(1, width // inner), inner, per_node))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Computation that synchronisation can hide behind, in seconds."""
+
+    backward_s: float
+    """The last micro-batch's backward pass on the rank."""
+    forward_s: float
+    """The next step's first forward pass."""
+    num_layers: int
+    """Layers of the rank: what is left of the last one's cannot hide."""
+
+    def exposed_s(self, seconds: float, behind_s: float) -> float:
+        """Return what of ``seconds`` sticks out."""
+        return max(seconds - behind_s, seconds / max(1, self.num_layers))
 
 
 def optimizer_phase_s(
-    scenario: Scenario, own: Held, groups: Replicas, device: Device, links: Links
+    scenario: Scenario,
+    own: Held,
+    num_copies: int,
+    device: Device,
+    links: Links,
+    window: Window,
 ) -> dict[str, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
 
     Gradients are reduced in their own format, weights gathered in BF16; with ZeRO-1 a
     replica updates its shard only. Adam reads the gradient, reads and writes master
-    weight and both moments, and writes the BF16 weight; gradients are cleared, FP8
-    copies of the weights made.
+    weight and both moments, and writes the BF16 weight; gradients are cleared, copies
+    of the weights in the recipe's format made. ZeRO-2 and 3 have moved gradients and
+    weights layer by layer; what replicas of a shard remain reduce them here.
     """
-    precision = scenario.precision
-    gradient, moment = (
-        FORMAT_BYTES[precision.gradients],
-        FORMAT_BYTES[precision.moments],
-    )
-    is_sharded = scenario.plan.zero >= 1
+    precision, plan = scenario.precision, scenario.plan
+    gradient = FORMAT_BYTES[precision.gradients]
+    moment = FORMAT_BYTES[precision.moments]
+    whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[str, float] = {}
     shard = 0.0
-    for name, count, members in (
-        ("shared", own.shared, groups.shared),
-        ("expert", own.experts, groups.experts),
+    for name, count, members, sharers in (
+        ("shared", own.shared, whole.shared, sharded.shared),
+        ("expert", own.experts, whole.experts, sharded.experts),
     ):
-        if is_sharded:
-            spent[f"reduce-scatter of {name} gradients"] = all_gather_s(
-                count * gradient, members, links
-            )
-            spent[f"all-gather of {name} weights"] = all_gather_s(
-                count * 2, members, links
+        if not count:
+            continue
+        held_here = count / members.size if plan.zero else count
+        if plan.zero > 1:
+            held_here = count / sharers.size
+            rest = members.size // sharers.size
+            if rest > 1:
+                between = Group(rest, 1)
+                spent[f"all-reduce of {name} gradients"] = window.exposed_s(
+                    all_reduce_s(held_here * gradient, between, links),
+                    window.backward_s,
+                )
+        elif plan.zero:
+            spent |= _zero_1(
+                plan.overlap, name, count, gradient, members, links, window
             )
         else:
-            spent[f"all-reduce of {name} gradients"] = all_reduce_s(
-                count * gradient, members, links
-            )
-        shard += count / members.size if is_sharded else count
+            behind = window.backward_s if plan.overlap.gradient_reduce else 0.0
+            seconds = all_reduce_s(count * gradient, members, links)
+            spent[f"all-reduce of {name} gradients"] = window.exposed_s(seconds, behind)
+        shard += held_here
     moved = shard * (gradient + 2 * MASTER + 4 * moment + 2)
     spent["Adam"] = moved / device.hbm_bytes_per_s
-    total = own.shared + own.experts
-    cast = 3 if precision.recipe == "fp8" else 0
+    total = shard if plan.zero > 1 else own.shared + own.experts
+    weight = FORMATS[precision.recipe].weight
+    cast = 2 + weight if weight < 2 else 0
     spent["clear and cast"] = total * (gradient + cast) / device.hbm_bytes_per_s
-    return dict(spent)
+    return spent
+
+
+def _zero_1(
+    overlap: Overlap,
+    name: str,
+    count: float,
+    gradient: float,
+    members: Group,
+    links: Links,
+    window: Window,
+) -> dict[str, float]:
+    """Return the reduce-scatter of gradients and the all-gather of weights."""
+    behind = window.backward_s if overlap.gradient_reduce else 0.0
+    before = window.forward_s if overlap.parameter_gather else 0.0
+    scatter = all_gather_s(count * gradient, members, links)
+    gather = all_gather_s(count * 2, members, links)
+    return {
+        f"reduce-scatter of {name} gradients": window.exposed_s(scatter, behind),
+        f"all-gather of {name} weights": window.exposed_s(gather, before),
+    }

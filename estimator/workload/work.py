@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from estimator.costs import kernels
 from estimator.costs.all_to_all import Spread, spread
 from estimator.costs.rates import Device
-from estimator.specs.model import Transformer
+from estimator.specs.model import Moe, Transformer
 from estimator.specs.scenario import Scenario
+from estimator.specs.training import ParallelPlan
 
 Segment = tuple["Kernel", ...]
 """Kernels that run one after the other on the compute stream."""
@@ -72,6 +74,7 @@ class AttentionCore(NamedTuple):
     seq_len: int
     num_bytes: float
     is_backward: bool = False
+    kernel: str = "fused"
 
     @property
     def kind(self) -> str:
@@ -82,7 +85,11 @@ class AttentionCore(NamedTuple):
         """Return the duration; it does not depend on the SMs (see ``attention_s``)."""
         del num_sms
         return kernels.attention_s(
-            device, self.flop, self.seq_len, is_backward=self.is_backward
+            device,
+            self.flop,
+            self.seq_len,
+            is_backward=self.is_backward,
+            kernel=self.kernel,
         )
 
 
@@ -113,31 +120,67 @@ Kernel = Gemm | AttentionCore | Traffic
 
 
 @dataclass(frozen=True)
+class Format:
+    """How linear layers are multiplied, and what the format costs beside it."""
+
+    dtype: str
+    """Key of the GPU's rates."""
+    cast: float = 0.0
+    """Bytes that a cast of an input moves per element, BF16 read and result written."""
+    recast: float = 0.0
+    """The same for the transposed copy that weight gradients need."""
+    kept: float = 2.0
+    """Bytes of an element kept for the backward pass."""
+    sent: float = 2.0
+    """Bytes of an element that is dispatched to experts."""
+    weight: float = 2.0
+    """Bytes of a weight's working copy."""
+
+
+SCALES = 4 / 128
+"""Bytes of scales per element: one FP32 for 128."""
+
+FORMATS: Mapping[str, Format] = {
+    "bf16": Format("bf16"),
+    "fp8": Format("fp8", 3, 3, 1 + SCALES, 1 + SCALES, 1),
+    # One kernel reads BF16 once and writes both copies; another has found the maximum.
+    "fp8-tensor": Format("fp8", 4, 0, 1, 2, 1),
+    "mxfp8": Format("fp8", 2 + 2 * (1 + 1 / 32), 0, 1 + 1 / 32, 2, 1),
+    "nvfp4": Format("nvfp4", 2 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
+}
+"""Precision recipe -> format. Transformer Engine dispatches in BF16."""
+
+
+@dataclass(frozen=True)
 class Sizes:
     """One rank's share of a micro-batch, and how it is computed."""
 
     model: Transformer
+    plan: ParallelPlan
     seq_len: int
-    num_sequences: int
-    tp: int
-    ep: int
     num_nodes: int
     """Nodes that an expert group covers."""
-    linear: str
-    """Number format of linear layers."""
+    format: Format
+    keeps_12_bits: bool
+    """DeepSeek's recipe stores attention outputs in E5M6."""
     recompute: frozenset[str]
-    expert_imbalance: float
     places: Spread | None
 
     @property
     def tokens(self) -> int:
-        """Tokens of a micro-batch."""
-        return self.seq_len * self.num_sequences
+        """Tokens of a micro-batch on one context-parallel rank."""
+        return -(-self.seq_len * self.plan.micro_batch_size // self.plan.cp)
 
     @property
     def split_tokens(self) -> int:
         """Tokens of a rank outside tensor-parallel blocks (sequence parallelism)."""
-        return -(-self.tokens // self.tp)
+        split = self.tp if self.plan.sequence_parallel else 1
+        return -(-self.tokens // split)
+
+    @property
+    def tp(self) -> int:
+        """Tensor-parallel ranks."""
+        return self.plan.tp
 
     @property
     def heads(self) -> int:
@@ -150,31 +193,44 @@ class Sizes:
         return max(1, self.model.attention.kv_heads // self.tp)
 
     @property
-    def is_fp8(self) -> bool:
-        """Whether linear layers run in FP8, casts included."""
-        return self.linear == "fp8"
+    def local_experts(self) -> int:
+        """Routed experts of a rank."""
+        return self.moe.num_experts // self.plan.ep
+
+    @property
+    def moe(self) -> Moe:
+        """The experts of a model that has some."""
+        assert self.model.moe  # noqa: S101 - asked of MoE layers only
+        return self.model.moe
+
+    @property
+    def expert_tokens(self) -> int:
+        """Tokens that a rank routes: its share of the sequence."""
+        return -(-self.tokens // self.tp)
 
     @property
     def routed_rows(self) -> int:
-        """Rows that the busiest rank's experts multiply."""
-        assert self.model.moe  # noqa: S101 - asked of MoE layers only
-        rows = self.split_tokens * self.model.moe.experts_per_token
-        return round(rows * self.expert_imbalance)
+        """Rows that the busiest rank's experts multiply.
+
+        Those of its peers in an expert-tensor-parallel group are among them.
+        """
+        rows = self.expert_tokens * self.moe.experts_per_token * self.plan.etp
+        return round(rows * self.plan.expert_imbalance)
 
     @property
     def received_rows(self) -> int:
         """Rows that arrive there: a token counts once for each rank it visits."""
-        assert self.model.moe  # noqa: S101 - asked of MoE layers only
-        assert self.places  # noqa: S101
-        per_token = min(self.places.ranks, float(self.model.moe.experts_per_token))
-        return round(self.split_tokens * per_token * self.expert_imbalance)
+        per_token = float(self.moe.experts_per_token)
+        if self.places:
+            per_token = min(self.places.ranks, per_token)
+        return round(self.expert_tokens * per_token * self.plan.expert_imbalance)
 
 
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
-    per_node = scenario.cluster.node.scaleup_gpus
-    num_nodes = max(1, -(-plan.ep // per_node))
+    domain = scenario.cluster.node.scaleup_gpus
+    num_nodes = max(1, -(-plan.ep * plan.etp // domain))
     places = None
     if model.moe:
         places = spread(
@@ -187,13 +243,11 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         )
     return Sizes(
         model=model,
+        plan=plan,
         seq_len=seq_len,
-        num_sequences=plan.micro_batch_size,
-        tp=plan.tp,
-        ep=plan.ep,
         num_nodes=num_nodes,
-        linear=scenario.precision.recipe,
+        format=FORMATS[scenario.precision.recipe],
+        keeps_12_bits=scenario.precision.recipe == "fp8",
         recompute=frozenset(scenario.recompute),
-        expert_imbalance=plan.expert_imbalance,
         places=places,
     )

@@ -1,0 +1,322 @@
+"""The operations of a chunk, or of a forward chunk beside a backward one.
+
+While tokens of one chunk travel to their experts, the other computes, in the order of
+DeepSeek's kernel trace. Tensor-parallel collectives and gathered weights are operations
+of the same list, so that what is hidden and what is exposed follows from the streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
+
+from estimator.schedules.ir import Op
+from estimator.workload.operations import Operation, Stream
+from estimator.workload.stages import Element
+
+if TYPE_CHECKING:
+    from estimator.workload.chunks import Chunks
+
+Need = tuple[int, ...]
+"""Operations that must have ended; none where the chunk's start will do."""
+
+
+class Times(NamedTuple):
+    """Seconds of a segment, what they go to by kind, and what it computes and moves."""
+
+    seconds: float
+    kinds: Mapping[str, float]
+    flop: float = 0.0
+    num_bytes: float = 0.0
+
+
+class Pair:
+    """A forward chunk beside a backward chunk; either may be empty."""
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        ahead: tuple[Element, ...],
+        back: tuple[Element, ...],
+        *,
+        has_weights: bool = True,
+    ) -> None:
+        self.chunks, self.has_weights = chunks, has_weights
+        self.ahead, self.back = ahead, back[::-1]
+        self.made: list[Operation] = []
+        self.barrier: Need = ()
+        is_beside = chunks.is_overlapped and any(map(self._travels, (*ahead, *back)))
+        full = chunks.device.num_sms
+        self.weight_sms = full - chunks.num_comm_sms if is_beside else full
+        self.sms = self.weight_sms if ahead and back else full
+        self.tensor = chunks.size.plan.overlap.tensor
+        self.is_split = chunks.size.plan.sequence_parallel
+        self.gathered: dict[tuple[bool, int], Need] = {}
+
+    def operations(self) -> list[Operation]:
+        """Return the pair's operations: ends, layer beside layer, then the head."""
+        out: Need = ()
+        gradient: Need = ()
+        for element in self.back:
+            if element.kind == "head":
+                gradient = self._end(element, Op.I, gradient)
+                if self.has_weights:
+                    self._scatter(element, self._end(element, Op.W, ()))
+        for element in self.ahead:
+            if element.kind == "embedding":
+                out = self._end(element, Op.F, self._gather_end(element, out))
+        front = [element for element in self.ahead if element.is_layer]
+        rear = [element for element in self.back if element.is_layer]
+        for index, (ahead, back) in enumerate(zip_longest(front, rear)):
+            out = self._gather(front, index, out, is_back=False)
+            gradient = self._gather(rear, index, gradient, is_back=True)
+            out, gradient = self._slot(ahead, back, out, gradient)
+        for element in self.ahead:
+            if element.kind == "head":
+                out = self._end(element, Op.F, self._gather_end(element, out))
+        for element in self.back:
+            if element.kind == "embedding" and self.has_weights:
+                self._scatter(element, self._end(element, Op.W, gradient))
+        return self.made
+
+    def _slot(
+        self, ahead: Element | None, back: Element | None, out: Need, gradient: Need
+    ) -> tuple[Need, Need]:
+        """Append one layer ahead and one back.
+
+        Backward, a combine's gradient is dispatched and a dispatch's combined.
+        """
+        if back and "full" in self.chunks.size.recompute:
+            gradient = self._again(back, gradient)
+        gradient = self._travel(back, "combine backward", "dispatch", gradient)
+        routed = self._block(ahead, "attention F", 0, out)
+        gradient, ready = self._input(back, "mlp I", 2, gradient)
+        routed = self._travel(ahead, "dispatch", "dispatch", routed)
+        travelled = self._travel(back, "dispatch backward", "combine", gradient)
+        self._weight(back, "mlp W", 3, ready)
+        routed = self._block(ahead, "mlp F", 1, routed)
+        out = self._travel(ahead, "combine", "combine", routed)
+        gradient, ready = self._input(back, "attention I", 4, travelled)
+        last = self._weight(back, "attention W", 5, ready)
+        if back and self.has_weights:
+            self._scatter(back, last)
+        return out, gradient
+
+    def _again(self, element: Element, need: Need) -> Need:
+        """Run a layer forward once more, from its input."""
+        routed = self._block(element, "attention again F", 0, need)
+        routed = self._travel(element, "dispatch again", "dispatch", routed)
+        routed = self._block(element, "mlp again F", 1, routed)
+        return self._travel(element, "combine again", "combine", routed)
+
+    def _splits(self, element: Element, segment: int) -> bool:
+        """Whether a block is computed by tensor-parallel ranks together."""
+        block = element.feed_forward if segment in (1, 2) else element.mixer
+        return self.chunks.tensor_s > 0 and block in ("attention", "mamba", "mlp")
+
+    def _block(
+        self, element: Element | None, name: str, segment: int, need: Need
+    ) -> Need:
+        """Append a block's forward pass with the collectives around it."""
+        if element is None:
+            return need
+        times = self.chunks.layer(element, self.sms)[segment]
+        if not self._splits(element, segment):
+            return self._compute(element, name, times, need)
+        if self.is_split:
+            need = self._collect(element, "all-gather", need, times)
+        need = self._compute(element, name, times, need)
+        rounds = 1 if self.is_split else 2  # an all-reduce is both
+        return self._collect(element, "reduce-scatter", need, times, rounds)
+
+    def _input(
+        self, element: Element | None, name: str, segment: int, need: Need
+    ) -> tuple[Need, Need]:
+        """Append a block's input pass; return its result and what weights wait for."""
+        if element is None:
+            return need, ()
+        times = self.chunks.layer(element, self.sms)[segment]
+        if not self._splits(element, segment):
+            need = self._compute(element, name, times, need)
+            return need, ()
+        inputs: Need = ()
+        if self.is_split:
+            need = self._collect(element, "all-gather backward", need, times)
+            inputs = self._collect(element, "input again", need, times, is_hidden=True)
+        computed = self._compute(
+            element, name, times, inputs if self.tensor == "none" else need
+        )
+        rounds = 1 if self.is_split else 2
+        done = self._collect(
+            element, "reduce-scatter backward", computed, times, rounds, is_hidden=True
+        )
+        return done, done if self.tensor == "none" else inputs
+
+    def _collect(
+        self,
+        element: Element,
+        name: str,
+        need: Need,
+        beside: Times,
+        rounds: int = 1,
+        *,
+        is_hidden: bool = False,
+    ) -> Need:
+        """Append a tensor-parallel collective.
+
+        Pipelined, it is cut into a chunk per rank and hides behind its own product,
+        but for the first chunk. ``is_hidden`` ones run beside weight gradients anyway.
+        """
+        seconds = rounds * self.chunks.tensor_s
+        if self.tensor == "pipelined" and not is_hidden:
+            behind = beside.kinds.get("gemm", 0.0) / 2
+            first = seconds / self.chunks.size.tp
+            seconds = max(first, seconds - behind)
+        times = Times(seconds, {"tensor-parallel": seconds})
+        op = Op.I if "backward" in name or "again" in name else Op.F
+        return self._add(element, name, Stream.COMMUNICATION, times, op, need)
+
+    def _weight(
+        self, element: Element | None, name: str, segment: int, need: Need
+    ) -> Need:
+        if element is None or not self.has_weights:
+            return ()
+        times = self.chunks.layer(element, self.weight_sms)[segment]
+        return self._add(element, name, Stream.COMPUTE, times, Op.W, need)
+
+    def _compute(self, element: Element, name: str, times: Times, need: Need) -> Need:
+        return self._add(element, name, Stream.COMPUTE, times, Op(name[-1]), need)
+
+    def _travels(self, element: Element | None) -> bool:
+        return (
+            element is not None
+            and self.chunks.exchange is not None
+            and element.feed_forward == "moe"
+        )
+
+    def _travel(self, element: Element | None, name: str, way: str, need: Need) -> Need:
+        """Append an all-to-all and the wait in front of it."""
+        if element is None or not self._travels(element):
+            return need
+        exchange = self.chunks.exchange
+        assert exchange is not None  # noqa: S101 - _travels has looked
+        seconds = exchange.dispatch_s if way == "dispatch" else exchange.combine_s
+        parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
+        times = Times(seconds + exchange.skew_s, parts)
+        if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
+            need = (len(self.made) - 1,) if self.made else ()
+        op = Op.I if name.endswith("backward") else Op.F
+        done = self._add(element, name, Stream.COMMUNICATION, times, op, need)
+        if not self.chunks.is_overlapped:
+            self.barrier = done
+        return done
+
+    def _gather(
+        self, layers: list[Element], index: int, need: Need, *, is_back: bool
+    ) -> Need:
+        """Append the gathering of a layer's weights and of the next one's.
+
+        The next layer's weights travel while this one computes, no earlier.
+        """
+        sharding = self.chunks.sharding
+        if sharding is None or (is_back and not sharding.gathers_again):
+            return need
+        for ahead in (index, index + 1):
+            key = (is_back, ahead)
+            if ahead < len(layers) and key not in self.gathered:
+                seconds = sharding.gather_s(layers[ahead])
+                times = Times(seconds, {"weight gathering": seconds})
+                self.gathered[key] = self._add(
+                    layers[ahead],
+                    "weights",
+                    Stream.WEIGHTS,
+                    times,
+                    Op.I if is_back else Op.F,
+                    need,
+                )
+        return need + self.gathered[is_back, index] if index < len(layers) else need
+
+    def _gather_end(self, element: Element, need: Need) -> Need:
+        sharding = self.chunks.sharding
+        if sharding is None:
+            return need
+        seconds = sharding.gather_s(element)
+        times = Times(seconds, {"weight gathering": seconds})
+        return need + self._add(element, "weights", Stream.WEIGHTS, times, Op.F, ())
+
+    def _scatter(self, element: Element, need: Need) -> None:
+        sharding = self.chunks.sharding
+        if sharding is None or not self.has_weights:
+            return
+        seconds = sharding.scatter_s(element)
+        times = Times(seconds, {"gradient scattering": seconds})
+        self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
+
+    def _end(self, element: Element, op: Op, need: Need) -> Need:
+        times = self.chunks.end(element.kind, op.value, self.sms)
+        return self._add(element, op.value, Stream.COMPUTE, times, op, need)
+
+    def _add(
+        self,
+        element: Element,
+        name: str,
+        stream: Stream,
+        times: Times,
+        op: Op,
+        need: Need,
+    ) -> Need:
+        needs = tuple(sorted({*need, *self.barrier}))
+        self.made.append(_operation(element, name, stream, times, op, needs))
+        return (len(self.made) - 1,)
+
+
+def _operation(
+    element: Element,
+    name: str,
+    stream: Stream,
+    times: Times,
+    op: Op,
+    needs: tuple[int, ...] = (),
+) -> Operation:
+    return Operation(
+        name=f"{element.name} {name}",
+        stream=stream,
+        seconds=times.seconds,
+        needs=needs,
+        parts=tuple(times.kinds.items()),
+        op=op.value,
+        layer=element.name,
+        flop=times.flop,
+        num_bytes=times.num_bytes,
+    )
+
+
+def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
+    """Return the weight pass of a stage: every product that was put off.
+
+    Inputs that tensor-parallel ranks hold in parts are gathered once more.
+    """
+    full, made = chunks.device.num_sms, list[Operation]()
+    splits = chunks.tensor_s > 0 and chunks.size.plan.sequence_parallel
+    for element in reversed(parts):
+        if not element.is_layer:
+            times = chunks.end(element.kind, Op.W.value, full)
+            made.append(_operation(element, "W", Stream.COMPUTE, times, Op.W))
+            continue
+        layer = chunks.layer(element, full)
+        for name, times in (
+            ("mlp W", layer.ffn_weight),
+            ("attention W", layer.mixer_weight),
+        ):
+            needs: tuple[int, ...] = ()
+            if splits:
+                gather = Times(chunks.tensor_s, {"tensor-parallel": chunks.tensor_s})
+                made.append(
+                    _operation(
+                        element, "input again", Stream.COMMUNICATION, gather, Op.W
+                    )
+                )
+                needs = (len(made) - 1,)
+            made.append(_operation(element, name, Stream.COMPUTE, times, Op.W, needs))
+    return made

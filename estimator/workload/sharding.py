@@ -1,0 +1,55 @@
+"""Weights that are sharded over replicas and gathered for each layer (ZeRO-2, FSDP)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from estimator.costs.collectives import Group, all_gather_s
+from estimator.costs.rates import Links
+from estimator.specs.scenario import Scenario
+from estimator.workload.stages import Element, held
+from estimator.workload.synchronisation import FORMAT_BYTES, shards
+
+
+@dataclass
+class Sharding:
+    """Seconds to gather an element's weights and to scatter its gradients."""
+
+    scenario: Scenario
+    links: Links
+    shared: Group
+    experts: Group
+    gathers_again: bool
+    """ZeRO-3: weights are freed behind the forward pass."""
+    _seconds: dict[tuple[str, str, int], float] = field(default_factory=dict)
+
+    def gather_s(self, element: Element) -> float:
+        """Return the seconds of the all-gather in BF16."""
+        return self._move(element, 2.0, "gather")
+
+    def scatter_s(self, element: Element) -> float:
+        """Return the seconds of the gradients' reduce-scatter."""
+        size = FORMAT_BYTES[self.scenario.precision.gradients]
+        return self._move(element, size, "scatter")
+
+    def _move(self, element: Element, size: float, way: str) -> float:
+        key = (way, *element.look)
+        if key not in self._seconds:
+            own = held(self.scenario, element)
+            self._seconds[key] = sum(
+                all_gather_s(count * size, members, self.links)
+                for count, members in (
+                    (own.shared, self.shared),
+                    (own.experts, self.experts),
+                )
+                if count
+            )
+        return self._seconds[key]
+
+
+def sharding(scenario: Scenario, links: Links) -> Sharding:
+    """Return the sharding of a plan with ``zero`` 2 or 3."""
+    groups = shards(scenario)
+    return Sharding(
+        scenario, links, groups.shared, groups.experts, scenario.plan.zero == 3
+    )

@@ -1,0 +1,122 @@
+"""What each pipeline stage holds: embedding, layers, multi-token prediction, head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from estimator.costs.params import layer_params
+from estimator.errors import InfeasibleError
+from estimator.specs.layout import EVEN, even_layout, parse_layout
+from estimator.specs.model import BLOCKS, BlockKind, Transformer
+from estimator.specs.scenario import Scenario
+
+
+class Element(NamedTuple):
+    """A part of a stage: a layer, or one of the model's ends."""
+
+    kind: str
+    """``layer``, ``mtp``, ``embedding`` or ``head``."""
+    name: str
+    layer: int = -1
+    """The layer whose shape it has; of those that look the same, the first."""
+    mixer: BlockKind | None = None
+    feed_forward: BlockKind | None = None
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it has a mixer or a feed-forward block."""
+        return self.kind in ("layer", "mtp")
+
+    @property
+    def look(self) -> tuple[str, int]:
+        """What its cost depends on."""
+        return (self.kind, self.layer)
+
+
+def elements(scenario: Scenario, num_stages: int) -> tuple[tuple[Element, ...], ...]:
+    """Return what each stage holds.
+
+    Raises
+    ------
+    InfeasibleError
+        If the layout has another number of stages, or there are too few layers.
+    """
+    model, text = scenario.model, scenario.plan.stage_layout
+    if text == EVEN:
+        stages = even_layout(model.num_layers, model.num_mtp_modules, num_stages)
+    else:
+        stages = parse_layout(text)
+    if len(stages) != num_stages:
+        raise InfeasibleError(
+            f"plan.stage_layout has {len(stages)} stages, but "
+            f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs {num_stages}",
+            fix="plan.stage_layout: even",
+        )
+    if not all(stages):
+        raise InfeasibleError(
+            f"{num_stages} stages are more than {model.num_layers} layers can fill",
+            fix=f"plan.pp: {model.num_layers}",
+        )
+    layers = iter(list(_layers(model)))
+    last = list(_layers(model))[-1]
+    return tuple(
+        tuple(
+            element for symbol in stage for element in _elements(symbol, layers, last)
+        )
+        for stage in stages
+    )
+
+
+def _layers(model: Transformer) -> Iterator[Element]:
+    seen: dict[tuple[str, object], int] = {}
+    for index, kind in enumerate(model.layer_kinds):
+        blocks = BLOCKS[kind]
+        look = (kind, model.local_attention(index))
+        yield Element(
+            "layer",
+            f"layer {index}",
+            seen.setdefault(look, index),
+            next((block for block in blocks if block in ("attention", "mamba")), None),
+            next((block for block in blocks if block in ("mlp", "moe")), None),
+        )
+
+
+def _elements(symbol: str, layers: Iterator[Element], last: Element) -> list[Element]:
+    if symbol == "t":
+        return [next(layers)]
+    if symbol == "m":
+        return [
+            last._replace(kind="mtp", name="MTP layer"),
+            Element("head", "MTP head"),
+        ]
+    name = "embedding" if symbol == "E" else "head"
+    return [Element(name, name)]
+
+
+class Held(NamedTuple):
+    """Parameters of a rank by how many copies of them exist."""
+
+    shared: float = 0.0
+    """Replicated over data- and context-parallel ranks."""
+    experts: float = 0.0
+    """Replicated over groups of expert-parallel ranks."""
+
+
+def held(scenario: Scenario, element: Element) -> Held:
+    """Return the parameters of one element on one rank."""
+    model, plan = scenario.model, scenario.plan
+    h = model.hidden_size
+    if element.kind == "embedding":
+        return Held((model.vocab_size + model.num_learned_positions) * h / plan.tp)
+    if element.kind == "head":  # a second head shares the first one's weights
+        return Held(model.vocab_size * h / plan.tp if element.name == "head" else 0.0)
+    layer = layer_params(model, model.layer_kinds[element.layer])
+    more = 2 * h * h + 3 * h if element.kind == "mtp" else 0
+    return Held((layer.shared + more) / plan.tp, layer.experts / (plan.ep * plan.etp))
+
+
+def total_held(scenario: Scenario, stages: list[tuple[Element, ...]]) -> Held:
+    """Return the parameters of the rank that holds these stages."""
+    each = [held(scenario, element) for stage in stages for element in stage]
+    return Held(sum(item.shared for item in each), sum(item.experts for item in each))
