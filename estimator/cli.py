@@ -30,7 +30,9 @@ Overrides = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
 Kind = Annotated[
     str,
-    typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
+    typer.Argument(
+        help="gpu, node, fabric, price, power, model, scenario, schedule, collective"
+    ),
 ]
 
 

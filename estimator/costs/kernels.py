@@ -29,7 +29,9 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
         (64, 64),
     ),
 }
-DTYPE_BYTES = {"bf16": 2, "fp8": 1}
+TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
+DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
+"""NVFP4: 4 bits and an FP8 scale for each 16 elements."""
 
 
 @lru_cache(maxsize=8192)
@@ -115,7 +117,7 @@ def gemm_bytes(
     """Return the bytes of operands and output, each moved once.
 
     >>> gemm_bytes(128, 128, 64, "fp8")
-    49152
+    49152.0
     """
     return num_groups * ((m + n) * k * DTYPE_BYTES[dtype] + m * n * output_bytes)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from estimator.costs.all_to_all import AllToAll, all_to_all
-from estimator.costs.collectives import group, ring_all_gather_s, send_s
+from estimator.costs.collectives import all_gather_s, group, send_s
 from estimator.costs.rates import Device, Layer, Links, device, links
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
@@ -77,6 +77,7 @@ class Chunks:
                 self.send_bytes,
                 self.links,
                 is_inside_node=self._same_node(stage, partner),
+                span=self._span(stage, partner),
             )
         key = (op, self._alike(stage), self._alike(partner))
         if key not in self._seconds:
@@ -93,6 +94,11 @@ class Chunks:
                 look = tuple(element.look for element in parts)
                 self._first[index] = looks.setdefault(look, index)
         return self._first[stage]
+
+    def _span(self, rank: int, other: int) -> int:
+        """Return the GPUs from the first of one rank's to the last of the other's."""
+        width = self.links.gpus_per_node / self.ranks_per_node
+        return round((abs(rank - other) + 1) * width)
 
     def _same_node(self, rank: int, other: int) -> bool:
         return int(rank // self.ranks_per_node) == int(other // self.ranks_per_node)
@@ -199,7 +205,7 @@ def chunks(
     has_pairs = any(step.partner for row in made.ranks for step in row)
     is_overlapped = plan.overlap.expert_all_to_all and has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
-    per_node = node.gpus_per_node
+    per_node = node.scaleup_gpus
     row_bytes = 2.0 * scenario.model.hidden_size
     experts = group(plan.etp, 1, per_node)
     return Chunks(
@@ -209,10 +215,10 @@ def chunks(
         links=ways,
         exchange=_exchange(size, ways),
         is_overlapped=is_overlapped,
-        tensor_s=ring_all_gather_s(
+        tensor_s=all_gather_s(
             row_bytes * size.tokens, group(plan.tp, 1, per_node), ways
         ),
-        expert_tensor_s=ring_all_gather_s(row_bytes * size.routed_rows, experts, ways)
+        expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)
         if plan.etp > 1
         else 0.0,
         context_s=_context_s(size, ways),
@@ -247,4 +253,4 @@ def _context_s(size: Sizes, ways: Links) -> float:
         return 0.0
     width = size.kv_heads * (attention.qk_dim + attention.v_dim)
     whole = 2.0 * size.tokens * plan.cp * width
-    return ring_all_gather_s(whole, group(plan.cp, plan.tp, ways.gpus_per_node), ways)
+    return all_gather_s(whole, group(plan.cp, plan.tp, ways.gpus_per_node), ways)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from estimator.costs.collectives import (
     Group,
+    all_gather_s,
+    all_reduce_s,
     group,
-    ring_all_gather_s,
-    ring_all_reduce_s,
 )
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
@@ -34,7 +34,7 @@ class Replicas:
 
 def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
     """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
-    plan, per_node = scenario.plan, scenario.cluster.node.gpus_per_node
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
     inner = plan.ep * plan.etp
     return Replicas(
@@ -45,7 +45,7 @@ def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
 
 def shards(scenario: Scenario) -> Replicas:
     """Return the groups that share one copy: all replicas, or ``dp_shard`` of them."""
-    plan, per_node = scenario.plan, scenario.cluster.node.gpus_per_node
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     whole = replicas(scenario)
     if not plan.dp_shard:
         return whole
@@ -106,7 +106,7 @@ def optimizer_phase_s(
             if rest > 1:
                 between = Group(rest, 1)
                 spent[f"all-reduce of {name} gradients"] = window.exposed_s(
-                    ring_all_reduce_s(held_here * gradient, between, links),
+                    all_reduce_s(held_here * gradient, between, links),
                     window.backward_s,
                 )
         elif plan.zero:
@@ -115,7 +115,7 @@ def optimizer_phase_s(
             )
         else:
             behind = window.backward_s if plan.overlap.gradient_reduce else 0.0
-            seconds = ring_all_reduce_s(count * gradient, members, links)
+            seconds = all_reduce_s(count * gradient, members, links)
             spent[f"all-reduce of {name} gradients"] = window.exposed_s(seconds, behind)
         shard += held_here
     moved = shard * (gradient + 2 * MASTER + 4 * moment + 2)
@@ -139,8 +139,8 @@ def _zero_1(
     """Return the reduce-scatter of gradients and the all-gather of weights."""
     behind = window.backward_s if overlap.gradient_reduce else 0.0
     before = window.forward_s if overlap.parameter_gather else 0.0
-    scatter = ring_all_gather_s(count * gradient, members, links)
-    gather = ring_all_gather_s(count * 2, members, links)
+    scatter = all_gather_s(count * gradient, members, links)
+    gather = all_gather_s(count * 2, members, links)
     return {
         f"reduce-scatter of {name} gradients": window.exposed_s(scatter, behind),
         f"all-gather of {name} weights": window.exposed_s(gather, before),

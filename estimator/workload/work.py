@@ -229,7 +229,7 @@ class Sizes:
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
-    domain = scenario.cluster.node.gpus_per_node
+    domain = scenario.cluster.node.scaleup_gpus
     num_nodes = max(1, -(-plan.ep * plan.etp // domain))
     places = None
     if model.moe:
