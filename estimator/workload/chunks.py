@@ -118,7 +118,8 @@ class Chunks:
         total = sum(away.values())
         for kind, seconds in away.items():
             name = "all-to-all" if kind == "rank skew" else kind
-            spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
+            if seconds:
+                spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
         return dict(spent)
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:

@@ -144,7 +144,7 @@ FORMATS: Mapping[str, Format] = {
     "bf16": Format("bf16"),
     "fp8": Format("fp8", 3, 3, 1 + SCALES, 1 + SCALES, 1),
     # One kernel reads BF16 once and writes both copies; another has found the maximum.
-    "fp8-tensor": Format("fp8", 4, 0, 1, 2, 1),
+    "fp8-tensor": Format("fp8_tensor", 4, 0, 1, 2, 1),
     "mxfp8": Format("fp8", 2 + 2 * (1 + 1 / 32), 0, 1 + 1 / 32, 2, 1),
     "nvfp4": Format("nvfp4", 2 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
 }
