@@ -194,3 +194,39 @@ def test_more_replicas_share_the_same_flop(scenario, factor):
             executed_flop(model.chunks()) * model.num_microbatches(batch) * case.dp
         )
     assert total["few"] == pytest.approx(total["more"])
+
+
+@quick
+@given(scenarios())
+def test_gathering_keys_before_attention_is_never_faster_than_a_ring(scenario):
+    gathered = replace(
+        scenario, plan=replace(scenario.plan, context_exchange="all-gather")
+    )
+    assert step_s(gathered) >= step_s(scenario) * (1 - 1e-12)
+
+
+@quick
+@given(scenarios(), st.floats(1.0, 3.0))
+def test_capacity_bounds_what_imbalance_costs(scenario, imbalance):
+    uneven = replace(scenario, plan=replace(scenario.plan, expert_imbalance=imbalance))
+    capped = replace(scenario, plan=replace(uneven.plan, expert_capacity=1.0))
+    assert step_s(scenario) == step_s(capped)
+    assert step_s(uneven) >= step_s(capped) * (1 - 1e-12)
+
+
+def test_placement_decides_which_links_a_group_uses():
+    plan = ParallelPlan(tp=2, cp=2, pp=4)
+    strides = {axis: plan.stride(axis, dp=4) for axis in ("tp", "cp", "dp", "pp")}
+    assert strides == {"tp": 1, "cp": 2, "dp": 4, "pp": 16}
+    near = replace(plan, placement="tp-pp-dp-cp")
+    assert near.stride("pp", dp=4) == 2
+    assert near.stride("dp", dp=4) == 8
+
+
+def test_stages_side_by_side_send_over_nvlink():
+    base = "deepseek-v3"
+    far = StepModel(catalog.load_scenario(base), SEQ_LEN).chunks()
+    near = StepModel(
+        catalog.load_scenario(base, ["plan.placement=tp-pp-dp-cp"]), SEQ_LEN
+    ).chunks()
+    assert near.seconds("SEND", 0, 1) < far.seconds("SEND", 0, 1) / 2

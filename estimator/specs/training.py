@@ -87,10 +87,7 @@ class Overlap:
 
 @spec
 class ParallelPlan:
-    """How the work is spread; the data-parallel size follows from the rest.
-
-    Ranks fill nodes in Megatron-LM's order, innermost first: tp, cp, ep, dp, pp.
-    """
+    """How the work is spread; the data-parallel size follows from the rest."""
 
     pp: Count = 1
     tp: Count = 1
@@ -113,6 +110,14 @@ class ParallelPlan:
     micro_batch_size: Count = 1
     sequence_parallel: bool = True
     """Split norms and residuals over tensor-parallel ranks."""
+    placement: Literal[
+        "tp-cp-dp-pp", "tp-dp-cp-pp", "tp-cp-pp-dp", "tp-pp-dp-cp", "tp-pp-cp-dp"
+    ] = "tp-cp-dp-pp"
+    """Which ranks lie next to each other on nodes, innermost first; Megatron-LM's
+    default. Expert groups fold into the ranks of one stage in the same order."""
+    context_exchange: Literal["ring", "all-gather"] = "ring"
+    """How context-parallel ranks see each other's keys and values: passed around while
+    attention runs, or gathered before it."""
     attention_kernel: Literal["fused", "flash-2", "flash-1", "unfused"] = "fused"
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
@@ -125,7 +130,27 @@ class ParallelPlan:
     while both run."""
     expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Tokens of the busiest expert rank over the mean."""
+    expert_capacity: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rows that an expert takes at most, over the mean; further ones are dropped.
+    0: none are (dropless)."""
     overlap: Overlap = Field(default_factory=Overlap)
+
+    @property
+    def busiest(self) -> float:
+        """Rows that the busiest expert rank multiplies, over the mean."""
+        if not self.expert_capacity:
+            return self.expert_imbalance
+        return min(self.expert_imbalance, self.expert_capacity)
+
+    def stride(self, axis: str, dp: int) -> int:
+        """Return how far neighbours along an axis lie apart, in GPUs.
+
+        >>> ParallelPlan(tp=8, cp=2, pp=4).stride("dp", dp=16)
+        16
+        """
+        sizes = {"tp": self.tp, "cp": self.cp, "dp": dp, "pp": self.pp}
+        order = self.placement.split("-")
+        return math.prod(sizes[name] for name in order[: order.index(axis)])
 
     @property
     def gpu_multiple(self) -> int:

@@ -159,7 +159,9 @@ class Chunks:
                 for kernel in segment
                 if kernel.kind == "attention"
             )
-            hidden = core_s if self.size.plan.overlap.context else 0.0
+            plan = self.size.plan
+            is_hidden = plan.overlap.context and plan.context_exchange == "ring"
+            hidden = core_s if is_hidden else 0.0
             return {"exposed context": max(0.0, ways * self.context_s - hidden)}
         return {}
 
@@ -222,10 +224,10 @@ def chunks(
         expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)
         if plan.etp > 1
         else 0.0,
-        context_s=_context_s(size, ways),
+        context_s=_context_s(size, ways, plan.stride("cp", scenario.dp)),
         sharding=sharding(scenario, ways) if plan.zero > 1 else None,
         send_bytes=row_bytes * size.split_tokens,
-        ranks_per_node=per_node * plan.pp / scenario.cluster.num_gpus,
+        ranks_per_node=per_node / plan.stride("pp", scenario.dp),
     )
 
 
@@ -243,15 +245,15 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
         places=size.places,
         dispatch_bytes=size.format.sent,
         combine_bytes=2.0,
-        imbalance=plan.expert_imbalance,
+        imbalance=plan.busiest,
     )
 
 
-def _context_s(size: Sizes, ways: Links) -> float:
+def _context_s(size: Sizes, ways: Links, apart: int) -> float:
     """Return the seconds in which a rank receives the others' keys and values."""
     plan, attention = size.plan, size.model.attention
     if plan.cp == 1:
         return 0.0
     width = size.kv_heads * (attention.qk_dim + attention.v_dim)
     whole = 2.0 * size.tokens * plan.cp * width
-    return all_gather_s(whole, group(plan.cp, plan.tp, ways.gpus_per_node), ways)
+    return all_gather_s(whole, group(plan.cp, apart, ways.gpus_per_node), ways)

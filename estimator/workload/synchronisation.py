@@ -38,8 +38,8 @@ def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
     width = scenario.cluster.num_gpus // plan.pp
     inner = plan.ep * plan.etp
     return Replicas(
-        group(scenario.dp * plan.cp * num_copies, plan.tp, per_node),
-        group(width // inner * num_copies, inner, per_node),
+        group(scenario.dp * plan.cp * num_copies, plan.tp * scenario.spacing, per_node),
+        group(width // inner * num_copies, inner * scenario.spacing, per_node),
     )
 
 
@@ -49,10 +49,11 @@ def shards(scenario: Scenario) -> Replicas:
     whole = replicas(scenario)
     if not plan.dp_shard:
         return whole
-    shared = group(plan.dp_shard * plan.cp, plan.tp, per_node)
+    apart = scenario.spacing
+    shared = group(plan.dp_shard * plan.cp, plan.tp * apart, per_node)
     inner = plan.ep * plan.etp
     width = plan.dp_shard * plan.cp * plan.tp
-    return Replicas(shared, group(max(1, width // inner), inner, per_node))
+    return Replicas(shared, group(max(1, width // inner), inner * apart, per_node))
 
 
 @dataclass(frozen=True)

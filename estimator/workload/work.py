@@ -215,7 +215,7 @@ class Sizes:
         Those of its peers in an expert-tensor-parallel group are among them.
         """
         rows = self.expert_tokens * self.moe.experts_per_token * self.plan.etp
-        return round(rows * self.plan.expert_imbalance)
+        return round(rows * self.plan.busiest)
 
     @property
     def received_rows(self) -> int:
@@ -223,14 +223,15 @@ class Sizes:
         per_token = float(self.moe.experts_per_token)
         if self.places:
             per_token = min(self.places.ranks, per_token)
-        return round(self.expert_tokens * per_token * self.plan.expert_imbalance)
+        return round(self.expert_tokens * per_token * self.plan.busiest)
 
 
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
     domain = scenario.cluster.node.scaleup_gpus
-    num_nodes = max(1, -(-plan.ep * plan.etp // domain))
+    members = plan.ep * plan.etp
+    num_nodes = max(1, min(members, -(-members * scenario.spacing // domain)))
     places = None
     if model.moe:
         places = spread(
