@@ -15,7 +15,7 @@ from estimator.report import (
     Step,
     gpu_hours,
 )
-from estimator.specs.base import SET_BY_USER, constants
+from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
@@ -224,11 +224,14 @@ def _specification(scenario: Scenario) -> list[Assumption]:
     ]
     made = []
     for path, value, unit, record in rows:
-        key = path.rsplit(".", 1)[-1]
-        source = record.sources.get(key, record.sources.get("default", ""))
+        kind = "peak_flop_per_s."
+        key = path.rpartition(".")[2]
+        if kind in path:
+            key = kind + key
+        source = source_of(record, key)
         status = _status(source)
-        if key in record.recalled and status == "read":
-            status = "recalled"
+        if status == "read":
+            status = status_of(record, key)
         made.append(
             Assumption(path, value, unit, source, "specification", status=status)
         )

@@ -286,6 +286,8 @@ def load(kind: str, name: str) -> Any:
     InputError
         Listing every mistake with file and line.
     """
+    if kind == "scenario":
+        return load_scenario(name)
     return build(kind, inlined(kind, read(kind, name)), name)
 
 

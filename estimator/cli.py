@@ -39,7 +39,9 @@ def _seconds(option: str, words: str) -> Any:
 
 Kind = Annotated[
     str,
-    typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
+    typer.Argument(
+        help="gpu, node, fabric, price, power, model, scenario, schedule, collective"
+    ),
 ]
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from estimator.workload.chunks import Chunks
     from estimator.workload.sharding import Sharding
 
-Need = int | None
+Need = tuple[int, ...]
+"""Operations that must have ended; none where the chunk's start will do."""
 
 
 class Times(NamedTuple):
@@ -45,24 +46,24 @@ class Pair:
         self.chunks, self.has_weights = chunks, has_weights
         self.ahead, self.back = ahead, back[::-1]
         self.made: list[Operation] = []
-        self.barrier: Need = None
+        self.barrier: Need = ()
         is_beside = chunks.is_overlapped and any(map(self._travels, (*ahead, *back)))
         full = chunks.device.num_sms
         self.weight_sms = full - chunks.num_comm_sms if is_beside else full
         self.sms = self.weight_sms if ahead and back else full
         self.tensor = chunks.size.plan.overlap.tensor
         self.is_split = chunks.size.plan.sequence_parallel
-        self.gathered: dict[tuple[bool, int], int] = {}
+        self.gathered: dict[tuple[bool, int], Need] = {}
 
     def operations(self) -> list[Operation]:
         """Return the pair's operations: ends, layer beside layer, then the head."""
-        out: Need = None
-        gradient: Need = None
+        out: Need = ()
+        gradient: Need = ()
         for element in self.back:
             if element.kind == "head":
                 gradient = self._end(element, Op.I, gradient)
                 if self.has_weights:
-                    self._scatter(element, self._end(element, Op.W, None))
+                    self._scatter(element, self._end(element, Op.W, ()))
         for element in self.ahead:
             if element.kind == "embedding":
                 out = self._end(element, Op.F, self._gather_end(element, out))
@@ -138,12 +139,12 @@ class Pair:
     ) -> tuple[Need, Need]:
         """Append a block's input pass; return its result and what weights wait for."""
         if element is None:
-            return need, None
+            return need, ()
         times = self.chunks.layer(element, self.sms)[segment]
         if not self._splits(element, segment):
             need = self._compute(element, name, times, need)
-            return need, None
-        inputs: Need = None
+            return need, ()
+        inputs: Need = ()
         if self.is_split:
             need = self._collect(element, "all-gather backward", need, times)
             inputs = self._collect(element, "input again", need, times, is_hidden=True)
@@ -165,7 +166,7 @@ class Pair:
         rounds: int = 1,
         *,
         is_hidden: bool = False,
-    ) -> int:
+    ) -> Need:
         """Append a tensor-parallel collective.
 
         Pipelined, it is cut into a chunk per rank and hides behind its own product,
@@ -185,11 +186,11 @@ class Pair:
         self, element: Element | None, name: str, segment: int, need: Need
     ) -> Need:
         if element is None or not self.has_weights:
-            return None
+            return ()
         times = self.chunks.layer(element, self.weight_sms)[segment]
         return self._add(element, name, Stream.COMPUTE, times, Op.W, need)
 
-    def _compute(self, element: Element, name: str, times: Times, need: Need) -> int:
+    def _compute(self, element: Element, name: str, times: Times, need: Need) -> Need:
         return self._add(element, name, Stream.COMPUTE, times, Op(name[-1]), need)
 
     def _travels(self, element: Element | None) -> bool:
@@ -211,7 +212,7 @@ class Pair:
         parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
         times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
-            need = len(self.made) - 1 if self.made else None
+            need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F
         done = self._add(element, name, Stream.COMMUNICATION, times, op, need)
         if not self.chunks.is_overlapped:
@@ -233,26 +234,17 @@ class Pair:
             if ahead < len(layers) and key not in self.gathered:
                 op = Op.I if is_back else Op.F
                 self.gathered[key] = self._weights(sharding, layers[ahead], op, need)
-        if index < len(layers):
-            return self._both(need, self.gathered[is_back, index], layers[index])
-        return need
-
-    def _both(self, need: Need, other: int, element: Element) -> int:
-        """Append an instant at which both operations have ended."""
-        if need is None:
-            return other
-        made = Operation(f"{element.name} ready", Stream.WEIGHTS, 0.0, (need, other))
-        self.made.append(made)
-        return len(self.made) - 1
+        return need + self.gathered[is_back, index] if index < len(layers) else need
 
     def _gather_end(self, element: Element, need: Need) -> Need:
         sharding = self.chunks.sharding
         if sharding is None:
             return need
-        done = self._weights(sharding, element, Op.F, None)
-        return self._both(need, done, element)
+        return need + self._weights(sharding, element, Op.F, ())
 
-    def _weights(self, sharding: Sharding, element: Element, op: Op, need: Need) -> int:
+    def _weights(
+        self, sharding: Sharding, element: Element, op: Op, need: Need
+    ) -> Need:
         """Append the gathering of an element's weights."""
         seconds, num_bytes = sharding.gather_s(element), sharding.gather_bytes(element)
         times = Times(seconds, {"weight gathering": seconds}, num_bytes=num_bytes)
@@ -267,7 +259,7 @@ class Pair:
         times = Times(seconds, {"gradient scattering": seconds}, num_bytes=num_bytes)
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
-    def _end(self, element: Element, op: Op, need: Need) -> int:
+    def _end(self, element: Element, op: Op, need: Need) -> Need:
         times = self.chunks.end(element.kind, op.value, self.sms)
         return self._add(element, op.value, Stream.COMPUTE, times, op, need)
 
@@ -279,12 +271,10 @@ class Pair:
         times: Times,
         op: Op,
         need: Need,
-    ) -> int:
-        needs = {index for index in (need, self.barrier) if index is not None}
-        self.made.append(
-            _operation(element, name, stream, times, op, tuple(sorted(needs)))
-        )
-        return len(self.made) - 1
+    ) -> Need:
+        needs = tuple(sorted({*need, *self.barrier}))
+        self.made.append(_operation(element, name, stream, times, op, needs))
+        return (len(self.made) - 1,)
 
 
 def _operation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from estimator.costs.collectives import Group, ring_all_gather_s
+from estimator.costs.collectives import Group, all_gather_s
 from estimator.costs.rates import Links
 from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
@@ -49,7 +49,7 @@ class Sharding:
         if key not in self._seconds:
             own = held(self.scenario, element)
             self._seconds[key] = sum(
-                ring_all_gather_s(count * size, members, self.links)
+                all_gather_s(count * size, members, self.links)
                 for count, members in (
                     (own.shared, self.shared),
                     (own.experts, self.experts),
