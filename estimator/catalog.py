@@ -29,8 +29,7 @@ from estimator.documents import (
 )
 from estimator.errors import InputError
 from estimator.registry import suggestion
-from estimator.schedules.ir import Program, schedule
-from estimator.schedules.text import parse_program
+from estimator.schedules.ir import schedule
 from estimator.specs.base import FIELD_NAMES, SET_BY_USER
 from estimator.specs.economics import Power, Price
 from estimator.specs.hardware import Fabric, Gpu, Node
@@ -71,8 +70,6 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 _MISFIT = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
-MAX_PROGRAM_BYTES = 20_000_000
-"""A schedule's CSV: above the million chunks that a built-in one may have."""
 DEFAULTS = {"power": "world-average"}
 SHORTHANDS = {"precision": "recipe"}
 """A text at this path stands for a mapping with this key."""
@@ -123,25 +120,8 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
     return merged(below, document)
 
 
-def is_program_file(name: str) -> bool:
-    """Return whether ``name`` means a schedule's CSV file, not a built-in one."""
-    return "/" in name or name.endswith(".csv")
-
-
-def load_program(name: str) -> Program:
-    """Return the checked program of a CSV file in torch's notation.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or a cell is no instruction.
-    ScheduleError
-        If a pass is missing or runs twice, or ranks wait for each other.
-    """
-    return parse_program(read_text(_existing(name, ""), MAX_PROGRAM_BYTES), name)
-
-
-def _existing(name: str, origin: str) -> Path:
+def existing(name: str, origin: str = "") -> Path:
+    """Return the path of an input file, or say at ``origin`` that there is none."""
     path = Path(name)
     try:
         is_folder, is_there = path.is_dir(), path.exists()
@@ -156,7 +136,7 @@ def _existing(name: str, origin: str) -> Path:
 
 def _path(kind: str, name: str, origin: str) -> Path:
     if "/" in name or name.endswith((".yaml", ".yml")):
-        return _existing(name, origin)
+        return existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
     if not built_in.is_file() or Path(name).name != name:
         known = names(kind)
