@@ -9,6 +9,7 @@ the active parameters (once where they are tied); papers differ on this, so
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from estimator.specs.model import (
     BLOCKS,
@@ -94,6 +95,7 @@ def params(model: Transformer) -> Params:
     return Params(total, active, vocabulary + positions, _mtp(model))
 
 
+@lru_cache(maxsize=1024)
 def layer_params(model: Transformer, kind: LayerKind) -> LayerParams:
     """Return the weights of one layer of a kind."""
     blocks = [block_params(model, block) for block in BLOCKS[kind]]

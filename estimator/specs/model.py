@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import Literal
 
 from estimator.specs.base import Count, CountOrNone, spec
@@ -265,7 +266,7 @@ class Transformer:
         if ("mamba" in blocks) != (self.mamba is not None):
             yield "mamba and layers of kind M in hybrid_pattern go together"
 
-    @property
+    @cached_property
     def layer_kinds(self) -> tuple[LayerKind, ...]:
         """The kind of each layer, from the input to the output."""
         if self.hybrid_pattern:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from estimator.costs.params import layer_params
@@ -42,15 +43,24 @@ def elements(scenario: Scenario, num_stages: int) -> tuple[tuple[Element, ...], 
     InfeasibleError
         If the layout has another number of stages, or there are too few layers.
     """
-    model, text = scenario.model, scenario.plan.stage_layout
+    plan = scenario.plan
+    return _stages(
+        scenario.model, plan.stage_layout, num_stages, f"{plan.schedule} on {plan.pp}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _stages(
+    model: Transformer, text: str, num_stages: int, what: str
+) -> tuple[tuple[Element, ...], ...]:
     if text == EVEN:
         stages = even_layout(model.num_layers, model.num_mtp_modules, num_stages)
     else:
         stages = parse_layout(text)
     if len(stages) != num_stages:
         raise InfeasibleError(
-            f"plan.stage_layout has {len(stages)} stages, but "
-            f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs {num_stages}",
+            f"plan.stage_layout has {len(stages)} stages, but {what} ranks runs "
+            f"{num_stages}",
             fix="plan.stage_layout: even",
         )
     if not all(stages):
@@ -58,11 +68,13 @@ def elements(scenario: Scenario, num_stages: int) -> tuple[tuple[Element, ...], 
             f"{num_stages} stages are more than {model.num_layers} layers can fill",
             fix=f"plan.pp: {model.num_layers}",
         )
-    layers = iter(list(_layers(model)))
-    last = list(_layers(model))[-1]
+    made = list(_layers(model))
+    layers = iter(made)
     return tuple(
         tuple(
-            element for symbol in stage for element in _elements(symbol, layers, last)
+            element
+            for symbol in stage
+            for element in _elements(symbol, layers, made[-1])
         )
         for stage in stages
     )
