@@ -230,3 +230,16 @@ def test_stages_side_by_side_send_over_nvlink():
         catalog.load_scenario(base, ["plan.placement=tp-pp-dp-cp"]), SEQ_LEN
     ).chunks()
     assert near.seconds("SEND", 0, 1) < far.seconds("SEND", 0, 1) / 2
+
+
+@quick
+@given(scenarios(), st.floats(0.1, 1.0))
+def test_offloading_activations_saves_memory_and_no_time(scenario, share):
+    assume(scenario.cluster.node.offload_bytes_per_s)
+    away = replace(scenario, plan=replace(scenario.plan, activation_offload=share))
+    assert step_s(away) >= step_s(scenario) * (1 - 1e-12)
+    batch = scenario.phases[0].global_batch_size.final
+    before, after = (
+        memory_report(StepModel(case, SEQ_LEN), batch) for case in (scenario, away)
+    )
+    assert after.peak_bytes <= before.peak_bytes

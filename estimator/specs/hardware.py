@@ -159,6 +159,8 @@ class Node:
     """Chips along each axis of a torus."""
     host_bytes_per_s: Rate | None = None
     """What all GPUs of a PCIe node share once they do not reach each other directly."""
+    offload_bytes_per_s: Rate | None = None
+    """One way between one GPU and its host's memory."""
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""

@@ -133,6 +133,8 @@ class ParallelPlan:
     expert_capacity: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Rows that an expert takes at most, over the mean; further ones are dropped.
     0: none are (dropless)."""
+    activation_offload: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the activations that wait in host memory for their backward pass."""
     overlap: Overlap = Field(default_factory=Overlap)
 
     @property

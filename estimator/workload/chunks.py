@@ -19,6 +19,7 @@ from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
 from estimator.workload.layers import layer_segments
+from estimator.workload.memory import chunk_activations
 from estimator.workload.operations import Operation, Stream, play
 from estimator.workload.pairs import Pair, Times, weight_pass
 from estimator.workload.sharding import Sharding, sharding
@@ -60,6 +61,8 @@ class Chunks:
     send_bytes: float
     ranks_per_node: float
     """Pipeline ranks that share a node."""
+    offload_bytes_per_s: float
+    """To host memory and back; 0 where nothing is offloaded."""
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
@@ -88,6 +91,11 @@ class Chunks:
         if key not in self._seconds:
             self._seconds[key] = play(self.operations(op, stage, partner)).makespan_s
         return self._seconds[key]
+
+    def offloaded_bytes(self, parts: tuple[Element, ...]) -> float:
+        """Return the activations of one micro-batch that go to host memory."""
+        share = self.size.plan.activation_offload
+        return share and share * chunk_activations(self.size, parts).total
 
     def _alike(self, stage: int) -> int:
         """Return the first stage that looks the same: they share their durations."""
@@ -233,7 +241,20 @@ def chunks(
         sharding=sharding(scenario, ways) if plan.zero > 1 else None,
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
+        offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
     )
+
+
+def _offload_bytes_per_s(scenario: Scenario, layer: Layer) -> float:
+    if not scenario.plan.activation_offload:
+        return 0.0
+    rate = scenario.cluster.node.offload_bytes_per_s
+    if rate is None:
+        raise InfeasibleError(
+            f"{scenario.cluster.node.title} has no rate to host memory in its file",
+            fix="plan.activation_offload: 0",
+        )
+    return rate.high if layer is Layer.SPECIFICATION else rate.value
 
 
 def _exchange(size: Sizes, ways: Links) -> AllToAll | None:

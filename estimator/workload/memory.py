@@ -212,7 +212,11 @@ def memory(
     stages: tuple[tuple[Element, ...], ...],
 ) -> tuple[RankMemory, ...]:
     """Return the peak bytes of each pipeline rank by part."""
-    stored = tuple(chunk_activations(size, stage) for stage in stages)
+    here = 1 - size.plan.activation_offload
+    stored = tuple(
+        Stored(*(here * part for part in chunk_activations(size, stage)))
+        for stage in stages
+    )
     activations = peak_activations(program, stored)
     of_rank = [program.stages_of(rank) for rank in range(len(program.ranks))]
     num_copies = sum(0 in held_here for held_here in of_rank)

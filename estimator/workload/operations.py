@@ -15,6 +15,8 @@ class Stream(StrEnum):
     """Exchanges of activations: experts, tensor parallelism."""
     WEIGHTS = "weights"
     """Sharded weights gathered and gradients scattered (FSDP)."""
+    HOST = "host"
+    """Activations to host memory and back."""
 
 
 class Operation(NamedTuple):

@@ -79,7 +79,17 @@ class Pair:
         for element in self.back:
             if element.kind == "embedding" and self.has_weights:
                 self._scatter(element, self._end(element, Op.W, gradient))
+        self._offload(self.ahead, "activations to the host", Op.F)
+        self._offload(self.back, "activations from the host", Op.I)
         return self.made
+
+    def _offload(self, parts: tuple[Element, ...], name: str, op: Op) -> None:
+        """Append the transfer of a chunk's activations, beside its computation."""
+        num_bytes = self.chunks.offloaded_bytes(parts)
+        if num_bytes and self.chunks.offload_bytes_per_s:
+            seconds = num_bytes / self.chunks.offload_bytes_per_s
+            times = Times(seconds, {"offload": seconds}, num_bytes=num_bytes)
+            self._add(parts[0], name, Stream.HOST, times, op, ())
 
     def _slot(
         self, ahead: Element | None, back: Element | None, out: Need, gradient: Need
