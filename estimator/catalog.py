@@ -145,14 +145,14 @@ def _at(origin: str) -> list[str]:
     return [origin] if origin else []
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = MAX_BYTES) -> str:
     """Return the content of an input file, or say why it cannot be read."""
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
+        if size > most:
             raise InputError(
                 f"{path} has {size / 1e6:.1f} MB",
-                why=f"input files are at most {MAX_BYTES / 1e6:.0f} MB",
+                why=f"such input files are at most {most / 1e6:.0f} MB",
             )
         return path.read_text(encoding="utf-8")
     except OSError as error:
