@@ -130,9 +130,7 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _numbered(
-    given: Mapping[str, Any], known: Mapping[str, Field]
-) -> dict[str, Any]:
+def _numbered(given: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Any]:
     """Return a section without empty fields, and with texts such as 1e9 as numbers."""
     return {
         key: scalar(value)
@@ -165,7 +163,7 @@ def _problem(value: object, field: Field) -> str:
     if field.kind == "text":
         return "" if isinstance(value, str) else f"is text, not {shown(value)}"
     if field.kind == "truth":
-        return "" if isinstance(value, bool) else f"is true or false, not {shown(value)}"
+        return "" if isinstance(value, bool) else f"is yes or no, not {shown(value)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is a number, not {shown(value)}"
     if not math.isfinite(value):

@@ -21,6 +21,12 @@ DERIVED = (
 """Step times that somebody computed from what the source prints, the best first."""
 MEMORY: tuple[tuple[str, float, str], ...] = (
     ("peak_mem_gib", GIB, ""),
+    (
+        "mem_reserved_gb",
+        1e9,
+        "memory that the allocator reserved, at most; what this source prints as "
+        "allocated leaves activations out",
+    ),
     ("mem_alloc_gb", 1e9, "allocated memory is read as 1e9 bytes a GB, as printed"),
     ("peak_mem_gb", 1e9, "peak memory is read as 1e9 bytes a GB, as printed"),
 )
@@ -63,15 +69,17 @@ def step_time(record: Record, scenario: Scenario) -> Figure | None:
     measured, batch = record["measured"], record["batch"]
     gpus = scenario.cluster.num_gpus
     tokens = float(batch["global"] * batch["seq_len"])
-    for key, seconds in (
-        ("step_time_s", lambda value: value),
-        ("tokens_per_s_per_gpu", lambda value: tokens / value / gpus),
-        ("tokens_per_s", lambda value: tokens / value),
-        ("samples_per_s_per_gpu", lambda value: batch["global"] / value / gpus),
-        ("samples_per_s", lambda value: batch["global"] / value),
-    ):
+    one_per_s = {
+        "tokens_per_s_per_gpu": tokens / gpus,
+        "tokens_per_s": tokens,
+        "samples_per_s_per_gpu": batch["global"] / gpus,
+        "samples_per_s": float(batch["global"]),
+    }
+    if "step_time_s" in measured:
+        return Figure("step_s", float(measured["step_time_s"]))
+    for key, seconds in one_per_s.items():
         if key in measured:
-            return Figure("step_s", float(seconds(measured[key])))
+            return Figure("step_s", seconds / measured[key])
     for key in DERIVED:
         if key in record["derived"]:
             note = "" if key == "step_time_s" else f"measured: derived.{key}"

@@ -25,7 +25,7 @@ class Broken(NamedTuple):
 
 
 def parse_records(text: str, name: str) -> list[Any]:
-    """Return the entries of a YAML list: mappings, or whatever else stands there.
+    r"""Return the entries of a YAML list: mappings, or whatever else stands there.
 
     Where the file as a whole is not YAML, its entries are read one by one, and those
     that are not come back as :class:`Broken`.
@@ -37,7 +37,7 @@ def parse_records(text: str, name: str) -> list[Any]:
 
     Examples
     --------
-    >>> parse_records("- {id: a}\\n- {id: b", "runs.yaml")[1].id
+    >>> parse_records("- {id: a}\n- {id: b", "runs.yaml")[1].id
     'record 2'
     """
     try:

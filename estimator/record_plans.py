@@ -36,6 +36,9 @@ def plan_of(
         raise InputError(f"tp {tp} x pp {pp} x cp {cp} does not divide {num_gpus} GPUs")
     dp = num_gpus // (tp * pp * cp)
     zero = zero_stage(given, source, dp, notes)
+    if zero == 2 and pp > 1:
+        zero = 1
+        notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
     schedule, virtual = _schedule(record, model.num_layers, pp, notes)
     is_nvidia = source in rules.NVIDIA_RECIPES
     is_sequence_parallel = given.get(
@@ -55,8 +58,10 @@ def plan_of(
         dp_shard=_shard(given.get("fsdp"), zero, dp, cp),
         schedule=schedule,
         stages_per_rank=virtual,
-        stage_layout=layout(model.num_layers, pp, virtual or 1),
-        micro_batch_size=_micro(record, dp, notes),
+        stage_layout=layout(
+            model.num_layers, model.num_mtp_modules, pp, _stages(schedule, virtual)
+        ),
+        micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel="unfused" if source in rules.BEFORE_FLASH else "fused",
         overlap=Overlap(
@@ -67,7 +72,9 @@ def plan_of(
     )
 
 
-def _micro(record: Record, dp: int, notes: list[str]) -> int:
+def _micro(
+    record: Record, dp: int, zero: int, notes: list[str], *, is_flat: bool
+) -> int:
     """Return the sequences of a micro-batch: printed, or from the accumulation."""
     batch = record["batch"]
     for key in ("micro", "local_batch"):
@@ -76,13 +83,14 @@ def _micro(record: Record, dp: int, notes: list[str]) -> int:
     share, rest = divmod(batch["global"], dp * batch.get("grad_accum", 1))
     if "grad_accum" in batch and share and not rest:
         return int(share)
+    if zero == 3 and is_flat and batch["global"] % dp == 0:
+        notes.append("the micro-batch is not printed: FSDP without accumulation")
+        return int(batch["global"] // dp)
     notes.append("the micro-batch is not printed: one sequence")
     return 1
 
 
-def zero_stage(
-    given: Mapping[str, Any], source: str, dp: int, notes: list[str]
-) -> int:
+def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str]) -> int:
     """Return the ZeRO stage that ``zero``, ``sharding`` or ``fsdp`` says.
 
     >>> zero_stage({"zero": "FSDP2 (ZeRO-3)"}, "torchtitan", 8, [])
@@ -156,6 +164,11 @@ def _schedule(
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
 
 
+def _stages(schedule: str, virtual: int | None) -> int:
+    """Return a rank's stages of one micro-batch's way."""
+    return virtual or (2 if schedule in ("zb-v", "v-half", "v-min") else 1)
+
+
 def _most_virtual(num_layers: int, pp: int) -> int:
     """Return the largest number that divides a rank's layers, at most 4.
 
@@ -166,22 +179,30 @@ def _most_virtual(num_layers: int, pp: int) -> int:
     return max(v for v in range(1, rules.MOST_VIRTUAL + 1) if each % v == 0)
 
 
-def layout(num_layers: int, pp: int, virtual: int) -> str:
-    """Return lighter first and last stages where layers miss by one or two.
+def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:
+    """Return lighter first and last stages where layers miss by few.
 
-    Otherwise layers are spread evenly, the remainder over the early stages. Llama 3
-    405B holds 126 layers on 128 places, zero-bubble models lack two by design.
+    Llama 3 405B holds 126 layers on 128 places and zero-bubble models lack two by
+    design: one less on either end. A multi-token-prediction module and its head stand
+    in for up to three layers of the last stage, then of the first, as in the layouts
+    of Megatron-LM's DeepSeek-V3 recipes. Otherwise layers are spread evenly, the
+    remainder over the early stages.
 
-    >>> layout(6, 4, 1)
-    'Et|tt|tt|tL'
-    >>> layout(8, 4, 1), layout(13, 4, 1)
+    >>> layout(6, 0, 4, 1), layout(5, 1, 4, 1)
+    ('Et|tt|tt|tL', 'Et|tt|tt|mL')
+    >>> layout(8, 0, 4, 1), layout(13, 0, 4, 1)
     ('even', 'even')
     """
     stages = pp * virtual
     missing = -num_layers % stages
-    if pp == 1 or missing not in (1, 2):
+    if pp == 1 or not missing or missing > (3 if num_mtp_modules else 2):
         return EVEN
-    counts = [(num_layers + missing) // stages] * stages
-    counts[-1] -= 1
-    counts[0] -= missing - 1
-    return "E" + "|".join("t" * count for count in counts) + "L"
+    each = (num_layers + missing) // stages
+    off_last = min(each, missing) if num_mtp_modules else 1
+    if missing - off_last > each:
+        return EVEN
+    counts = [each] * stages
+    counts[-1] -= off_last
+    counts[0] -= missing - off_last
+    text = "E" + "|".join("t" * count for count in counts)
+    return text + "m" * num_mtp_modules + "L"

@@ -45,7 +45,7 @@ A record's text belongs to the longest key that it begins with, so ``H200-141GB`
 H200, ``A100-80GB`` an A100 and ``H100-96GB-500W`` a part of its own."""
 
 GBIT_PER_S: Mapping[str, float] = {"a100": 200, "a800": 200, "mi250x": 200, "v100": 100}
-"""Fabric of a node whose record does not print one, per GPU; 400 Gbit/s where absent."""
+"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed."""
 DEFAULT_GBIT_PER_S = 400.0
 
 FABRICS: tuple[tuple[str, float, str], ...] = (
@@ -68,7 +68,7 @@ NVIDIA_RECIPES = frozenset(
     {"dgxc", "mbridge", "nemo", "nemo24.07", "moezoo", "mcoremoe", "mlperf"}
 )
 """Sources that run NVIDIA's tuned recipes: user buffers, overlapped reduction and
-gathering, gradients reduced in BF16 (``published_runs.md`` section 4)."""
+gathering, gradients reduced in BF16."""
 
 MEGATRON = NVIDIA_RECIPES | {
     "sc21",
@@ -96,7 +96,7 @@ HALF_MOMENTS = frozenset({"dsv3", "dsv2", "deepseek"})
 """Sources that keep the optimizer's moments in BF16 (DeepSeek-V3, section 3.3.2)."""
 
 NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "glm"})
-"""Sources from before sequence parallelism (Korthikanti et al., May 2022), or without."""
+"""Sources from before sequence parallelism (Korthikanti et al., 2022), or without."""
 
 WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})
 """Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
@@ -119,7 +119,7 @@ SCHEDULES: tuple[tuple[str, str], ...] = (
 )
 """Words in ``schedule`` -> schedule; interleaved and plain 1F1B apart."""
 MOST_VIRTUAL = 4
-"""Virtual stages at most where they are not printed (``record_format.md`` section 8)."""
+"""Virtual stages at most where a source does not print them."""
 
 PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"fp8 or nvfp4", "fp8-tensor", "the source leaves FP8 or NVFP4 open: FP8"),
@@ -151,6 +151,6 @@ HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""
 CAUSAL_FLOP = frozenset({"mbridge", "moezoo", "mcoremoe"})
 """Sources that halve attention and count multi-token prediction: Megatron-LM from core
-0.12 on. All others count full attention (``published_runs.md`` section 2)."""
+0.12 on. All others count full attention."""
 FP8_PEAK = frozenset({"dgxc", "nemo", "nemo24.07"})
 """Sources that divide an FP8 run by the FP8 peak."""

@@ -26,7 +26,7 @@ Modules = tuple[Any, ...]
 """Recomputed modules, as a scenario names them."""
 
 _PER_NODE = re.compile(r"(\d+)\s*[x\u00d7]\s*(HDR)?(\d+)\s*(Gb/s|GB/s)?")
-_PER_GPU = re.compile(r"(\d+)\s*Gb/s", re.I)
+_PER_GPU = re.compile(r"(\d+)\s*Gb/s", re.IGNORECASE)
 _NIC_RATES = (100, 200, 400, 800, 1600)
 _MODULE_LIST = re.compile(r"modules=\[([^\]]*)\]")
 
@@ -160,11 +160,11 @@ def _gbit_per_s(text: str, given: Mapping[str, Any]) -> float:
     Read in this order: EFA's 3,200 Gbit/s a node, Omni-Path's four links a node, NICs
     a node times their rate, a rate per GPU, the default of the node.
     """
-    each, lower = given.get("gpus_per_node", 8), text.lower()
+    each, lower = int(given.get("gpus_per_node", 8)), text.lower()
     if re.search(r"3,?200", text):
-        return 3200 / each
+        return 3200.0 / each
     if "omni-path" in lower:
-        return 4 * 100 / each
+        return 400.0 / each
     for number, is_hdr, rate, unit in _PER_NODE.findall(text):
         if is_hdr or unit:
             return float(number) * float(rate) * (8 if unit == "GB/s" else 1) / each

@@ -28,6 +28,7 @@ from estimator.specs.model import (
 
 Record = Mapping[str, Any]
 
+_PARALLEL = re.compile(r"^\+?parallel (transformer )?block", re.IGNORECASE)
 _IN_NAME = re.compile(r"-(\d+(?:\.\d+)?)B\Z")
 
 
@@ -74,6 +75,7 @@ def transformer(record: Record) -> Transformer:
         moe=_moe(model) if is_moe else None,
         num_mtp_modules=model.get("mtp_depth", 0),
         tied_embeddings=model.get("tied_embeddings", not is_gated),
+        is_parallel=bool(_PARALLEL.search(str(record.get("notes", "")))),
         num_learned_positions=seq_len if model.get("pos") == "learned" else 0,
     )
 
@@ -96,11 +98,9 @@ def _is_special(model: Transformer) -> bool:
 
 def _fits(built_in: Transformer, model: Mapping[str, Any]) -> bool:
     """Return whether the dimensions that a record prints are the built-in model's."""
-    return (
-        model.get("layers", built_in.num_layers) == built_in.num_layers
-        and model["hidden"] == built_in.hidden_size
-        and model["heads"] == built_in.attention.num_heads
-    )
+    sizes = (built_in.num_layers, built_in.hidden_size, built_in.attention.num_heads)
+    given = (model.get("layers", sizes[0]), model["hidden"], model["heads"])
+    return given == sizes
 
 
 def _vocabulary(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 LEAST_IN_SWEEP = 10
-"""Timed runs that make a mapping sweep (``record_format.md`` section 11)."""
+"""Timed runs that make a mapping sweep."""
 LEAST_SPREAD = 1.5
 """Slowest over fastest run of a sweep whose ranking says something."""
 

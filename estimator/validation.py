@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from estimator import catalog
 from estimator.api import estimate
-from estimator.errors import EstimatorError, InputError
-from estimator.record_checks import checked, shown
-from estimator.record_figures import figures
+from estimator.errors import InputError
+from estimator.predictions import Unmapped, predict_all
 from estimator.record_files import MAX_BYTES, Broken, parse_records
-from estimator.record_scenarios import Mapped, family, mapped
-from estimator.records import Record
+from estimator.record_scenarios import family
 from estimator.registry import suggestion
+from estimator.report import Report
 from estimator.scoring import Row, summary
-from estimator.specs.scenario import Scenario
-from estimator.step_model import StepModel
-from estimator.training import peak_memory
-
-WORTH_SHARING = 150
-"""Records from which on a second process pays for its start."""
-BATCH = 24
-"""Records that one process takes at a time; neighbours share a pipeline's shape."""
-KINDS = ("run", "oom")
-
-
-@dataclass(frozen=True)
-class Unmapped:
-    """A record without a prediction, and why."""
-
-    id: str
-    reason: str
-    is_broken: bool = False
-    """Whether the record is wrong, not merely silent about what is needed."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +88,12 @@ def validate(
     folder = catalog.data_folder() / "validation"
     entries = read(runs or folder / "runs")
     kept = _filtered(entries, split, source)
-    outcome = predict_all(kept)
+    results = predict_all(kept)
+    outcome = Outcome(
+        rows=tuple(row for rows, _ in results for row in rows),
+        unmapped=tuple(lost for _, lost in results if lost is not None),
+        num_records=len(kept),
+    )
     if runs is not None or split or source not in (None, "dsv3"):
         return outcome
     rows, anchors = _main_scenario(folder / "deepseek-v3.yaml")
@@ -134,21 +116,25 @@ def _filtered(
     entries: Sequence[Any], split: str | None, source: str | None
 ) -> list[tuple[str, Any]]:
     named = [(_id(entry, index), entry) for index, entry in enumerate(entries)]
-    for wanted, words, of in (
-        (split, "split", lambda pair: _text(pair[1], "split")),
-        (source, "family", lambda pair: family({"id": pair[0]})),
-    ):
-        if wanted is None:
-            continue
-        known = sorted({of(pair) for pair in named} - {""})
-        named = [pair for pair in named if of(pair) == wanted]
-        if not named:
-            raise InputError(
-                f"no record is of {words} {wanted[:60]!r}",
-                why=f"known: {', '.join(known) or 'none'}",
-                fix=suggestion(wanted, known),
-            )
+    splits = [_text(entry, "split") for _, entry in named]
+    if split is not None:
+        _check_known("split", split, splits)
+        named = [pair for pair, of in zip(named, splits, strict=True) if of == split]
+    sources = [family({"id": name}) for name, _ in named]
+    if source is not None:
+        _check_known("family", source, sources)
+        named = [pair for pair, of in zip(named, sources, strict=True) if of == source]
     return named
+
+
+def _check_known(what: str, wanted: str, given: Sequence[str]) -> None:
+    known = sorted({*given} - {""})
+    if wanted not in known:
+        raise InputError(
+            f"no record is of {what} {wanted[:60]!r}",
+            why=f"known: {', '.join(known) or 'none'}",
+            fix=suggestion(wanted, known),
+        )
 
 
 def _text(entry: Any, key: str) -> str:
@@ -164,170 +150,15 @@ def _id(entry: Any, index: int) -> str:
     return str(name) if is_name else f"record {index + 1}"
 
 
-def predict_all(named: Sequence[tuple[str, Any]]) -> Outcome:
-    """Return the predictions of many entries, on all cores where there are enough."""
-    order = sorted(range(len(named)), key=lambda index: _shape(named[index][1]))
-    batches = [
-        [named[index] for index in order[low : low + BATCH]]
-        for low in range(0, len(order), BATCH)
-    ]
-    num_workers = min(len(os.sched_getaffinity(0)), len(batches))
-    if len(named) < WORTH_SHARING or num_workers < 2:
-        made = [_predict_batch(batch) for batch in batches]
-    else:
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-            made = list(pool.map(_predict_batch, batches))
-    results = [result for batch in made for result in batch]
-    in_order = [results[0]] * len(results)
-    for place, result in zip(order, results, strict=True):
-        in_order[place] = result
-    return Outcome(
-        rows=tuple(row for rows, _ in in_order for row in rows),
-        unmapped=tuple(lost for _, lost in in_order if lost is not None),
-        num_records=len(named),
-    )
-
-
-def _shape(entry: Any) -> tuple[str, ...]:
-    """Return what entries that share a pipeline program have in common."""
-    keys = (("schedule", ""), ("parallel", "pp"), ("parallel", "vp"), ("batch", "global"))
-    if not isinstance(entry, Mapping):
-        return ("",) * len(keys)
-    return tuple(
-        str(part.get(key)) if isinstance(part, Mapping) else str(part)[:80]
-        for part, key in ((entry.get(section), key) for section, key in keys)
-    )
-
-
-Result = tuple[tuple[Row, ...], Unmapped | None]
-
-
-def _predict_batch(batch: Sequence[tuple[str, Any]]) -> list[Result]:
-    return [predict(name, entry) for name, entry in batch]
-
-
-def predict(name: str, entry: Any) -> Result:
-    """Return an entry's rows, or why it has none."""
-    if isinstance(entry, Broken):
-        return (), Unmapped(name, entry.reason, is_broken=True)
-    if not isinstance(entry, Mapping):
-        reason = f"a record is a mapping, not {shown(entry)}"
-        return (), Unmapped(name, reason, is_broken=True)
-    kind = entry.get("record")
-    if kind not in KINDS:
-        what = f"not a run: {shown(kind)}" if kind else "record (run or oom) is missing"
-        return (), Unmapped(name, what, is_broken=not isinstance(kind, str))
-    try:
-        record = checked({**entry, "id": name})
-    except InputError as error:
-        return (), Unmapped(name, error.what, is_broken=True)
-    if not record["measured"]:
-        return (), Unmapped(name, "nothing is measured", is_broken=True)
-    try:
-        return _rows(record), None
-    except EstimatorError as error:
-        return (), Unmapped(name, _one_line(error))
-    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
-        return (), Unmapped(name, f"it does not fit together: {str(error)[:200]}")
-
-
-def _one_line(error: EstimatorError) -> str:
-    parts = [error.what, *error.where[:2], error.fix and f"try {error.fix}"]
-    return "; ".join(part for part in parts if part)
-
-
-def _rows(record: Record) -> tuple[Row, ...]:
-    case, model, peak, fits = _chosen(mapped(record), record["batch"]["global"])
-    batch, scenario = record["batch"], case.scenario
-    predictions = {"peak_bytes": peak, "fits": fits}
-    rows = []
-    for figure in figures(record, scenario):
-        if figure.quantity == "step_s":
-            count = model.num_microbatches(batch["global"])
-            predictions["step_s"] = model.step_s(count)
-        notes = (*case.assumptions, figure.note) if figure.note else case.assumptions
-        rows.append(
-            Row(
-                id=record["id"],
-                family=family(record),
-                split=_text(record, "split"),
-                kind="moe" if scenario.model.moe else "dense",
-                quantity=figure.quantity,
-                measured=figure.measured,
-                predicted=predictions[figure.quantity],
-                source=str(record.get("source", "")),
-                gpu=record["cluster"]["gpu"],
-                num_gpus=scenario.cluster.num_gpus,
-                where=str(record.get("where", "")),
-                trust=str(record.get("trust", "")),
-                flop_convention=str(record.get("flop_convention", "")),
-                plan=_plan_words(scenario),
-                sweep=(
-                    record["model"]["name"],
-                    record["model"].get("hidden", 0),
-                    batch["global"],
-                    batch["seq_len"],
-                ),
-                assumptions=notes,
-            )
-        )
-    return tuple(rows)
-
-
-def _chosen(case: Mapped, global_batch: int) -> tuple[Mapped, StepModel, float, bool]:
-    """Return the case with the first of its recomputations that fits in memory."""
-    phase = case.scenario.phases[0]
-    for index, modules in enumerate(case.recompute):
-        scenario = replace(case.scenario, recompute=modules)
-        model = StepModel(scenario, phase.seq_len or 1)
-        peak, fits = peak_memory(model, global_batch)
-        if fits or index == len(case.recompute) - 1:
-            break
-    notes = case.assumptions
-    if len(case.recompute) > 1:
-        notes = (*notes, f"recomputed: {', '.join(modules) or 'nothing'}")
-    return replace(case, scenario=scenario, assumptions=notes), model, peak, fits
-
-
-def _plan_words(scenario: Scenario) -> str:
-    plan = scenario.plan
-    axes = {
-        "tp": plan.tp,
-        "pp": plan.pp,
-        "vp": plan.stages_per_rank or 1,
-        "cp": plan.cp,
-        "ep": plan.ep,
-        "dp": scenario.dp,
-    }
-    words = [f"{name}{size}" for name, size in axes.items() if size > 1]
-    return " ".join([*words, f"zero{plan.zero}", scenario.precision.recipe])
-
-
 def _main_scenario(path: Path) -> tuple[tuple[Row, ...], tuple[Anchor, ...]]:
     """Return the GPU-hour budgets and the step rows of the main scenario's own file."""
     published = catalog.read("scenario", str(path))
     report = estimate(catalog.load_scenario(published["scenario"]), has_range=False)
-    row, first = report.step.ranks[0], report.phases[0]
-    predicted = {
-        "step_s": report.step.step_s,
-        "forward_s": row.forward_s,
-        "backward_s": row.backward_s + row.backward_input_s,
-        "overlapped_s": row.overlapped_s,
-        "weight_s": row.weight_s,
-        "bubble_s": row.bubble_s,
-        "optimizer_s": row.optimizer_s,
-        "mfu": report.step.mfu,
-        "mfu_noncausal": report.step.mfu_noncausal,
-        "pre_training_gpu_hours": first.gpu_hours,
-        "gpu_hours": report.gpu_hours,
-        "cost_usd": report.cost_usd,
-    }
-    figures_of: Iterable[tuple[str, Any]] = (
-        pair for part in ("step", "run") for pair in published[part].items()
-    )
+    predicted = _figures(report)
     anchors = tuple(
         Anchor(name, figure["measured"], predicted[name], figure["tolerance"])
-        for name, figure in figures_of
+        for part in ("step", "run")
+        for name, figure in published[part].items()
         if name in predicted
     )
     rows = tuple(
@@ -348,3 +179,22 @@ def _main_scenario(path: Path) -> tuple[tuple[Row, ...], tuple[Anchor, ...]]:
         if made.name.endswith("gpu_hours")
     )
     return rows, anchors
+
+
+def _figures(report: Report) -> dict[str, float]:
+    """Return what a report says under the names of ``validation/deepseek-v3.yaml``."""
+    row = report.step.ranks[0]
+    return {
+        "step_s": report.step.step_s,
+        "forward_s": row.forward_s,
+        "backward_s": row.backward_s + row.backward_input_s,
+        "overlapped_s": row.overlapped_s,
+        "weight_s": row.weight_s,
+        "bubble_s": row.bubble_s,
+        "optimizer_s": row.optimizer_s,
+        "mfu": report.step.mfu,
+        "mfu_noncausal": report.step.mfu_noncausal,
+        "pre_training_gpu_hours": report.phases[0].gpu_hours,
+        "gpu_hours": report.gpu_hours,
+        "cost_usd": report.cost_usd,
+    }

@@ -26,6 +26,7 @@ LAYERS = [
     {"record_scenarios"},
     {"comparison", "record_figures"},
     {"scoring"},
+    {"predictions"},
     {"validation"},
     {"charts", "tables"},
     {"validation_tables", "validation_page"},
