@@ -118,6 +118,47 @@ def compare_command(
     tables.print_comparison(made, has_notes=not quiet)
 
 
+@cli.command("validate")
+def validate_command(
+    *,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="FILE", help="A runs file; ours without."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="calibration, public")
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", metavar="NAME", help="One source, such as sc21."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.html", help="Write a page here."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show every published run against its prediction, with the error."""
+    from estimator import validation
+
+    outcome = validation.validate(runs, split=split, source=family)
+    if out is not None:
+        from estimator.validation_page import page
+
+        _write(out, page(outcome), quiet=quiet)
+    if as_json:
+        _print_json(outcome.to_dict())
+    elif out is None:
+        from estimator.validation_tables import print_outcome
+
+        print_outcome(outcome)
+    if not quiet and (as_json or out is not None):
+        for lost in outcome.unmapped:
+            if lost.is_broken:
+                typer.echo(f"{lost.id}: {lost.reason}", err=True)
+
+
 @cli.command("list")
 def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> None:
     """List what is built in."""
@@ -177,8 +218,12 @@ def import_command(
     if out is None:
         typer.echo(made, nl=False)
         return
+    _write(out, made, quiet=quiet)
+
+
+def _write(out: Path, text: str, *, quiet: bool) -> None:
     try:
-        out.write_text(made, encoding="utf-8")
+        out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
     if not quiet:

@@ -204,3 +204,38 @@ def summary(rows: Sequence[Row], num_records: int, num_mapped: int) -> dict[str,
         "memory": spread([row.error for row in memory]) if memory else None,
         "out_of_memory": out_of_memory(rows),
     }
+
+
+def worst(rows: Iterable[Row], number: int) -> list[Row]:
+    """Return the rows of step time that are furthest off, the worst first.
+
+    Half and twice are equally far: what counts is the ratio.
+    """
+    timed = of_quantity(rows, "step_s")
+    timed.sort(key=lambda row: -abs(float(np.log(row.predicted / row.measured))))
+    return timed[:number]
+
+
+def against_peers(
+    rows: Sequence[Row], peers: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return our mean |error| beside that of other simulators on the same rows."""
+    made = []
+    for peer in peers:
+        errors = [
+            row.error
+            for row in of_quantity(rows, "step_s")
+            if row.family == peer["family"] and peer.get("table", "") in row.where
+        ]
+        if errors:
+            made.append(
+                {
+                    "family": peer["family"],
+                    "num_runs": len(errors),
+                    "mean_abs_error": spread(errors)["mean_abs_error"],
+                    "peer": peer["peer"],
+                    "peer_mean_abs_error": peer["mean_abs_error"],
+                    "source": peer["source"],
+                }
+            )
+    return made

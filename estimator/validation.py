@@ -15,7 +15,7 @@ from estimator.record_files import MAX_BYTES, Broken, parse_records
 from estimator.record_scenarios import family
 from estimator.registry import suggestion
 from estimator.report import Report
-from estimator.scoring import Row, summary
+from estimator.scoring import Row, against_peers, summary
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Outcome:
     unmapped: tuple[Unmapped, ...]
     num_records: int
     anchors: tuple[Anchor, ...] = ()
+    peers: tuple[Mapping[str, Any], ...] = ()
+    """What other simulators reach, as ``validation/peers.yaml`` says."""
 
     def summary(self) -> dict[str, Any]:
         """Return the errors by family, over families, in sweeps and of memory."""
@@ -55,6 +57,7 @@ class Outcome:
                 {"id": made.id, "reason": made.reason} for made in self.unmapped
             ],
             "summary": self.summary(),
+            "peers": against_peers(self.rows, self.peers),
             "anchors": [
                 {
                     "name": made.name,
@@ -93,11 +96,16 @@ def validate(
         rows=tuple(row for rows, _ in results for row in rows),
         unmapped=tuple(lost for _, lost in results if lost is not None),
         num_records=len(kept),
+        peers=tuple(_peers(folder / "peers.yaml")),
     )
     if runs is not None or split or source not in (None, "dsv3"):
         return outcome
     rows, anchors = _main_scenario(folder / "deepseek-v3.yaml")
     return replace(outcome, rows=outcome.rows + rows, anchors=anchors)
+
+
+def _peers(path: Path) -> list[Any]:
+    return read(path) if path.is_file() else []
 
 
 def read(path: Path) -> list[Any]:

@@ -29,7 +29,8 @@ LAYERS = [
     {"predictions"},
     {"validation"},
     {"charts", "tables"},
-    {"validation_tables", "validation_page"},
+    {"validation_tables"},
+    {"validation_page"},
     {"pages"},
     {"cli"},
 ]
