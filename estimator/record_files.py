@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import yaml
@@ -61,11 +62,9 @@ def parse_records(text: str, name: str) -> list[Any]:
 
 
 def _one_by_one(text: str, name: str) -> list[Any]:
-    starts = [match.start() for match in _ENTRY.finditer(text)]
+    bounds = [match.start() for match in _ENTRY.finditer(text)] + [len(text)]
     made: list[Any] = []
-    for index, (start, end) in enumerate(
-        zip(starts, [*starts[1:], len(text)], strict=True)
-    ):
+    for index, (start, end) in enumerate(pairwise(bounds)):
         part = text[start:end]
         try:
             made += yaml.load(part, Loader=_Loader)  # noqa: S506 - likewise

@@ -109,8 +109,8 @@ def memory_words(summary: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Out of memory: {labels['num_labels']} labels, "
         f"{labels['num_out_of_memory']} of plans that did not fit; "
-        f"{labels['num_predicted']} predicted not to fit, {labels['num_right']} of them "
-        f"rightly: precision "
+        f"{labels['num_predicted']} predicted not to fit, {labels['num_right']} of "
+        f"them rightly: precision "
         f"{percent(labels['precision'])}, recall {percent(labels['recall'])}."
     )
 
@@ -171,7 +171,8 @@ WORST_COLUMNS = ("run", "measured", "predicted", "error", "plan")
 
 def count_words(summary: Mapping[str, Any]) -> str:
     """Return how many of the records have a prediction, as a sentence."""
-    return f"{summary['num_mapped']} of {summary['num_records']} records have a prediction."
+    told, all_records = summary["num_mapped"], summary["num_records"]
+    return f"{told} of {all_records} records have a prediction."
 
 
 def print_outcome(outcome: Outcome) -> None:
