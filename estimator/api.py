@@ -15,11 +15,11 @@ from estimator.report import (
     Step,
     gpu_hours,
 )
-from estimator.specs.base import SET_BY_USER, constants
+from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
-from estimator.step_model import StepModel
+from estimator.step_model import StepModel, TracedStep
 from estimator.training import (
     combined_range,
     memory_report,
@@ -161,6 +161,19 @@ def trace(scenario: Scenario) -> StepTrace:
     return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
 
 
+def traced_step(scenario: Scenario) -> TracedStep:
+    """Return one step of the main phase operation by operation, optimizer included.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together, or the step is too long.
+    """
+    seq_len, _, batch = simulated(main_phase(scenario))
+    model = StepModel(scenario, seq_len)
+    return model.traced(model.scheduled(model.num_microbatches(batch.final)))
+
+
 def assumptions(
     scenario: Scenario,
     models: dict[int, StepModel],
@@ -211,11 +224,14 @@ def _specification(scenario: Scenario) -> list[Assumption]:
     ]
     made = []
     for path, value, unit, record in rows:
-        key = path.rsplit(".", 1)[-1]
-        source = record.sources.get(key, record.sources.get("default", ""))
+        kind = "peak_flop_per_s."
+        key = path.rpartition(".")[2]
+        if kind in path:
+            key = kind + key
+        source = source_of(record, key)
         status = _status(source)
-        if key in record.recalled and status == "read":
-            status = "recalled"
+        if status == "read":
+            status = status_of(record, key)
         made.append(
             Assumption(path, value, unit, source, "specification", status=status)
         )

@@ -114,4 +114,6 @@ def _shown(document: Mapping[str, Any], path: tuple[str, ...]) -> str:
         return str(value.get("name", "..."))
     if isinstance(value, Seq):
         return "[" + ", ".join(str(item) for item in value)[:40] + "]"
+    if isinstance(value, float):
+        return f"{value:g}"
     return "default" if value is None else str(value)[:40]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from estimator.costs.flop import flop_per_token, mfu
+from estimator.costs.rates import half_precision
 from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.report import RankRow, Step
@@ -43,7 +44,8 @@ def step_report(model: StepModel, global_batch: int) -> Step:
     step_s = rows[0].total_s
     num_gpus = scenario.cluster.num_gpus
     tokens_per_s = global_batch * model.seq_len / step_s
-    peak = scenario.cluster.node.gpu.peak_flop_per_s["bf16"]
+    gpu = scenario.cluster.node.gpu
+    peak = gpu.peak_flop_per_s[half_precision(gpu)]
     causal = flop_per_token(scenario.model, model.seq_len)
     full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
     shares = scenario.dp * scenario.plan.tp * scenario.plan.cp

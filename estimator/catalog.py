@@ -120,15 +120,23 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
     return merged(below, document)
 
 
-def _path(kind: str, name: str, origin: str) -> Path:
-    looks_like_path = "/" in name or name.endswith((".yaml", ".yml"))
+def existing(name: str, origin: str = "") -> Path:
+    """Return the path of an input file, or say at ``origin`` that there is none."""
     path = Path(name)
-    if looks_like_path:
-        if path.is_dir():
-            raise InputError(f"{name} is a folder, not a file", where=_at(origin))
-        if not path.exists():
-            raise InputError(f"there is no file {name}", where=_at(origin))
-        return path
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError:  # a name that is too long
+        is_folder = is_there = False
+    if is_folder:
+        raise InputError(f"{name} is a folder, not a file", where=_at(origin))
+    if not is_there:
+        raise InputError(f"there is no file {name[:200]}", where=_at(origin))
+    return path
+
+
+def _path(kind: str, name: str, origin: str) -> Path:
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
     if not built_in.is_file() or Path(name).name != name:
         known = names(kind)
@@ -149,16 +157,20 @@ def read_text(path: Path, most: int = MAX_BYTES) -> str:
     """Return the content of an input file, or say why it cannot be read."""
     try:
         size = path.stat().st_size
+        if size <= most:
+            with path.open(encoding="utf-8") as file:
+                text = file.read(most + 1)  # a device has no size, and maybe no end
+            size = max(size, len(text))
         if size > most:
             raise InputError(
                 f"{path} has {size / 1e6:.1f} MB",
-                why=f"such input files are at most {most / 1e6:.0f} MB",
+                why=f"input files are at most {most / 1e6:.0f} MB",
             )
-        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
+    return text
 
 
 def inlined(kind: str, document: Map) -> Map:
@@ -254,6 +266,8 @@ def load(kind: str, name: str) -> Any:
     InputError
         Listing every mistake with file and line.
     """
+    if kind == "scenario":
+        return load_scenario(name)
     return build(kind, inlined(kind, read(kind, name)), name)
 
 

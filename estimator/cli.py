@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,9 +29,19 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
+PIPED_WIDTH = 110
+
+
+def _seconds(option: str, words: str) -> Any:
+    """Return an option that takes seconds."""
+    return typer.Option(option, metavar="SECONDS", help=words)
+
+
 Kind = Annotated[
     str,
-    typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
+    typer.Argument(
+        help="gpu, node, fabric, price, power, model, scenario, schedule, collective"
+    ),
 ]
 
 
@@ -140,13 +151,16 @@ def validate_command(
     quiet: Quiet = False,
 ) -> None:
     """Show every published run against its prediction, with the error."""
-    from estimator import validation
+    from estimator import export, validation
 
+    if out is not None:
+        export.check_target(out)
     outcome = validation.validate(runs, split=split, source=family)
     if out is not None:
         from estimator.validation_page import page
 
-        _write(out, page(outcome), quiet=quiet)
+        export.write_text(out, [page(outcome)])
+        _note(f"wrote {out}", quiet=quiet)
     if as_json:
         _print_json(outcome.to_dict())
     elif out is None:
@@ -157,6 +171,89 @@ def validate_command(
         for lost in outcome.unmapped:
             if lost.is_broken:
                 typer.echo(f"{lost.id}: {lost.reason}", err=True)
+
+
+@cli.command("schedule")
+def schedule_command(
+    name: Annotated[
+        str, typer.Argument(help="A built-in name, or a CSV file in torch's notation.")
+    ],
+    *,
+    ranks: Annotated[int | None, typer.Option(help="Pipeline ranks.")] = None,
+    microbatches: Annotated[int | None, typer.Option(help="In all.")] = None,
+    stages_per_rank: Annotated[
+        int | None, typer.Option(help="Stages of a micro-batch's way on a rank.")
+    ] = None,
+    f_s: Annotated[float, _seconds("--f", "A rank's forward pass.")] = 1.0,
+    i_s: Annotated[float, _seconds("--i", "Its backward pass to the input.")] = 1.0,
+    w_s: Annotated[float, _seconds("--w", "Its backward pass to the weights.")] = 1.0,
+    b_s: Annotated[
+        float | None, _seconds("--b", "A whole backward pass; I + W unless given.")
+    ] = None,
+    fb_s: Annotated[
+        float | None, _seconds("--fb", "An overlapped pair; F + B unless given.")
+    ] = None,
+    send_s: Annotated[float, _seconds("--send", "A message between ranks.")] = 0.0,
+    as_json: Json = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the schedule to this file.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show a pipeline schedule on its own: grid, bubble, activations in flight.
+
+    Durations are what a rank spends on one micro-batch; its chunks share them.
+    """
+    from estimator import export, pipelines
+    from estimator.schedules.closed_form import durations
+    from estimator.schedules.text import program_lines
+
+    if csv:
+        export.check_target(csv)
+    spent = durations(f_s, i_s, w_s, b_s, fb_s)
+    step = pipelines.load_step(
+        name, ranks, microbatches, stages_per_rank, spent, send_s=send_s
+    )
+    if csv:
+        export.write_text(csv, program_lines(step.graph.program))
+        _note(f"wrote {csv}", quiet=quiet)
+    if as_json:
+        _print_json(step.to_dict())
+        return
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else PIPED_WIDTH
+    typer.echo("\n".join(pipelines.describe(step, width, has_notes=not quiet)))
+
+
+@cli.command("trace")
+def trace_command(
+    scenario: Annotated[str, typer.Argument(help="A built-in name or a file.")],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="FILE.json or FILE.json.gz.")
+    ],
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write one step, operation by operation, for ui.perfetto.dev."""
+    from estimator import api, export, perfetto
+
+    export.check_target(out, export.TRACE_SUFFIXES)
+    loaded = catalog.load_scenario(scenario, overrides or ())
+    step = api.traced_step(loaded)
+    events = perfetto.events(step)
+    about = {
+        "scenario": loaded.name,
+        "gpu": loaded.cluster.node.gpu.name,
+        "num_gpus": loaded.cluster.num_gpus,
+        "step_s": step.step_s,
+    }
+    export.write_trace(out, events, about)
+    _note(
+        f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
+        f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
+        quiet=quiet,
+    )
 
 
 @cli.command("list")
@@ -218,12 +315,8 @@ def import_command(
     if out is None:
         typer.echo(made, nl=False)
         return
-    _write(out, made, quiet=quiet)
-
-
-def _write(out: Path, text: str, *, quiet: bool) -> None:
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(made, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
     if not quiet:
@@ -249,6 +342,11 @@ def dashboard_command(
     app = str(catalog.data_folder() / "app.py")
     options = [f"--server.port={port}"] if port else []
     streamlit_cli.main(["run", app, *options], standalone_mode=False)
+
+
+def _note(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text, err=True)
 
 
 def _print_json(value: Any) -> None:

@@ -69,7 +69,9 @@ def compare(
     for name, patches in columns:
         document = catalog.scenario_document(name, [*overrides, *patches])
         if patches:
-            label = f"{document['name']} {' '.join(patches)}"
+            changes = [patch.rpartition("=") for patch in patches]
+            words = " ".join(f"{path.rsplit('.')[-1]}={v}" for path, _, v in changes)
+            label = f"{name} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
         documents.append(document)
     reports = tuple(api.estimate(_scenario(document)) for document in documents)

@@ -7,19 +7,22 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from estimator import catalog
+from estimator.costs.collectives import collective
+from estimator.costs.export_control import control
 from estimator.costs.params import params
 from estimator.errors import InputError
-from estimator.registry import suggestion
+from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.hardware import Gpu
+from estimator.specs.hardware import Gpu, Node
 from estimator.specs.model import Transformer
 
-SCHEDULE = "schedule"
+PLUG_INS: Mapping[str, Registry[Any]] = {"schedule": schedule, "collective": collective}
+"""Kinds that are functions of the package, not files."""
 
 
 def kinds() -> list[str]:
     """Return everything that can be listed."""
-    return [*catalog.KINDS, SCHEDULE]
+    return [*catalog.KINDS, *PLUG_INS]
 
 
 def _check(kind: str) -> None:
@@ -40,10 +43,11 @@ def rows(kind: str) -> list[dict[str, Any]]:
         If there is no such kind.
     """
     _check(kind)
-    if kind == SCHEDULE:
+    if kind in PLUG_INS:
+        known = PLUG_INS[kind]
         return [
-            {"name": name, "summary": (schedule[name].__doc__ or "").split("\n")[0]}
-            for name in schedule
+            {"name": name, "summary": (known[name].__doc__ or "").split("\n")[0]}
+            for name in known
         ]
     return [_row(kind, name) for name in catalog.names(kind)]
 
@@ -60,17 +64,7 @@ def _row(kind: str, name: str) -> dict[str, Any]:
             "source": record.source,
         }
     if isinstance(record, Gpu):
-        return {
-            "name": name,
-            "title": record.title,
-            "hbm_bytes": record.hbm_bytes,
-            "hbm_bytes_per_s": record.hbm_bytes_per_s,
-            "peak_flop_per_s": dict(record.peak_flop_per_s),
-            "tdp_watts": record.tdp_watts,
-            "num_sms": record.num_sms,
-            "sources": dict(record.sources),
-            "recalled": list(record.recalled),
-        }
+        return _gpu_row(record)
     if kind == "scenario":
         return {
             "name": name,
@@ -79,6 +73,8 @@ def _row(kind: str, name: str) -> dict[str, Any]:
         }
     plain = to_plain(record)
     assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
+    if isinstance(record, Node):
+        plain |= {"gpu": record.gpu.name, "scaleup_domain": record.scaleup_gpus}
     return (
         {"name": name}
         | {key: value for key, value in plain.items() if not isinstance(value, dict)}
@@ -86,11 +82,33 @@ def _row(kind: str, name: str) -> dict[str, Any]:
     )
 
 
+def _gpu_row(gpu: Gpu) -> dict[str, Any]:
+    """Return a GPU's specification and what export rules say of it."""
+    ruled = control(gpu)
+    return {
+        "name": gpu.name,
+        "title": gpu.title,
+        "hbm_bytes": gpu.hbm_bytes,
+        "hbm_bytes_per_s": gpu.hbm_bytes_per_s,
+        "peak_flop_per_s": dict(gpu.peak_flop_per_s),
+        "scaleup_io_bytes_per_s": gpu.scaleup_io_bytes_per_s,
+        "tdp_watts": gpu.tdp_watts,
+        "num_sms": gpu.num_sms,
+        "tpp": ruled.tpp,
+        "performance_density": ruled.density,
+        "october_2022": ruled.october_2022,
+        "october_2023": ruled.october_2023,
+        "sources": dict(gpu.sources),
+        "recalled": list(gpu.recalled),
+        "status": dict(gpu.status),
+    }
+
+
 def show(kind: str, name: str) -> dict[str, Any]:
     """Return one record in full, with sources."""
     _check(kind)
-    if kind == SCHEDULE:
-        return {"name": name, "description": schedule[name].__doc__ or ""}
+    if kind in PLUG_INS:
+        return {"name": name, "description": PLUG_INS[kind][name].__doc__ or ""}
     record = (
         catalog.load_scenario(name) if kind == "scenario" else catalog.load(kind, name)
     )
@@ -103,6 +121,8 @@ def show(kind: str, name: str) -> dict[str, Any]:
             "num_active_params": count.active,
             "num_mtp_params": count.mtp,
         }
+    if isinstance(record, Gpu):
+        plain["export_control"] = to_plain(control(record))
     return plain
 
 
@@ -122,8 +142,8 @@ def to_plain(value: Any) -> Any:
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind's file, from the spec that reads it."""
     _check(kind)
-    if kind == SCHEDULE:
-        raise InputError("a schedule is a CSV of instructions, and has no JSON Schema")
+    if kind in PLUG_INS:
+        raise InputError(f"a {kind} is a function here, and has no JSON Schema")
     made: dict[str, Any] = catalog.adapter(kind).json_schema()
     made["title"] = f"estimator {kind}"
     definitions = made.get("$defs", {})

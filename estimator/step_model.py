@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from estimator.costs.rates import Layer
+from estimator.engine.detail import detailed_step
 from estimator.engine.evaluate import evaluate
-from estimator.engine.graph import Graph, compile_program
+from estimator.engine.graph import Graph, compile_program, duration_class
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
@@ -19,6 +22,24 @@ from estimator.workload.synchronisation import Window, optimizer_phase_s
 
 MOST_SIMULATED = 128
 """Micro-batches up to which a step is simulated whole, on 32 ranks and fewer."""
+MOST_TRACED = 500_000
+"""Operations up to which a step is traced: about 170 MB of JSON."""
+
+
+@dataclass(frozen=True)
+class TracedStep:
+    """One step operation by operation, and the optimizer phase behind it."""
+
+    program: Program
+    pipeline: StepTrace
+    optimizer_parts: Mapping[str, float]
+    send_bytes: float
+    """Bytes of a message between two stages."""
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of the step."""
+        return self.pipeline.makespan_s + sum(self.optimizer_parts.values())
 
 
 @lru_cache(maxsize=8)
@@ -133,6 +154,40 @@ class StepModel:
         return simulate_step(
             self.program(num_microbatches), lambda kind: work.seconds(*kind)
         )
+
+    def traced(self, num_microbatches: int) -> TracedStep:
+        """Return the step operation by operation, whole.
+
+        Raises
+        ------
+        InfeasibleError
+            If it has more than :data:`MOST_TRACED` operations.
+        """
+        size = num_microbatches * self._operations_per_microbatch()
+        if size > MOST_TRACED:
+            raise InfeasibleError(
+                f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
+                why=f"a trace shows at most {MOST_TRACED:,}",
+                fix="a smaller batch: --set phases.0.global_batch_size=...",
+            )
+        work, made = self.chunks(), self.program(num_microbatches)
+        return TracedStep(
+            made,
+            detailed_step(
+                made,
+                lambda kind: work.seconds(*kind),
+                lambda kind: work.operations(*kind),
+            ),
+            self.optimizer_parts(),
+            work.send_bytes,
+        )
+
+    def _operations_per_microbatch(self) -> int:
+        """Return the operations of one micro-batch on all ranks."""
+        work, made = self.chunks(), self.some_program
+        counts = Counter(duration_class(step) for row in made.ranks for step in row)
+        size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
+        return size // made.pipeline.num_microbatches
 
 
 def slowest_optimizer(

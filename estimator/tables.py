@@ -66,7 +66,7 @@ def _grid(*columns: str) -> Table:
 def _table(title: str, *columns: tuple[str, str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in columns:
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
@@ -287,15 +287,32 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     console.print(shares)
 
 
+NOT_TABULATED = (
+    "sources",
+    "notes",
+    "recalled",
+    "status",
+    "source",
+    "electricity_source",
+    "includes",
+    "peak_flop_per_s",
+    "num_sms",
+    "torus",
+)
+"""Parts of a row that only ``show`` and ``--json`` print."""
+MAX_COLUMNS = 8
+
+
 def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) -> None:
     """Print a list of built-in things."""
     console = _console()
     columns = [
-        key
-        for key in (rows[0] if rows else {"name": ""})
-        if key not in ("sources", "notes", "recalled", "source", "includes")
+        key for key in (rows[0] if rows else {"name": ""}) if key not in NOT_TABULATED
     ]
-    table = _table("", *((key, "left") for key in columns))
+    if len(columns) > MAX_COLUMNS:
+        columns = [key for key in columns if key != "title"]
+    table = _table("", *((key.replace("_", " "), "left") for key in columns))
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*(Text(_cell(row.get(key))) for key in columns))
     console.print(table)
@@ -327,6 +344,7 @@ def print_record(record: Mapping[str, Any], indent: int = 0) -> None:
             console.print(Text(f"{pad}{key}"))
             for item in value:
                 print_record(item, indent + 1)
-        elif value not in ("", None, [], {}):
-            shown = f"{value:,}" if isinstance(value, int) else _cell(value)
+        elif value is False or value not in ("", None, [], {}):
+            is_count = isinstance(value, int) and not isinstance(value, bool)
+            shown = f"{value:,}" if is_count else _cell(value)
             console.print(Text(f"{pad}{key}  {shown}"))

@@ -14,6 +14,16 @@ from estimator import cli
 from estimator.api import estimate
 from estimator.catalog import load_scenario
 from estimator.report import Report
+from estimator.schedules.ir import (
+    Instruction,
+    Op,
+    Pipeline,
+    Program,
+    check,
+    need,
+    overlapped,
+    result,
+)
 from estimator.specs.scenario import Scenario
 
 
@@ -56,3 +66,68 @@ def deepseek() -> Scenario:
 @pytest.fixture(scope="session")
 def report(deepseek: Scenario) -> Report:
     return estimate(deepseek)
+
+
+@pytest.fixture(scope="session")
+def random_program():
+    """A function from a ``random.Random`` to a checked program."""
+    return _random_program
+
+
+def _random_program(rng):
+    """Return a checked program; ``rng`` is a ``random.Random``."""
+    num_ranks, num_microbatches = rng.randint(1, 4), rng.randint(1, 5)
+    num_stages = num_ranks * rng.randint(1, 3)
+    ways = [_placement(rng, num_ranks, num_stages) for _ in range(rng.randint(1, 2))]
+    waiting = _passes(rng, num_stages, num_microbatches)
+    rows, done = [[] for _ in range(num_ranks)], set()
+
+    def home(part):
+        return ways[part.microbatch % len(ways)][part.stage]
+
+    def is_ready(part):
+        wanted = need(part, num_stages - 1)
+        return wanted is None or wanted in done
+
+    while waiting:
+        part = rng.choice([part for part in waiting if is_ready(part)])
+        partner = None
+        if part.op is Op.F and rng.random() < 0.5:
+            partner = next(
+                (
+                    other
+                    for other in waiting
+                    if other.op is Op.B
+                    and home(other) == home(part)
+                    and is_ready(other)
+                ),
+                None,
+            )
+        step = part
+        if partner is not None:
+            step = overlapped(part.stage, part.microbatch, *partner[:3:2])
+        rows[home(part)].append(step)
+        for half in step.parts:
+            waiting.remove(half)
+            done.add(result(half))
+    pipeline = Pipeline(num_ranks, num_microbatches, num_stages // num_ranks)
+    made = Program("random", pipeline, tuple(map(tuple, rows)))
+    check(made)
+    return made
+
+
+def _placement(rng, num_ranks, num_stages):
+    """Return a rank for each stage; each rank gets as many."""
+    ranks = list(range(num_ranks)) * (num_stages // num_ranks)
+    rng.shuffle(ranks)
+    return ranks
+
+
+def _passes(rng, num_stages, num_microbatches):
+    """Return every pass, the backward ones whole or in halves."""
+    passes = []
+    for stage in range(num_stages):
+        for microbatch in range(num_microbatches):
+            backward = rng.choice([(Op.B,), (Op.I, Op.W)])
+            passes += [Instruction(stage, op, microbatch) for op in (Op.F, *backward)]
+    return passes

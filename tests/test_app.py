@@ -158,7 +158,7 @@ def test_a_plan_that_does_not_fit_says_so_first():
     first = app.main[0]
     assert first.type == "error"
     assert said(first).startswith("It does not fit")
-    assert "needs 67.0 GB and fits" in said(first)
+    assert "needs 69.7 GB and fits" in said(first)
     assert "what it would take if it did" in said(first)
     assert len(app.metric) == 4
 

@@ -124,13 +124,13 @@ def test_the_range_contains_the_estimate_and_the_published_cost(report):
 
 def test_no_prediction_reads_published_figures(report, monkeypatch):
     opened = []
-    read_text = Path.read_text
+    open_ = Path.open
 
     def spied(path, *args, **kwargs):
         opened.append(path)
-        return read_text(path, *args, **kwargs)
+        return open_(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "read_text", spied)
+    monkeypatch.setattr(Path, "open", spied)
     again = simulated("deepseek-v3")
     assert again.gpu_hours == report.gpu_hours
     assert opened

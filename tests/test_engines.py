@@ -16,83 +16,13 @@ from estimator.engine.graph import SEND, compile_program
 from estimator.engine.step import simulate_step
 from estimator.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
-from estimator.schedules.ir import (
-    Instruction,
-    Op,
-    Pipeline,
-    Program,
-    check,
-    need,
-    overlapped,
-    program,
-    result,
-    schedule,
-)
+from estimator.schedules.ir import Op, Pipeline, program, schedule
 
 BATCHES = [play]
 if find_spec("numba"):
     from estimator.engine.compiled import play_compiled
 
     BATCHES.append(play_compiled)
-
-
-def random_program(rng):
-    """Return a checked program; ``rng`` is a ``random.Random``."""
-    num_ranks, num_microbatches = rng.randint(1, 4), rng.randint(1, 5)
-    num_stages = num_ranks * rng.randint(1, 3)
-    ways = [_placement(rng, num_ranks, num_stages) for _ in range(rng.randint(1, 2))]
-    waiting = _passes(rng, num_stages, num_microbatches)
-    rows, done = [[] for _ in range(num_ranks)], set()
-
-    def home(part):
-        return ways[part.microbatch % len(ways)][part.stage]
-
-    def is_ready(part):
-        wanted = need(part, num_stages - 1)
-        return wanted is None or wanted in done
-
-    while waiting:
-        part = rng.choice([part for part in waiting if is_ready(part)])
-        partner = None
-        if part.op is Op.F and rng.random() < 0.5:
-            partner = next(
-                (
-                    other
-                    for other in waiting
-                    if other.op is Op.B
-                    and home(other) == home(part)
-                    and is_ready(other)
-                ),
-                None,
-            )
-        step = part
-        if partner is not None:
-            step = overlapped(part.stage, part.microbatch, *partner[:3:2])
-        rows[home(part)].append(step)
-        for half in step.parts:
-            waiting.remove(half)
-            done.add(result(half))
-    pipeline = Pipeline(num_ranks, num_microbatches, num_stages // num_ranks)
-    made = Program("random", pipeline, tuple(map(tuple, rows)))
-    check(made)
-    return made
-
-
-def _placement(rng, num_ranks, num_stages):
-    """Return a rank for each stage; each rank gets as many."""
-    ranks = list(range(num_ranks)) * (num_stages // num_ranks)
-    rng.shuffle(ranks)
-    return ranks
-
-
-def _passes(rng, num_stages, num_microbatches):
-    """Return every pass, the backward ones whole or in halves."""
-    passes = []
-    for stage in range(num_stages):
-        for microbatch in range(num_microbatches):
-            backward = rng.choice([(Op.B,), (Op.I, Op.W)])
-            passes += [Instruction(stage, op, microbatch) for op in (Op.F, *backward)]
-    return passes
 
 
 def random_seconds(rng, graph, num_scenarios=3):
@@ -135,7 +65,7 @@ def makespan(clock, graph):
 
 @settings(max_examples=500, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_all_clocks_agree_on_random_programs(seed):
+def test_all_clocks_agree_on_random_programs(random_program, seed):
     made = random_program(random.Random(seed))  # noqa: S311 - no secret
     assert_all_clocks_agree(made, np.random.default_rng(seed))
 
@@ -157,7 +87,7 @@ def test_all_clocks_agree_on_every_schedule(name, ranks, extra, seed):
     raise AssertionError(pipeline)
 
 
-def test_random_programs_are_of_every_kind():
+def test_random_programs_are_of_every_kind(random_program):
     many = [random_program(random.Random(seed)) for seed in range(200)]  # noqa: S311
     ops = {step.op for made in many for row in made.ranks for step in row}
     assert ops == set(Op)

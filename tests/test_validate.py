@@ -512,13 +512,13 @@ def test_our_selection_is_large_sourced_and_of_many_families():
 
 def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     opened = []
-    read_text = Path.read_text
+    open_path = Path.open
 
     def spied(path, *args, **kwargs):
         opened.append(path)
-        return read_text(path, *args, **kwargs)
+        return open_path(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "read_text", spied)
+    monkeypatch.setattr(Path, "open", spied)
     before = predictions(record("dgxc-9"))["step_s"].predicted
     assert not [path for path in opened if "validation" in path.parts]
     elsewhere = tmp_path / "data"
@@ -529,6 +529,7 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     assert predictions(record("dgxc-9"))["step_s"].predicted == before
     with pytest.raises(InputError, match="cannot be read"):
         validate()
+    assert [path for path in opened if "validation" in path.parts] == []
 
 
 def test_our_selection_is_scored_with_its_main_scenario(run):

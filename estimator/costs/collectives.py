@@ -1,66 +1,112 @@
-"""Seconds of collectives and point-to-point transfers, bandwidth and latency.
+"""Seconds of collectives and point-to-point transfers, as NCCL would run them.
 
-Notation: ``n`` bytes of the full buffer, ``p`` ranks, ``alpha`` seconds a step. A ring
-over several nodes runs as fast as its slowest leg: the links inside a node, or the
-NICs of the members that share a node. NCCL pipelines the legs, so they do not add up.
+Notation: ``n`` bytes of the full buffer, ``p`` ranks; a node is a scale-up domain.
+Algorithms: a ring; a double tree over nodes; a reduction inside the switch (NVLink
+SHARP, NVLS); a hierarchy, in the node by switch or ring and between nodes by a tree or
+by switches that reduce; PAT, a logarithmic exchange of single GPUs. :func:`best` takes
+the fastest, as NCCL's tuner means to. The legs of a path are pipelined: the slowest
+counts.
+
+Small messages go with flags beside the data (protocol LL): a low floor, a fraction of
+the wire. Large ones go in chunks (Simple), whose steps last longer as chunks fill.
+The constants of a node are fitted to measured collectives (``benchmarks/``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, inf, log2
 
+from estimator.costs.groups import (
+    Group,
+    all_to_all_squeeze,
+    group,
+    nic_bytes_per_s,
+    num_nics,
+    ring_bytes_per_s,
+    scaleup_bytes_per_s,
+    send_s,
+)
 from estimator.costs.rates import Links
 from estimator.registry import Registry
 
+__all__ = [
+    "Choice",
+    "Group",
+    "all_gather_s",
+    "all_reduce_s",
+    "best",
+    "bus_bytes_per_s",
+    "collective",
+    "group",
+    "ring_all_gather_s",
+    "ring_all_reduce_s",
+    "ring_bytes_per_s",
+    "send_s",
+]
 
-@dataclass(frozen=True)
-class Group:
-    """Ranks that communicate, and how they sit on nodes."""
-
-    size: int
-    per_node: int
-    """Members on one node."""
-
-    @property
-    def is_inside_node(self) -> bool:
-        """Whether all members share one node."""
-        return self.per_node >= self.size
-
-
-def group(size: int, stride: int, gpus_per_node: int) -> Group:
-    """Return the group of ``size`` ranks whose numbers lie ``stride`` apart.
-
-    Ranks fill nodes in order (Megatron-LM's tp-cp-ep-dp-pp, innermost first).
-
-    >>> group(size=128, stride=1, gpus_per_node=8)
-    Group(size=128, per_node=8)
-    >>> group(size=4, stride=64, gpus_per_node=8)
-    Group(size=4, per_node=1)
-    """
-    if min(size, stride, gpus_per_node) < 1:
-        raise ValueError(f"sizes must be positive, got {(size, stride, gpus_per_node)}")
-    return Group(size, min(size, max(1, gpus_per_node // stride)))
+LOW_LATENCY_PEER_BYTES = 16384
+"""Up to this much for each peer an all-to-all uses LL: NCCL, ``P2P_LL_THRESHOLD``."""
+MIN_SWITCH_RANKS = 5
+"""Fewer ranks gain nothing from a switch that reduces, and NCCL 2.27 rings: ratios of
+stas00/ml-engineering, network chapter (commit 744d01e), 4 to 8 GPUs."""
+TREE_SHARE = 0.92
+"""Of the ring's bandwidth: NCCL ``src/graph/tuning.cc`` (commit 5067397)."""
+PAT_SHARE = 0.75
+"""Likewise."""
+FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
+"""A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
 
 
-def ring_bytes_per_s(members: Group, links: Links) -> float:
-    """Return the bandwidth of one rank in a ring over the group."""
-    if members.is_inside_node:
-        return links.nvlink_bytes_per_s
-    nics = members.per_node * links.nic_bytes_per_s
-    return min(links.nvlink_bytes_per_s, nics) if members.per_node > 1 else nics
+def _fill(part_bytes: float, links: Links) -> float:
+    """Return the seconds that a step of protocol Simple adds for these chunks."""
+    known = links.overheads
+    return known.chunk_s * part_bytes / (part_bytes + known.chunk_bytes)
 
 
-def step_latency_s(members: Group, links: Links) -> float:
-    """Return alpha, the mean latency of one ring step."""
-    if members.is_inside_node:
-        return links.nvlink_latency_s
-    crossing = 1 / members.per_node
-    return crossing * links.nic_latency_s + (1 - crossing) * links.nvlink_latency_s
+def _steps_s(
+    inside: float, between: float, num_bytes: float, members: Group, links: Links
+) -> tuple[float, float]:
+    """Return the seconds of steps inside and between nodes: LL, and Simple."""
+    known = links.overheads
+    step_s = known.step_s + _fill(num_bytes / members.size, links)
+    return (
+        inside * known.step_s + between * known.net_step_s,
+        known.simple_s + inside * step_s + between * known.net_step_s,
+    )
 
 
-collective: Registry[Callable[[float, Group, Links], float]] = Registry("collective")
-"""Collective/algorithm -> seconds of (bytes of the full buffer, group, links)."""
+def _faster_protocol_s(
+    steps_s: tuple[float, float], num_bytes: float, rate: float, links: Links
+) -> float:
+    """Return the seconds of the faster protocol; LL sends as many flags as data."""
+    known = links.overheads
+    low_rate = min(known.low_latency_bytes_per_s, rate / 2)
+    low_s, simple_s = steps_s
+    return known.launch_s + min(
+        low_s + num_bytes / low_rate, simple_s + num_bytes / rate
+    )
+
+
+Seconds = Callable[[float, Group, Links], float]
+collective: Registry[Seconds] = Registry("collective", package="")
+"""Operation/algorithm -> seconds of (bytes of the full buffer, group, links); infinite
+where the algorithm does not apply."""
+
+
+def _ring_s(factor: int, num_bytes: float, members: Group, links: Links) -> float:
+    if num_bytes < 0:
+        raise ValueError(f"bytes are not negative, got {num_bytes}")
+    if members.size == 1:
+        return 0.0
+    others = members.size - 1
+    between = factor * (members.num_nodes - 1)
+    steps_s = _steps_s(factor * others - between, between, num_bytes, members, links)
+    own_s = num_bytes / members.size / links.overheads.copy_bytes_per_s
+    wire = factor * num_bytes * others / members.size
+    rate = ring_bytes_per_s(members, links)
+    return _faster_protocol_s((steps_s[0], steps_s[1] + own_s), wire, rate, links)
 
 
 @collective("all_gather/ring")
@@ -68,26 +114,179 @@ collective: Registry[Callable[[float, Group, Links], float]] = Registry("collect
 def ring_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
     r"""Return the seconds of a ring all-gather, or of a reduce-scatter.
 
-    .. math:: t = (p - 1) (\alpha + \frac{n}{p \beta})
+    .. math:: t = t_0 + (p - 1) \alpha(n / p) + \frac{p - 1}{p} \frac{n}{\beta}
+        + \frac{n}{p \gamma}
 
-    Source: Thakur et al., "Optimization of Collective Communication Operations in
-    MPICH," 2005.
+    A rank's own part is copied at :math:`\gamma`, which is why two ranks reach a lower
+    bus bandwidth than eight. Source: Thakur et al., "Optimization of Collective
+    Communication Operations in MPICH," 2005; NCCL, ``src/graph/tuning.cc``.
     """
-    if num_bytes < 0:
-        raise ValueError(f"bytes are not negative, got {num_bytes}")
-    steps = members.size - 1
-    chunk_s = num_bytes / members.size / ring_bytes_per_s(members, links)
-    return steps * (step_latency_s(members, links) + chunk_s)
+    return _ring_s(1, num_bytes, members, links)
 
 
 @collective("all_reduce/ring")
 def ring_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
-    """Return the seconds of a ring all-reduce: a reduce-scatter and an all-gather."""
-    return 2 * ring_all_gather_s(num_bytes, members, links)
+    """Return the seconds of a ring all-reduce: twice the steps of an all-gather."""
+    return _ring_s(2, num_bytes, members, links)
 
 
-def send_s(num_bytes: float, links: Links, *, is_inside_node: bool) -> float:
-    """Return the seconds of one point-to-point transfer."""
-    if is_inside_node:
-        return links.nvlink_latency_s + num_bytes / links.nvlink_bytes_per_s
-    return links.nic_latency_s + num_bytes / links.nic_bytes_per_s
+@collective("all_reduce/tree")
+def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of a double tree over nodes, with a chain inside each.
+
+    Its steps grow with the logarithm of the nodes: small messages of many nodes.
+    Source: Sanders, Speck and Traeff, "Two-tree algorithms," 2009; NCCL, likewise.
+    """
+    if members.size == 1:
+        return 0.0
+    chain = 2 * (min(members.size, members.per_node) - 1)
+    between = 2 * log2(members.num_nodes)
+    steps_s = _steps_s(chain, between, num_bytes, members, links)
+    rate = TREE_SHARE * ring_bytes_per_s(members, links)
+    return _faster_protocol_s(steps_s, 2 * num_bytes, rate, links)
+
+
+@collective("all_reduce/switch")
+def switch_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
+    r"""Return the seconds of an all-reduce inside the switch (NVLS).
+
+    .. math:: t = t_0 + 2 (p - 1) \alpha(n / p) + \frac{n (1 + 1/p)}{\beta}
+
+    The switch reads a part from every rank, adds, and writes it to every rank: a link
+    carries the message and one rank's part of it, so the *bus* bandwidth, counted as
+    for a ring, exceeds the link's own. One share of the wire meets 5 to 8 GPUs.
+    """
+    if members.size == 1:
+        return 0.0
+    if not members.is_inside_node or members.size < MIN_SWITCH_RANKS:
+        return inf
+    if not links.switch_reduction_bytes_per_s:
+        return inf
+    return _in_node_s(num_bytes, members.size, links)
+
+
+def _in_node_s(num_bytes: float, count: int, links: Links) -> float:
+    """Return the seconds of reducing and spreading among ``count`` ranks of a node."""
+    known, rate = links.overheads, links.switch_reduction_bytes_per_s
+    steps_s = 2 * (count - 1) * _fill(num_bytes / count, links)
+    if rate and count >= MIN_SWITCH_RANKS:
+        wire_s = num_bytes * (1 + 1 / count) / rate
+        steps_s += known.switch_reduction_s
+    else:
+        wire_s = 2 * num_bytes * (count - 1) / count / scaleup_bytes_per_s(count, links)
+        steps_s += 2 * (count - 1) * known.step_s
+    return known.launch_s + known.simple_s + steps_s + wire_s
+
+
+@collective("all_reduce/hierarchical")
+def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of an all-reduce in the nodes and, beside it, between them.
+
+    Each NIC carries its part of the buffer up and down a tree (NCCL's NVLSTree); two
+    nodes exchange halves; switches that reduce (SHARP) need it once.
+    """
+    if members.size == 1:
+        return 0.0
+    count, num_nodes = members.per_node, members.num_nodes
+    if members.is_inside_node or count == 1:
+        return inf
+    passes = 1 if links.has_net_reduction or num_nodes == 2 else 2
+    nics = num_nics(members, links) * nic_bytes_per_s(members, links)
+    between_s = passes * num_bytes / nics
+    inside_s = _in_node_s(num_bytes, count, links)
+    latency_s = _in_node_s(0.0, count, links)
+    hops = 1.0 if links.has_net_reduction else log2(num_nodes)
+    return max(inside_s, latency_s + between_s) + 2 * hops * links.overheads.net_step_s
+
+
+@collective("all_gather/pat")
+@collective("reduce_scatter/pat")
+def pat_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of PAT, for groups with one GPU on each node.
+
+    Parallel aggregated trees: Jeaugey, "PAT: a new algorithm for all-gather and
+    reduce-scatter," 2025; three quarters of the wire (NCCL, ``tuning.cc``).
+    """
+    if members.size == 1:
+        return 0.0
+    if members.per_node > 1:
+        return inf
+    known = links.overheads
+    wire = num_bytes * (members.size - 1) / members.size
+    rate = PAT_SHARE * nic_bytes_per_s(members, links)
+    hops_s = ceil(log2(members.size)) * known.net_step_s
+    return known.launch_s + known.simple_s + hops_s + wire / rate
+
+
+@collective("all_to_all/direct")
+def direct_all_to_all_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of a flat all-to-all of ``n`` bytes in and out of each rank.
+
+    Every rank sends ``n / p`` to each other one, all at once: what stays in the node
+    over the scale-up links, the rest over the rank's own NIC.
+    """
+    if members.size == 1:
+        return 0.0
+    known, near = links.overheads, min(members.size, members.per_node)
+    part = num_bytes / members.size
+    rate = min(links.all_to_all_bytes_per_s, scaleup_bytes_per_s(near, links))
+    inside_s = part * (near - 1) / rate
+    net_s = between_s = 0.0
+    if not members.is_inside_node:
+        net_s = known.net_step_s
+        between_s = part * (members.size - near) / links.nic_bytes_per_s
+        between_s *= all_to_all_squeeze(members.span or members.size, links)
+    start_s = known.launch_s + known.step_s + net_s
+    fill_s = known.simple_s + _fill(part, links)
+    wire_s = max(inside_s, between_s)
+    simple_s = start_s + fill_s + wire_s + part / known.copy_bytes_per_s
+    if part > LOW_LATENCY_PEER_BYTES:
+        return simple_s
+    low_s = part * (members.size - 1) / min(known.low_latency_bytes_per_s, rate / 2)
+    return min(simple_s, start_s + max(low_s, 2 * between_s))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The algorithm that is predicted, and what it takes."""
+
+    algorithm: str
+    seconds: float
+
+
+def best(operation: str, num_bytes: float, members: Group, links: Links) -> Choice:
+    """Return the fastest algorithm of ``all_reduce``, ``all_gather``, ...
+
+    Raises
+    ------
+    ValueError
+        If the operation is not known, or bytes are negative.
+    """
+    if operation not in FACTORS or num_bytes < 0:
+        raise ValueError(f"no {operation!r} of {num_bytes} bytes")
+    names = [name for name in collective if name.startswith(f"{operation}/")]
+    choices = (
+        Choice(name, collective[name](num_bytes, members, links)) for name in names
+    )
+    return min(choices, key=lambda choice: choice.seconds)
+
+
+def all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of the fastest all-reduce."""
+    return best("all_reduce", num_bytes, members, links).seconds
+
+
+def all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of the fastest all-gather, or reduce-scatter."""
+    return best("all_gather", num_bytes, members, links).seconds
+
+
+def bus_bytes_per_s(
+    operation: str, num_bytes: float, size: int, seconds: float
+) -> float:
+    """Return nccl-tests' bus bandwidth of an operation.
+
+    >>> bus_bytes_per_s("all_reduce", 8e9, 8, 2.0)
+    7000000000.0
+    """
+    return FACTORS[operation] * num_bytes * (size - 1) / size / seconds

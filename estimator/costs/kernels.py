@@ -29,7 +29,9 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
         (64, 64),
     ),
 }
-DTYPE_BYTES = {"bf16": 2, "fp8": 1}
+TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
+DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
+"""NVFP4: 4 bits and an FP8 scale for each 16 elements."""
 
 
 @lru_cache(maxsize=8192)
@@ -115,7 +117,7 @@ def gemm_bytes(
     """Return the bytes of operands and output, each moved once.
 
     >>> gemm_bytes(128, 128, 64, "fp8")
-    49152
+    49152.0
     """
     return num_groups * ((m + n) * k * DTYPE_BYTES[dtype] + m * n * output_bytes)
 
@@ -170,7 +172,12 @@ def attention_backward_flop(forward_flop: float, qk_dim: int, v_dim: int) -> flo
 
 
 def attention_s(
-    device: Device, flop: float, seq_len: int, *, is_backward: bool = False
+    device: Device,
+    flop: float,
+    seq_len: int,
+    *,
+    is_backward: bool = False,
+    kernel: str = "fused",
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
 
@@ -184,6 +191,7 @@ def attention_s(
     else:
         rate = device.attention_forward_flop_per_s
         half_len = device.attention_forward_half_len
+    rate *= device.older_attention.get(kernel, 1.0)
     return flop * (seq_len + half_len) / (seq_len * rate) + device.launch_s
 
 

@@ -9,12 +9,14 @@ other two exist to show how far each kind of knowledge goes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from statistics import NormalDist
 
 from estimator.errors import InfeasibleError
-from estimator.specs.hardware import Cluster, Gpu
+from estimator.specs.base import Constant
+from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 
 SKEW_RANKS = 64
 """Ranks whose skew :attr:`InSitu.rank_skew_s` was measured on."""
@@ -41,6 +43,7 @@ class Device:
     elementwise_bytes_per_s: float
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
+    older_attention: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
     tile_s: float
@@ -48,20 +51,70 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Overheads:
+    """What a collective costs besides bytes over bandwidth; nothing by default.
+
+    The fields are those of :class:`estimator.specs.hardware.Collectives`, as plain
+    numbers and rates.
+    """
+
+    launch_s: float = 0.0
+    step_s: float = 0.0
+    simple_s: float = 0.0
+    chunk_s: float = 0.0
+    chunk_bytes: float = 1.0
+    low_latency_bytes_per_s: float = inf
+    copy_bytes_per_s: float = inf
+    switch_reduction_s: float = 0.0
+    net_step_s: float = 0.0
+    """One step between scale-up domains."""
+
+
+@dataclass(frozen=True)
 class Links:
     """A GPU's ways out, one way, as the communication formulas see them."""
 
     gpus_per_node: int
+    """GPUs of one scale-up domain."""
     nvlink_bytes_per_s: float
     nvlink_latency_s: float
     nic_bytes_per_s: float
-    """Collectives and point-to-point."""
+    """Point-to-point, and collectives with few members on a node."""
     nic_latency_s: float
     dispatch_bytes_per_s: float
     """Wire rate of an expert dispatch over the fabric."""
     combine_bytes_per_s: float
     rank_skew_s: float
     """Mean wait before an all-to-all of :data:`SKEW_RANKS` ranks."""
+    topology: str = "switch"
+    torus: tuple[int, ...] = ()
+    host_bytes_per_s: float = inf
+    all_to_all_bytes_per_s: float = inf
+    """Over the scale-up links, where it is less than ``nvlink_bytes_per_s``."""
+    switch_reduction_bytes_per_s: float = 0.0
+    """Where the switch reduces; 0 where it cannot."""
+    node_nic_bytes_per_s: float | None = None
+    """Collectives over whole nodes; ``nic_bytes_per_s`` by default."""
+    max_nics: int | None = None
+    has_net_reduction: bool = False
+    oversubscription: float = 1.0
+    """Beyond ``pod_gpus``; the rates above are those of a NIC at its own port."""
+    pod_gpus: int = 0
+    overheads: Overheads = field(default_factory=Overheads)
+
+
+def half_precision(gpu: Gpu) -> str:
+    """Return the 16-bit format that a GPU trains in: BF16, or FP16 where it has none.
+
+    Raises
+    ------
+    InfeasibleError
+        If its file gives a rate for neither.
+    """
+    for dtype in ("bf16", "fp16"):
+        if dtype in gpu.achievable.gemm:
+            return dtype
+    raise InfeasibleError(f"{gpu.title} has no BF16 and no FP16 rate in its file")
 
 
 def device(gpu: Gpu, layer: Layer) -> Device:
@@ -70,22 +123,20 @@ def device(gpu: Gpu, layer: Layer) -> Device:
     Raises
     ------
     InfeasibleError
-        If the GPU's file gives no BF16 peak.
+        If the GPU's file gives no rate of a 16-bit format.
     """
-    if "bf16" not in gpu.peak_flop_per_s:
-        raise InfeasibleError(f"{gpu.title} has no BF16 peak in its file")
-    known, peaks = gpu.achievable, gpu.peak_flop_per_s
+    known, peaks, half = gpu.achievable, gpu.peak_flop_per_s, half_precision(gpu)
     is_ideal = layer is Layer.SPECIFICATION
     gemm = {
-        dtype: peak * (1.0 if is_ideal else known.gemm[dtype].value)
-        for dtype, peak in peaks.items()
-        if is_ideal or dtype in known.gemm
+        kernel: peaks[PEAK_OF.get(kernel, kernel)] * (1.0 if is_ideal else share.value)
+        for kernel, share in known.gemm.items()
     }
+    gemm["bf16"] = gemm[half]  # a part without BF16 trains in FP16
     weight = dict(gemm)
     if layer is Layer.IN_SITU:
-        for dtype, share in gpu.in_situ.weight_gradient.items():
-            weight[dtype] = peaks[dtype] * share.value
-    bf16, hbm = peaks["bf16"], gpu.hbm_bytes_per_s
+        for kernel, share in gpu.in_situ.weight_gradient.items():
+            weight[kernel] = peaks[PEAK_OF.get(kernel, kernel)] * share.value
+    bf16, hbm = peaks[half], gpu.hbm_bytes_per_s
     return Device(
         num_sms=gpu.num_sms,
         gemm_flop_per_s=gemm,
@@ -96,6 +147,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         * (1.0 if is_ideal else known.attention_forward.value),
         attention_backward_flop_per_s=bf16
         * (1.0 if is_ideal else known.attention_backward.value),
+        older_attention={}
+        if is_ideal
+        else {name: share.value for name, share in known.older_attention.items()},
         attention_forward_half_len=0.0
         if is_ideal
         else known.attention_forward_half_len.value,
@@ -114,26 +168,59 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
     slows them down.
     """
     node, fabric = cluster.node, cluster.fabric
-    wire = fabric.bytes_per_s / fabric.oversubscription
     is_ideal = layer is Layer.SPECIFICATION
-    dispatch = 1.0 if is_ideal else fabric.dispatch_efficiency.value
-    combine = 1.0 if is_ideal else fabric.combine_efficiency.value
+
+    def share(constant: Constant | None, default: float = 1.0) -> float:
+        return default if is_ideal or constant is None else constant.value
+
+    dispatch = share(fabric.dispatch_efficiency)
+    combine = share(fabric.combine_efficiency)
     skew_s = 0.0
     if layer is Layer.IN_SITU:
         skew_s = node.gpu.in_situ.rank_skew_s.value
         if is_overlapped:
             dispatch *= node.gpu.in_situ.dispatch.value
             combine *= node.gpu.in_situ.combine.value
+    known, wire, nvlink = node.collectives, fabric.bytes_per_s, node.nvlink_bytes_per_s
+    whole = fabric.collective_efficiency or fabric.efficiency
+    reduction = known.switch_reduction
     return Links(
-        gpus_per_node=node.gpus_per_node,
-        nvlink_bytes_per_s=node.nvlink_bytes_per_s
-        * (1.0 if is_ideal else node.nvlink_efficiency.value),
+        gpus_per_node=node.scaleup_gpus,
+        nvlink_bytes_per_s=nvlink * share(node.nvlink_efficiency),
         nvlink_latency_s=node.nvlink_latency_s,
-        nic_bytes_per_s=wire * (1.0 if is_ideal else fabric.efficiency.value),
+        nic_bytes_per_s=wire * share(fabric.efficiency),
         nic_latency_s=fabric.latency_s,
         dispatch_bytes_per_s=wire * dispatch,
         combine_bytes_per_s=wire * combine,
         rank_skew_s=skew_s,
+        topology=node.topology,
+        torus=node.torus,
+        host_bytes_per_s=node.host_bytes_per_s.value if node.host_bytes_per_s else inf,
+        all_to_all_bytes_per_s=nvlink * share(known.all_to_all),
+        switch_reduction_bytes_per_s=nvlink * share(reduction) if reduction else 0.0,
+        node_nic_bytes_per_s=wire * share(whole),
+        max_nics=known.max_nics,
+        has_net_reduction=fabric.has_switch_reduction,
+        oversubscription=fabric.oversubscription,
+        pod_gpus=fabric.pod_gpus or 0,
+        overheads=Overheads() if is_ideal else _overheads(node, fabric),
+    )
+
+
+def _overheads(node: Node, fabric: Fabric) -> Overheads:
+    known = node.collectives
+    reduction_s = known.switch_reduction_s
+    net_step = fabric.step_s
+    return Overheads(
+        launch_s=known.launch_s.value,
+        step_s=known.step_s.value,
+        simple_s=known.simple_s.value,
+        chunk_s=known.chunk_s.value,
+        chunk_bytes=known.chunk_bytes.value,
+        low_latency_bytes_per_s=node.nvlink_bytes_per_s * known.low_latency.value,
+        copy_bytes_per_s=known.copy_bytes_per_s.value,
+        switch_reduction_s=reduction_s.value if reduction_s else 0.0,
+        net_step_s=net_step.value if net_step else fabric.latency_s,
     )
 
 

@@ -114,6 +114,8 @@ def pipeline_step(
         expected = expected._replace(holds=False, condition=condition)
     lasting_s = _class_durations(graph, spent, send_s)
     clock = evaluate(graph, lasting_s)
+    if not math.isfinite(clock.makespan_s):
+        raise InputError("the durations add up to more than a number can hold")
     bubbles = _bubbles(graph, clock, lasting_s)
     return PipelineStep(graph, clock, *bubbles, expected)
 

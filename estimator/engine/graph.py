@@ -1,15 +1,17 @@
 """A program compiled into an immutable dependency graph.
 
-Nodes are instructions and the sends between ranks, in topological order. A node's
-duration is looked up by its class, so one graph serves any number of scenarios. A
-directed link between two ranks carries one message at a time, in program order.
+Nodes are instructions and the sends between ranks, in topological order; or, in finer
+detail, the operations inside instructions instead of these. A node's duration is looked
+up by its class, so one graph serves any number of scenarios. A directed link between
+two ranks carries one message at a time, in program order.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +19,11 @@ from numpy.typing import NDArray
 
 from estimator.engine.tape import MAX_SOURCES, Tape, record
 from estimator.schedules.ir import Instruction, Program, need, result
+from estimator.workload.operations import Operation, Stream
 
 SEND = "SEND"
+JOIN = "JOIN"
+"""A node without duration: a rank's streams wait for each other."""
 NO_NODE = -1
 
 
@@ -26,12 +31,16 @@ class DurationClass(NamedTuple):
     """What a duration depends on.
 
     For an instruction: its operation, its stage, and for a pair the partner's stage.
-    For a send: ``SEND``, the sending and the receiving rank.
+    For a send: ``SEND``, the sending and the receiving rank. For a join: ``JOIN``.
     """
 
     op: str
     stage: int
     partner: int = NO_NODE
+
+
+Lowering = Callable[[DurationClass], Sequence[Operation]]
+"""The operations inside an instruction class, in stream order."""
 
 
 def duration_class(instruction: Instruction) -> DurationClass:
@@ -46,6 +55,8 @@ class Graph:
 
     program: Program
     classes: tuple[DurationClass, ...]
+    class_operation: tuple[int, ...]
+    """Which operation of its instruction a class is; -1 where it is the whole."""
     node_class: NDArray[np.int32]
     """Shape (N,): index into ``classes``."""
     node_rank: NDArray[np.int32]
@@ -54,6 +65,8 @@ class Graph:
     """Shape (N, 3): node indices, padded with -1 behind the last one."""
     instructions: tuple[Instruction | None, ...]
     """The instruction of each node; None for a send."""
+    messages: tuple[Instruction | None, ...]
+    """The result that a send carries; None for other nodes."""
 
     @cached_property
     def steps(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -98,21 +111,92 @@ def consumers(program: Program) -> dict[Instruction, int]:
     }
 
 
-def compile_program(program: Program) -> Graph:
-    """Return the dependency graph of a checked program."""
+@dataclass
+class _Nodes:
+    """A graph's nodes while they are added."""
+
+    classes: dict[tuple[DurationClass, int], int] = field(default_factory=dict)
+    node_class: list[int] = field(default_factory=list)
+    node_rank: list[int] = field(default_factory=list)
+    predecessors: list[list[int]] = field(default_factory=list)
+    instructions: list[Instruction | None] = field(default_factory=list)
+    messages: list[Instruction | None] = field(default_factory=list)
+
+    def add(
+        self,
+        kind: DurationClass,
+        rank: int,
+        before: list[int],
+        instruction: Instruction | None,
+        *,
+        operation: int = NO_NODE,
+        message: Instruction | None = None,
+    ) -> int:
+        """Append a node behind those in ``before`` and return its index."""
+        made = self.classes.setdefault((kind, operation), len(self.classes))
+        self.node_class.append(made)
+        self.node_rank.append(rank)
+        self.predecessors.append(before)
+        self.instructions.append(instruction)
+        self.messages.append(message)
+        return len(self.node_class) - 1
+
+    def add_operations(
+        self,
+        operations: Sequence[Operation],
+        rank: int,
+        before: list[int],
+        instruction: Instruction,
+    ) -> int:
+        """Append an instruction's operations; the last node ends when all have.
+
+        Streams keep their order, so that of the operations that one waits for only
+        the last on each stream counts.
+        """
+        kind = duration_class(instruction)
+        tails: dict[Stream, int] = {}
+        made: list[int] = []
+        for index, (_, stream, _, needs, *_) in enumerate(operations):
+            waits = {operations[other].stream: made[other] for other in sorted(needs)}
+            if stream in tails:
+                waits[stream] = tails[stream]
+            behind = list(waits.values()) or before
+            tails[stream] = self.add(kind, rank, behind, instruction, operation=index)
+            made.append(tails[stream])
+        if len(tails) == 1:
+            return made[-1]
+        join = DurationClass(JOIN, NO_NODE)
+        return self.add(join, rank, list(tails.values()) or before, instruction)
+
+    def graph(self, program: Program) -> Graph:
+        """Return the finished graph."""
+        padded = np.full((len(self.node_class), MAX_SOURCES), NO_NODE, dtype=np.int32)
+        for index, before in enumerate(self.predecessors):
+            padded[index, : len(before)] = before
+        return Graph(
+            program=program,
+            classes=tuple(kind for kind, _ in self.classes),
+            class_operation=tuple(index for _, index in self.classes),
+            node_class=np.array(self.node_class, dtype=np.int32),
+            node_rank=np.array(self.node_rank, dtype=np.int32),
+            predecessors=padded,
+            instructions=tuple(self.instructions),
+            messages=tuple(self.messages),
+        )
+
+
+def compile_program(program: Program, operations: Lowering | None = None) -> Graph:
+    """Return the dependency graph of a checked program.
+
+    Parameters
+    ----------
+    operations : callable, optional
+        The operations inside an instruction class: nodes are these instead of whole
+        instructions. An instruction starts when both streams of its rank are free.
+    """
+    lowered = cache(operations) if operations else None
     remote, last_stage = consumers(program), program.num_stages - 1
-    classes: dict[DurationClass, int] = {}
-    node_class: list[int] = []
-    node_rank: list[int] = []
-    predecessors: list[list[int]] = []
-    made: list[Instruction | None] = []
-
-    def add(kind: DurationClass, rank: int, before: list[int]) -> int:
-        node_class.append(classes.setdefault(kind, len(classes)))
-        node_rank.append(rank)
-        predecessors.append(before)
-        return len(node_class) - 1
-
+    nodes = _Nodes()
     arrival: dict[Instruction, int] = {}
     link_tail: dict[tuple[int, int], int] = {}
     asleep: dict[Instruction, int] = {}
@@ -136,8 +220,12 @@ def compile_program(program: Program) -> Graph:
                 break
             before = [tail[rank]] if tail[rank] != NO_NODE else []
             before += [arrival[name] for name in wanted]
-            tail[rank] = add(duration_class(instruction), rank, before)
-            made.append(instruction)
+            kind = duration_class(instruction)
+            tail[rank] = (
+                nodes.add_operations(lowered(kind), rank, before, instruction)
+                if lowered
+                else nodes.add(kind, rank, before, instruction)
+            )
             position[rank] += 1
             for part in instruction.parts:
                 name = result(part)
@@ -145,20 +233,10 @@ def compile_program(program: Program) -> Graph:
                     continue
                 link = (rank, remote[name])
                 queue = [link_tail[link]] if link in link_tail else []
-                arrival[name] = link_tail[link] = add(
-                    DurationClass(SEND, *link), rank, [tail[rank], *queue]
+                send, behind = DurationClass(SEND, *link), [tail[rank], *queue]
+                arrival[name] = link_tail[link] = nodes.add(
+                    send, rank, behind, None, message=name
                 )
-                made.append(None)
                 if name in asleep:
                     awake.append(asleep.pop(name))
-    padded = np.full((len(predecessors), MAX_SOURCES), NO_NODE, dtype=np.int32)
-    for index, before in enumerate(predecessors):
-        padded[index, : len(before)] = before
-    return Graph(
-        program=program,
-        classes=tuple(classes),
-        node_class=np.array(node_class, dtype=np.int32),
-        node_rank=np.array(node_rank, dtype=np.int32),
-        predecessors=padded,
-        instructions=tuple(made),
-    )
+    return nodes.graph(program)

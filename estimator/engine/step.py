@@ -16,7 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import simpy
 
-from estimator.engine.graph import SEND, DurationClass, consumers, duration_class
+from estimator.engine.graph import (
+    SEND,
+    DurationClass,
+    Lowering,
+    consumers,
+    duration_class,
+)
 from estimator.schedules.ir import Instruction, Program, need, result
 from estimator.workload.operations import Operation, Stream
 
@@ -24,7 +30,10 @@ Process = Generator[simpy.Event, object, None]
 
 
 class Span(NamedTuple):
-    """A stretch of one stream of one rank, in seconds since the step began."""
+    """A stretch of one stream of one rank, in seconds since the step began.
+
+    Its instruction is what it belongs to; for a send, the result that it carries.
+    """
 
     rank: int
     stream: str
@@ -32,6 +41,13 @@ class Span(NamedTuple):
     start_s: float
     end_s: float
     instruction: Instruction
+    operation: Operation | None = None
+    """What ran; None for a whole instruction and for a send."""
+
+
+def link_stream(receiver: int) -> str:
+    """Return the name of the stream that carries messages to a rank."""
+    return f"send to {receiver}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ class _Rank:
             for part in instruction.parts:
                 name = result(part)
                 if name is not None and name in step.remote:
-                    env.process(self._send(name, instruction))
+                    env.process(self._send(name))
 
     def _chunk(self, instruction: Instruction) -> Process:
         """Run one instruction's operations on the rank's streams."""
@@ -142,10 +158,11 @@ class _Rank:
                 start_s,
                 self.step.env.now,
                 instruction,
+                operation,
             )
         )
 
-    def _send(self, name: Instruction, instruction: Instruction) -> Process:
+    def _send(self, name: Instruction) -> Process:
         step, env = self.step, self.step.env
         receiver = step.remote[name]
         with step.links[self.rank, receiver].request() as turn:
@@ -156,11 +173,11 @@ class _Rank:
         step.spans.append(
             Span(
                 self.rank,
-                f"send to {receiver}",
+                link_stream(receiver),
                 f"send {name}",
                 start_s,
                 env.now,
-                instruction,
+                name,
             )
         )
         step.arrived[name].succeed()
@@ -173,7 +190,7 @@ class _Step:
         self,
         program: Program,
         duration_s: Callable[[DurationClass], float],
-        operations: Callable[[DurationClass], Sequence[Operation]] | None,
+        operations: Lowering | None,
         jitter: Jitter | None,
     ) -> None:
         self.env = simpy.Environment()
@@ -209,7 +226,7 @@ def simulate_step(
     program: Program,
     duration_s: Callable[[DurationClass], float],
     *,
-    operations: Callable[[DurationClass], Sequence[Operation]] | None = None,
+    operations: Lowering | None = None,
     jitter: Jitter | None = None,
 ) -> StepTrace:
     """Run one step of a checked program and return what happened when.

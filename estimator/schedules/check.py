@@ -120,7 +120,9 @@ def _check_order(made: Program) -> None:
     awake = deque(range(len(made.ranks)))
     while awake:
         rank = awake.popleft()
-        for instruction in made.ranks[rank][position[rank] :]:
+        instructions = made.ranks[rank]
+        while position[rank] < len(instructions):
+            instruction = instructions[position[rank]]
             missing = _missing(instruction, last_stage, done)
             if missing is not None:
                 asleep[missing].append(rank)

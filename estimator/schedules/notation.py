@@ -140,6 +140,21 @@ class Program:
             made.append(tuple(sorted(held)))
         return tuple(made)
 
+    def directions(self) -> dict[int, int]:
+        """Return each micro-batch's direction, numbered by the rank that it enters at.
+
+        All are 0 but for schedules that feed a pipeline from both ends.
+        """
+        entry = {
+            part.microbatch: rank
+            for rank, row in enumerate(self.ranks)
+            for step in row
+            for part in step.parts
+            if part.stage == 0 and part.op is Op.F
+        }
+        ends = sorted(set(entry.values()))
+        return {microbatch: ends.index(rank) for microbatch, rank in entry.items()}
+
     def in_flight(self, until: Op = Op.I) -> tuple[int, ...]:
         """Return the most activations alive on each rank, in chunks.
 

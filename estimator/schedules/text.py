@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from estimator.errors import InputError
 from estimator.schedules.check import check
@@ -28,7 +29,13 @@ def format_program(program: Program) -> str:
     >>> format_program(program("1f1b", Pipeline(2, 2)))
     '0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n'
     """
-    return "".join(",".join(map(str, row)) + "\n" for row in program.ranks)
+    return "".join(program_lines(program))
+
+
+def program_lines(program: Program) -> Iterator[str]:
+    """Yield a program's rows, each with its line end."""
+    for row in program.ranks:
+        yield ",".join(map(str, row)) + "\n"
 
 
 def parse_program(text: str, name: str) -> Program:

@@ -53,7 +53,8 @@ class Constant:
     unit: str
     source: str
     status: str = "read"
-    """``read`` in the source named, ``derived`` from it, ``recalled`` or ``set``."""
+    """``read`` in the source named, ``derived`` from it, ``recalled``, ``assumed``, or
+    ``set`` by the user."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,33 @@ def with_value(record: Any, path: str, value: float) -> Any:
     return replace(record, **{key: with_value(getattr(record, key), rest, value)})
 
 
+def status_of(record: Any, key: str) -> str:
+    """Return how the number at a (dotted) key of a spec is known.
+
+    ``recalled`` where the file lists it among its recalled fields, what its ``status``
+    says of it or of what holds it (``derived``, ``assumed``, ``disputed``), else
+    ``read``.
+    """
+    holders = [key]
+    while "." in holders[-1]:
+        holders.append(holders[-1].rpartition(".")[0])
+    for holder in holders:
+        if holder in getattr(record, "recalled", ()):
+            return "recalled"
+        if found := getattr(record, "status", {}).get(holder):
+            return str(found)
+    return "read"
+
+
+def source_of(record: Any, key: str) -> str:
+    """Return where the number at a (dotted) key of a spec comes from."""
+    sources: Mapping[str, str] = record.sources
+    names = [key, key.rpartition(".")[2], key.partition(".")[0], "default"]
+    return next((sources[name] for name in names if name in sources), "")
+
+
 Fraction = Annotated[Constant, ConstantOf("1")]
 """A share of a peak, or another pure number."""
 Duration = Annotated[Constant, ConstantOf("s")]
+Size = Annotated[Constant, ConstantOf("B")]
+Rate = Annotated[Constant, ConstantOf("B/s")]

@@ -9,9 +9,20 @@ computation and communication side by side).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal
 
-from estimator.specs.base import Count, Duration, Fraction, spec
+from estimator.specs.base import Count, Duration, Fraction, Rate, Size, spec
 from estimator.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
+
+Status = Mapping[str, Literal["derived", "assumed", "disputed"]]
+"""Fields of a file whose number was not simply read in its source."""
+
+
+PEAK_OF: Mapping[str, str] = {"fp8_tensor": "fp8", "nvfp4": "fp4"}
+"""Kernels named after their scaling -> the format whose peak they are held against.
+``fp8`` itself is block-scaled (1 x 128), as DeepSeek-V3 trains; ``fp8_tensor`` has one
+scale per tensor or row, ``nvfp4`` one per 16 elements."""
 
 
 @spec
@@ -19,7 +30,8 @@ class Achievable:
     """What single kernels reach on this GPU, as shares of its peaks."""
 
     gemm: Mapping[str, Fraction]
-    """Sustained share of the dense peak inside a matrix product's main loop."""
+    """Sustained share of the dense peak inside a matrix product's main loop, by kind of
+    kernel: a number format, or one scaled in another way (:data:`PEAK_OF`)."""
     hbm: Fraction
     """Share of the memory bandwidth of the best streaming kernel."""
     elementwise: Fraction
@@ -30,6 +42,8 @@ class Achievable:
     attention_forward_half_len: Fraction
     """Sequence length at which attention runs at half that share."""
     attention_backward_half_len: Fraction
+    older_attention: Mapping[str, Fraction] = field(default_factory=dict)
+    """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration
@@ -61,55 +75,145 @@ class Gpu:
     hbm_bytes: Bytes
     hbm_bytes_per_s: BytesPerS
     peak_flop_per_s: Mapping[str, FlopPerS]
-    tdp_watts: Watts
+    """Dense, by number format; of an integer format, operations."""
     achievable: Achievable
     in_situ: InSitu
     sources: Mapping[str, str]
     """Where each field's number comes from; ``default`` covers the rest."""
     recalled: tuple[str, ...] = ()
     """Fields whose number was recalled, not read in the source."""
+    status: Status = field(default_factory=dict)
+    tdp_watts: Watts | None = None
+    """None where the vendor publishes none."""
+    scaleup_io_bytes_per_s: BytesPerS | None = None
+    """Links to other GPUs, both directions added up, as export rules count them."""
     die_area_mm2: SquareMm | None = None
+    release_date: str = ""
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        for kernel in self.achievable.gemm:
+            if PEAK_OF.get(kernel, kernel) not in self.peak_flop_per_s:
+                raise ValueError(
+                    f"achievable.gemm: {kernel} has no peak in peak_flop_per_s"
+                )
+
+
+@spec
+class Collectives:
+    """What a collective library adds to the wire inside a scale-up domain.
+
+    Seconds of an operation of ``s`` steps: ``launch_s + s * step_s`` and the bytes at
+    ``low_latency`` of the wire, or ``simple_s`` more with steps that grow by up to
+    ``chunk_s`` as their chunks fill, and the bytes at full rate (see
+    ``costs/collectives.py``).
+    """
+
+    launch_s: Duration
+    step_s: Duration
+    simple_s: Duration
+    """Added once by the protocol for large messages."""
+    chunk_s: Duration
+    """Added to each step once its chunk is full."""
+    chunk_bytes: Size
+    """A rank's share of the message at which half of ``chunk_s`` is added."""
+    low_latency: Fraction
+    """Share of the wire in the protocol for small messages (flags beside the data)."""
+    all_to_all: Fraction
+    """Share of the wire reached by an all-to-all."""
+    copy_bytes_per_s: Rate
+    """A rank's own part, copied from its input to its output."""
+    switch_reduction: Fraction | None = None
+    """Share of the wire where the switch reduces (NVLink SHARP); none if it cannot."""
+    switch_reduction_s: Duration | None = None
+    max_nics: Count | None = None
+    """NICs of a domain that one ring or tree keeps busy; all by default."""
 
 
 @spec
 class Node:
-    """One server: its GPUs, the links between them, and its power."""
+    """One server: its GPUs, the links between them, and its power.
+
+    Its GPUs, or those of several chassis, form a scale-up domain: NVLink, Infinity
+    Fabric, ICI, or PCIe where there is nothing else.
+    """
 
     name: str
     title: str
     gpu: Gpu
     gpus_per_node: Count
     nvlink_bytes_per_s: BytesPerS
-    """One way, per GPU."""
+    """One way, per GPU, to all the others together."""
     nvlink_efficiency: Fraction
-    """Share reached by large ring collectives and all-to-alls inside the node."""
+    """Share reached by large ring collectives inside the scale-up domain."""
     nvlink_latency_s: Seconds
     max_power_watts: Watts
+    collectives: Collectives
     sources: Mapping[str, str]
+    topology: Literal["switch", "mesh", "torus", "pcie"] = "switch"
+    """A switch gives any pair the full rate, a mesh one of its links, a torus one axis
+    to small groups; over PCIe more than two GPUs share the host's memory."""
+    scaleup_domain: Count | None = None
+    """GPUs that the scale-up links reach; ``gpus_per_node`` by default."""
+    torus: tuple[Count, ...] = ()
+    """Chips along each axis of a torus."""
+    host_bytes_per_s: Rate | None = None
+    """What all GPUs of a PCIe node share once they do not reach each other directly."""
     recalled: tuple[str, ...] = ()
+    status: Status = field(default_factory=dict)
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        if self.topology == "torus" and not self.torus:
+            raise ValueError("torus: a torus needs the chips along each axis")
+        if self.topology == "pcie" and self.host_bytes_per_s is None:
+            raise ValueError("host_bytes_per_s: a PCIe node needs it")
+        if self.scaleup_gpus < self.gpus_per_node:
+            raise ValueError(
+                f"scaleup_domain: {self.scaleup_domain} GPUs are fewer than the "
+                f"{self.gpus_per_node} of one node"
+            )
+
+    @property
+    def scaleup_gpus(self) -> int:
+        """GPUs of one scale-up domain."""
+        return self.scaleup_domain or self.gpus_per_node
 
 
 @spec
 class Fabric:
-    """The network between nodes, as one GPU sees it."""
+    """The network between scale-up domains, as one GPU sees it."""
 
     name: str
     title: str
     topology: str
     bytes_per_s: BytesPerS
-    """One way, per GPU."""
+    """One way, per GPU; a GPU's share where several have one NIC."""
     latency_s: Seconds
     efficiency: Fraction
-    """Share reached by collectives and point-to-point transfers."""
+    """Share that a NIC sustains in a training job: many groups at once, each with few
+    members on a node, and point-to-point."""
     dispatch_efficiency: Fraction
     """Share of the wire reached by an expert dispatch that runs alone."""
     combine_efficiency: Fraction
     sources: Mapping[str, str]
+    collective_efficiency: Fraction | None = None
+    """Share that a NIC sustains in one collective over whole nodes; ``efficiency`` by
+    default."""
+    step_s: Duration | None = None
+    """One step of a collective across this network with full chunks, GPU to GPU."""
     oversubscription: float = 1.0
-    """Leaf-to-spine oversubscription; 1 is non-blocking."""
+    """Uplinks of a pod over what its GPUs can send, inverted; 1 is non-blocking."""
+    pod_gpus: Count | None = None
+    """GPUs that reach each other below the oversubscribed layer; none if not given."""
+    gpus_per_nic: float = 1.0
+    has_switch_reduction: bool = False
+    """Whether its switches reduce (InfiniBand SHARP)."""
+    num_planes: Count = 1
+    """Separate networks, one for each rail; a message that changes rails goes over the
+    scale-up links first."""
     recalled: tuple[str, ...] = ()
+    status: Status = field(default_factory=dict)
     notes: str = ""
 
     def __post_init__(self) -> None:

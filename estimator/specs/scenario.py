@@ -91,6 +91,12 @@ class Scenario:
             yield "plan.stage_layout", str(error)
 
     @property
+    def spacing(self) -> int:
+        """How far ranks of a stage lie apart: 1, or pp where stages are neighbours."""
+        plan = self.plan
+        return min(plan.stride(axis, self.dp) for axis in ("cp", "dp")) // plan.tp
+
+    @property
     def dp(self) -> int:
         """Data-parallel replicas of the non-expert weights."""
         plan = self.plan

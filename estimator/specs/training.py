@@ -56,8 +56,9 @@ class Precision:
     """Number formats."""
 
     recipe: Recipe
-    gradients: Literal["fp32", "bf16"] = "fp32"
-    """Format that weight gradients are accumulated and reduced in."""
+    gradients: Literal["fp32", "bf16", "bf16+fp32"] = "fp32"
+    """Format that weight gradients are accumulated and reduced in; ``bf16+fp32``:
+    products write BF16 gradients, which are then added to FP32 ones of their own."""
     moments: Literal["fp32", "bf16"] = "fp32"
     """Format of the optimizer's two moments; master weights are FP32."""
 
@@ -86,10 +87,7 @@ class Overlap:
 
 @spec
 class ParallelPlan:
-    """How the work is spread; the data-parallel size follows from the rest.
-
-    Ranks fill nodes in Megatron-LM's order, innermost first: tp, cp, ep, dp, pp.
-    """
+    """How the work is spread; the data-parallel size follows from the rest."""
 
     pp: Count = 1
     tp: Count = 1
@@ -112,14 +110,47 @@ class ParallelPlan:
     micro_batch_size: Count = 1
     sequence_parallel: bool = True
     """Split norms and residuals over tensor-parallel ranks."""
-    attention_kernel: Literal["fused", "unfused"] = "fused"
-    """``unfused``: scores are written to memory, as before FlashAttention (2022)."""
+    placement: Literal[
+        "tp-cp-dp-pp", "tp-dp-cp-pp", "tp-cp-pp-dp", "tp-pp-dp-cp", "tp-pp-cp-dp"
+    ] = "tp-cp-dp-pp"
+    """Which ranks lie next to each other on nodes, innermost first; Megatron-LM's
+    default. Expert groups fold into the ranks of one stage in the same order."""
+    context_exchange: Literal["ring", "all-gather"] = "ring"
+    """How context-parallel ranks see each other's keys and values: passed around while
+    attention runs, or gathered before it."""
+    attention_kernel: Literal["fused", "flash-2", "flash-1", "unfused"] = "fused"
+    """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
+    releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
+    as before."""
+    fused_kernels: bool = True
+    """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
+    false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation
     while both run."""
     expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Tokens of the busiest expert rank over the mean."""
+    expert_capacity: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rows that an expert takes at most, over the mean; further ones are dropped.
+    0: none are (dropless)."""
     overlap: Overlap = Field(default_factory=Overlap)
+
+    @property
+    def busiest(self) -> float:
+        """Rows that the busiest expert rank multiplies, over the mean."""
+        if not self.expert_capacity:
+            return self.expert_imbalance
+        return min(self.expert_imbalance, self.expert_capacity)
+
+    def stride(self, axis: str, dp: int) -> int:
+        """Return how far neighbours along an axis lie apart, in GPUs.
+
+        >>> ParallelPlan(tp=8, cp=2, pp=4).stride("dp", dp=16)
+        16
+        """
+        sizes = {"tp": self.tp, "cp": self.cp, "dp": dp, "pp": self.pp}
+        order = self.placement.split("-")
+        return math.prod(sizes[name] for name in order[: order.index(axis)])
 
     @property
     def gpu_multiple(self) -> int:

@@ -63,7 +63,8 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
         moved *= 2
     name = "attention backward" if is_backward else "attention"
     reach = min(size.seq_len, local.window) if local else size.seq_len
-    return (AttentionCore(name, flop, reach, moved, is_backward),)
+    kernel = size.plan.attention_kernel
+    return (AttentionCore(name, flop, reach, moved, is_backward, kernel),)
 
 
 def _unfused(size: Sizes, *, is_backward: bool) -> Segment:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from estimator.costs.all_to_all import AllToAll, all_to_all
-from estimator.costs.collectives import group, ring_all_gather_s, send_s
+from estimator.costs.collectives import all_gather_s, group, send_s
 from estimator.costs.rates import Device, Layer, Links, device, links
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
@@ -70,6 +70,11 @@ class Chunks:
         """SMs that an exchange takes from the computation beside it."""
         return min(self.size.plan.num_comm_sms, self.device.num_sms - 1)
 
+    @property
+    def tensor_bytes(self) -> float:
+        """Bytes of the activations that a tensor-parallel collective gathers."""
+        return 2.0 * self.size.model.hidden_size * self.size.tokens
+
     def seconds(self, op: str, stage: int, partner: int = -1) -> float:
         """Return the duration of an instruction class, or of a send between ranks."""
         if op == "SEND":
@@ -77,6 +82,7 @@ class Chunks:
                 self.send_bytes,
                 self.links,
                 is_inside_node=self._same_node(stage, partner),
+                span=self._span(stage, partner),
             )
         key = (op, self._alike(stage), self._alike(partner))
         if key not in self._seconds:
@@ -93,6 +99,11 @@ class Chunks:
                 look = tuple(element.look for element in parts)
                 self._first[index] = looks.setdefault(look, index)
         return self._first[stage]
+
+    def _span(self, rank: int, other: int) -> int:
+        """Return the GPUs from the first of one rank's to the last of the other's."""
+        width = self.links.gpus_per_node / self.ranks_per_node
+        return round((abs(rank - other) + 1) * width)
 
     def _same_node(self, rank: int, other: int) -> bool:
         return int(rank // self.ranks_per_node) == int(other // self.ranks_per_node)
@@ -112,7 +123,8 @@ class Chunks:
         total = sum(away.values())
         for kind, seconds in away.items():
             name = "all-to-all" if kind == "rank skew" else kind
-            spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
+            if seconds:
+                spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
         return dict(spent)
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
@@ -152,7 +164,9 @@ class Chunks:
                 for kernel in segment
                 if kernel.kind == "attention"
             )
-            hidden = core_s if self.size.plan.overlap.context else 0.0
+            plan = self.size.plan
+            is_hidden = plan.overlap.context and plan.context_exchange == "ring"
+            hidden = core_s if is_hidden else 0.0
             return {"exposed context": max(0.0, ways * self.context_s - hidden)}
         return {}
 
@@ -199,7 +213,7 @@ def chunks(
     has_pairs = any(step.partner for row in made.ranks for step in row)
     is_overlapped = plan.overlap.expert_all_to_all and has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
-    per_node = node.gpus_per_node
+    per_node = node.scaleup_gpus
     row_bytes = 2.0 * scenario.model.hidden_size
     experts = group(plan.etp, 1, per_node)
     return Chunks(
@@ -209,16 +223,16 @@ def chunks(
         links=ways,
         exchange=_exchange(size, ways),
         is_overlapped=is_overlapped,
-        tensor_s=ring_all_gather_s(
+        tensor_s=all_gather_s(
             row_bytes * size.tokens, group(plan.tp, 1, per_node), ways
         ),
-        expert_tensor_s=ring_all_gather_s(row_bytes * size.routed_rows, experts, ways)
+        expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)
         if plan.etp > 1
         else 0.0,
-        context_s=_context_s(size, ways),
+        context_s=_context_s(size, ways, plan.stride("cp", scenario.dp)),
         sharding=sharding(scenario, ways) if plan.zero > 1 else None,
         send_bytes=row_bytes * size.split_tokens,
-        ranks_per_node=per_node * plan.pp / scenario.cluster.num_gpus,
+        ranks_per_node=per_node / plan.stride("pp", scenario.dp),
     )
 
 
@@ -236,15 +250,15 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
         places=size.places,
         dispatch_bytes=size.format.sent,
         combine_bytes=2.0,
-        imbalance=plan.expert_imbalance,
+        imbalance=plan.busiest,
     )
 
 
-def _context_s(size: Sizes, ways: Links) -> float:
+def _context_s(size: Sizes, ways: Links, apart: int) -> float:
     """Return the seconds in which a rank receives the others' keys and values."""
     plan, attention = size.plan, size.model.attention
     if plan.cp == 1:
         return 0.0
     width = size.kv_heads * (attention.qk_dim + attention.v_dim)
     whole = 2.0 * size.tokens * plan.cp * width
-    return ring_all_gather_s(whole, group(plan.cp, plan.tp, ways.gpus_per_node), ways)
+    return all_gather_s(whole, group(plan.cp, apart, ways.gpus_per_node), ways)

@@ -7,9 +7,10 @@ from estimator.schedules.ir import Op
 from estimator.workload.attention import ACCUMULATE, ADD, NORM
 from estimator.workload.work import Gemm, Segment, Sizes, Traffic
 
-LOSS_FORWARD = 8
-"""Bytes per logit: BF16 out, read, and FP32 probabilities written."""
-LOSS_BACKWARD = 6
+LOSS_FORWARD = {True: 8, False: 38}
+"""Bytes per logit. Fused: BF16 out, read, FP32 probabilities written. One kernel per
+operation: cast, maximum, difference, exponential, sum, quotient."""
+LOSS_BACKWARD = {True: 6, False: 20}
 
 
 def segment(size: Sizes, kind: str, op: str) -> Segment:
@@ -24,12 +25,18 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
     if op == Op.F:
         return (
             Gemm("logits", tokens, vocabulary, h, "bf16"),
-            Traffic("loss", tokens * vocabulary * LOSS_FORWARD, 4),
+            Traffic(
+                "loss", tokens * vocabulary * LOSS_FORWARD[size.plan.fused_kernels], 4
+            ),
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
-            Traffic("loss backward", tokens * vocabulary * LOSS_BACKWARD, 3),
+            Traffic(
+                "loss backward",
+                tokens * vocabulary * LOSS_BACKWARD[size.plan.fused_kernels],
+                3,
+            ),
         )
     return (
         Gemm(

@@ -9,6 +9,9 @@ ROUTER_PASSES = 8
 """Passes over the FP32 scores: sigmoid, bias, group sums, top-k, normalisation."""
 ROUTER_KERNELS = 25
 FP32 = 4
+UNFUSED_GATE = 4
+"""Further bytes per element where gate and product are two kernels."""
+UNFUSED_GATE_BACKWARD = 6
 
 
 def _up(size: Sizes, width: int) -> int:
@@ -53,10 +56,16 @@ def _block_weight(
     return one * groups
 
 
+def _is_unfused(size: Sizes) -> bool:
+    return size.model.mlp.is_gated and not size.plan.fused_kernels
+
+
 def _activation_bytes(size: Sizes, width: int) -> float:
     """Bytes per row of the forward activation, its cast and its stash."""
     up = _up(size, width)
     moved = 2.0 * (up + width)
+    if _is_unfused(size):
+        moved += UNFUSED_GATE * width
     if size.keeps_12_bits:  # the activation writes FP8; gate and up are kept in FP8
         return 2.0 * up + width + size.format.cast * up
     return moved + size.format.cast * width
@@ -67,6 +76,8 @@ def _activation_input_bytes(size: Sizes, width: int) -> float:
     up = _up(size, width)
     again = {"moe_act", "mlp"} & size.recompute
     moved = 2.0 * width + 4.0 * up + (2.0 * (up + width) if again else 0.0)
+    if _is_unfused(size):
+        moved += UNFUSED_GATE_BACKWARD * width
     moved += (size.format.cast + size.format.recast) * up
     if size.keeps_12_bits:  # stash back to BF16
         moved += size.format.cast * up

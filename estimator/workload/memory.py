@@ -14,6 +14,7 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
+    KEPT_GRADIENT,
     MASTER,
     replicas,
     shards,
@@ -26,8 +27,9 @@ COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 5
 """Per score of unfused attention: softmax and dropout results, and a mask."""
-LOGIT_BYTES = 6.0
-"""BF16 logits and FP32 probabilities."""
+LOGIT_BYTES = {True: 12.0, False: 20.0}
+"""Fused: BF16 logits, an FP32 copy, FP32 probabilities, BF16 gradients. One kernel per
+operation: two more FP32 copies."""
 E5M6 = 1.5
 """Attention output in 12 bits, as DeepSeek-V3 keeps it: report, section 3.3."""
 ROUTING_BYTES = 16
@@ -128,6 +130,8 @@ def _hidden(size: Sizes, width: float) -> float:
     up = (2 if size.model.mlp.is_gated else 1) * width
     before = size.format.kept if size.keeps_12_bits else 2.0
     after = 0.0 if "moe_act" in size.recompute else size.format.kept * width
+    if size.model.mlp.is_gated and not size.plan.fused_kernels:
+        after += 2.0 * width  # the gate behind its activation
     return before * up + after
 
 
@@ -189,7 +193,12 @@ def _buffers(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
         width = (up + 1) * size.model.mlp.ffn_hidden_size / size.tp
         total += size.tokens * width * 2.0
     if any(element.kind == "head" for stage in stages for element in stage):
-        total += size.tokens * size.model.vocab_size / size.tp * LOGIT_BYTES
+        total += (
+            size.tokens
+            * size.model.vocab_size
+            / size.tp
+            * LOGIT_BYTES[size.plan.fused_kernels]
+        )
     if "full" in size.recompute:
         whole = replace(size, recompute=frozenset())
         total += max(layer_activations(whole, element).total for element in layers)
@@ -233,7 +242,7 @@ def _rank_memory(
     )
     weight = size.format.weight
     weights = (total - vocabulary) * weight + vocabulary * 2
-    gradients = total * FORMAT_BYTES[precision.gradients]
+    gradients = total * KEPT_GRADIENT[precision.gradients]
     state = MASTER + 2 * FORMAT_BYTES[precision.moments]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     sharers = sharded if zero > 1 else whole
@@ -243,7 +252,7 @@ def _rank_memory(
     if zero > 2:  # two layers gathered: one computes, the next arrives
         weights = weights * share + 2 * largest * 2.0
     if zero > 1:
-        gradients = gradients * share + largest * FORMAT_BYTES[precision.gradients]
+        gradients = gradients * share + largest * KEPT_GRADIENT[precision.gradients]
     return RankMemory(
         weights=weights,
         gradients=gradients,

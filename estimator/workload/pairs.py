@@ -17,8 +17,10 @@ from estimator.workload.stages import Element
 
 if TYPE_CHECKING:
     from estimator.workload.chunks import Chunks
+    from estimator.workload.sharding import Sharding
 
-Need = int | None
+Need = tuple[int, ...]
+"""Operations that must have ended; none where the chunk's start will do."""
 
 
 class Times(NamedTuple):
@@ -44,24 +46,24 @@ class Pair:
         self.chunks, self.has_weights = chunks, has_weights
         self.ahead, self.back = ahead, back[::-1]
         self.made: list[Operation] = []
-        self.barrier: Need = None
+        self.barrier: Need = ()
         is_beside = chunks.is_overlapped and any(map(self._travels, (*ahead, *back)))
         full = chunks.device.num_sms
         self.weight_sms = full - chunks.num_comm_sms if is_beside else full
         self.sms = self.weight_sms if ahead and back else full
         self.tensor = chunks.size.plan.overlap.tensor
         self.is_split = chunks.size.plan.sequence_parallel
-        self.gathered: dict[tuple[bool, int], int] = {}
+        self.gathered: dict[tuple[bool, int], Need] = {}
 
     def operations(self) -> list[Operation]:
         """Return the pair's operations: ends, layer beside layer, then the head."""
-        out: Need = None
-        gradient: Need = None
+        out: Need = ()
+        gradient: Need = ()
         for element in self.back:
             if element.kind == "head":
                 gradient = self._end(element, Op.I, gradient)
                 if self.has_weights:
-                    self._scatter(element, self._end(element, Op.W, None))
+                    self._scatter(element, self._end(element, Op.W, ()))
         for element in self.ahead:
             if element.kind == "embedding":
                 out = self._end(element, Op.F, self._gather_end(element, out))
@@ -103,11 +105,14 @@ class Pair:
         return out, gradient
 
     def _again(self, element: Element, need: Need) -> Need:
-        """Run a layer forward once more, from its input."""
+        """Run a layer forward once more, from its input: part of its input pass."""
+        first = len(self.made)
         routed = self._block(element, "attention again F", 0, need)
         routed = self._travel(element, "dispatch again", "dispatch", routed)
         routed = self._block(element, "mlp again F", 1, routed)
-        return self._travel(element, "combine again", "combine", routed)
+        done = self._travel(element, "combine again", "combine", routed)
+        self.made[first:] = [made._replace(op=Op.I.value) for made in self.made[first:]]
+        return done
 
     def _splits(self, element: Element, segment: int) -> bool:
         """Whether a block is computed by tensor-parallel ranks together."""
@@ -134,12 +139,12 @@ class Pair:
     ) -> tuple[Need, Need]:
         """Append a block's input pass; return its result and what weights wait for."""
         if element is None:
-            return need, None
+            return need, ()
         times = self.chunks.layer(element, self.sms)[segment]
         if not self._splits(element, segment):
             need = self._compute(element, name, times, need)
-            return need, None
-        inputs: Need = None
+            return need, ()
+        inputs: Need = ()
         if self.is_split:
             need = self._collect(element, "all-gather backward", need, times)
             inputs = self._collect(element, "input again", need, times, is_hidden=True)
@@ -161,7 +166,7 @@ class Pair:
         rounds: int = 1,
         *,
         is_hidden: bool = False,
-    ) -> int:
+    ) -> Need:
         """Append a tensor-parallel collective.
 
         Pipelined, it is cut into a chunk per rank and hides behind its own product,
@@ -172,7 +177,8 @@ class Pair:
             behind = beside.kinds.get("gemm", 0.0) / 2
             first = seconds / self.chunks.size.tp
             seconds = max(first, seconds - behind)
-        times = Times(seconds, {"tensor-parallel": seconds})
+        num_bytes = rounds * self.chunks.tensor_bytes
+        times = Times(seconds, {"tensor-parallel": seconds}, num_bytes=num_bytes)
         op = Op.I if "backward" in name or "again" in name else Op.F
         return self._add(element, name, Stream.COMMUNICATION, times, op, need)
 
@@ -180,11 +186,11 @@ class Pair:
         self, element: Element | None, name: str, segment: int, need: Need
     ) -> Need:
         if element is None or not self.has_weights:
-            return None
+            return ()
         times = self.chunks.layer(element, self.weight_sms)[segment]
         return self._add(element, name, Stream.COMPUTE, times, Op.W, need)
 
-    def _compute(self, element: Element, name: str, times: Times, need: Need) -> int:
+    def _compute(self, element: Element, name: str, times: Times, need: Need) -> Need:
         return self._add(element, name, Stream.COMPUTE, times, Op(name[-1]), need)
 
     def _travels(self, element: Element | None) -> bool:
@@ -200,11 +206,13 @@ class Pair:
             return need
         exchange = self.chunks.exchange
         assert exchange is not None  # noqa: S101 - _travels has looked
-        seconds = exchange.dispatch_s if way == "dispatch" else exchange.combine_s
+        seconds, num_bytes = exchange.combine_s, exchange.combine_bytes
+        if way == "dispatch":
+            seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
         parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
-        times = Times(seconds + exchange.skew_s, parts)
+        times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
-            need = len(self.made) - 1 if self.made else None
+            need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F
         done = self._add(element, name, Stream.COMMUNICATION, times, op, need)
         if not self.chunks.is_overlapped:
@@ -224,46 +232,34 @@ class Pair:
         for ahead in (index, index + 1):
             key = (is_back, ahead)
             if ahead < len(layers) and key not in self.gathered:
-                seconds = sharding.gather_s(layers[ahead])
-                times = Times(seconds, {"weight gathering": seconds})
-                self.gathered[key] = self._add(
-                    layers[ahead],
-                    "weights",
-                    Stream.WEIGHTS,
-                    times,
-                    Op.I if is_back else Op.F,
-                    need,
-                )
-        if index < len(layers):
-            return self._both(need, self.gathered[is_back, index], layers[index])
-        return need
-
-    def _both(self, need: Need, other: int, element: Element) -> int:
-        """Append an instant at which both operations have ended."""
-        if need is None:
-            return other
-        made = Operation(f"{element.name} ready", Stream.WEIGHTS, 0.0, (need, other))
-        self.made.append(made)
-        return len(self.made) - 1
+                op = Op.I if is_back else Op.F
+                self.gathered[key] = self._weights(sharding, layers[ahead], op, need)
+        return need + self.gathered[is_back, index] if index < len(layers) else need
 
     def _gather_end(self, element: Element, need: Need) -> Need:
         sharding = self.chunks.sharding
         if sharding is None:
             return need
-        seconds = sharding.gather_s(element)
-        times = Times(seconds, {"weight gathering": seconds})
-        done = self._add(element, "weights", Stream.WEIGHTS, times, Op.F, None)
-        return self._both(need, done, element)
+        return need + self._weights(sharding, element, Op.F, ())
+
+    def _weights(
+        self, sharding: Sharding, element: Element, op: Op, need: Need
+    ) -> Need:
+        """Append the gathering of an element's weights."""
+        seconds, num_bytes = sharding.gather_s(element), sharding.gather_bytes(element)
+        times = Times(seconds, {"weight gathering": seconds}, num_bytes=num_bytes)
+        return self._add(element, "weights", Stream.WEIGHTS, times, op, need)
 
     def _scatter(self, element: Element, need: Need) -> None:
         sharding = self.chunks.sharding
         if sharding is None or not self.has_weights:
             return
         seconds = sharding.scatter_s(element)
-        times = Times(seconds, {"gradient scattering": seconds})
+        num_bytes = sharding.scatter_bytes(element)
+        times = Times(seconds, {"gradient scattering": seconds}, num_bytes=num_bytes)
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
-    def _end(self, element: Element, op: Op, need: Need) -> int:
+    def _end(self, element: Element, op: Op, need: Need) -> Need:
         times = self.chunks.end(element.kind, op.value, self.sms)
         return self._add(element, op.value, Stream.COMPUTE, times, op, need)
 
@@ -275,12 +271,10 @@ class Pair:
         times: Times,
         op: Op,
         need: Need,
-    ) -> int:
-        needs = {index for index in (need, self.barrier) if index is not None}
-        self.made.append(
-            _operation(element, name, stream, times, op, tuple(sorted(needs)))
-        )
-        return len(self.made) - 1
+    ) -> Need:
+        needs = tuple(sorted({*need, *self.barrier}))
+        self.made.append(_operation(element, name, stream, times, op, needs))
+        return (len(self.made) - 1,)
 
 
 def _operation(
@@ -323,7 +317,11 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
         ):
             needs: tuple[int, ...] = ()
             if splits:
-                gather = Times(chunks.tensor_s, {"tensor-parallel": chunks.tensor_s})
+                gather = Times(
+                    chunks.tensor_s,
+                    {"tensor-parallel": chunks.tensor_s},
+                    num_bytes=chunks.tensor_bytes,
+                )
                 made.append(
                     _operation(
                         element, "input again", Stream.COMMUNICATION, gather, Op.W

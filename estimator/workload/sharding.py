@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from estimator.costs.collectives import Group, ring_all_gather_s
+from estimator.costs.collectives import Group, all_gather_s
 from estimator.costs.rates import Links
 from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
@@ -32,12 +32,24 @@ class Sharding:
         size = FORMAT_BYTES[self.scenario.precision.gradients]
         return self._move(element, size, "scatter")
 
+    def gather_bytes(self, element: Element) -> float:
+        """Return the bytes of the weights that are gathered."""
+        return 2.0 * self._count(element)
+
+    def scatter_bytes(self, element: Element) -> float:
+        """Return the bytes of the gradients that are scattered."""
+        return FORMAT_BYTES[self.scenario.precision.gradients] * self._count(element)
+
+    def _count(self, element: Element) -> float:
+        own = held(self.scenario, element)
+        return own.shared + own.experts
+
     def _move(self, element: Element, size: float, way: str) -> float:
         key = (way, *element.look)
         if key not in self._seconds:
             own = held(self.scenario, element)
             self._seconds[key] = sum(
-                ring_all_gather_s(count * size, members, self.links)
+                all_gather_s(count * size, members, self.links)
                 for count, members in (
                     (own.shared, self.shared),
                     (own.experts, self.experts),

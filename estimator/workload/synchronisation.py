@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from estimator.costs.collectives import (
     Group,
+    all_gather_s,
+    all_reduce_s,
     group,
-    ring_all_gather_s,
-    ring_all_reduce_s,
 )
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
@@ -16,7 +16,10 @@ from estimator.specs.training import Overlap
 from estimator.workload.stages import Held
 from estimator.workload.work import FORMATS
 
-FORMAT_BYTES = {"fp32": 4, "bf16": 2}
+FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
+"""Bytes of a moment, or of a gradient that is reduced."""
+KEPT_GRADIENT = {"fp32": 4, "bf16": 2, "bf16+fp32": 6}
+"""Bytes of all gradients of one weight."""
 MASTER = 4
 """Bytes of an FP32 master weight."""
 
@@ -31,25 +34,26 @@ class Replicas:
 
 def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
     """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
-    plan, per_node = scenario.plan, scenario.cluster.node.gpus_per_node
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
     inner = plan.ep * plan.etp
     return Replicas(
-        group(scenario.dp * plan.cp * num_copies, plan.tp, per_node),
-        group(width // inner * num_copies, inner, per_node),
+        group(scenario.dp * plan.cp * num_copies, plan.tp * scenario.spacing, per_node),
+        group(width // inner * num_copies, inner * scenario.spacing, per_node),
     )
 
 
 def shards(scenario: Scenario) -> Replicas:
     """Return the groups that share one copy: all replicas, or ``dp_shard`` of them."""
-    plan, per_node = scenario.plan, scenario.cluster.node.gpus_per_node
+    plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     whole = replicas(scenario)
     if not plan.dp_shard:
         return whole
-    shared = group(plan.dp_shard * plan.cp, plan.tp, per_node)
+    apart = scenario.spacing
+    shared = group(plan.dp_shard * plan.cp, plan.tp * apart, per_node)
     inner = plan.ep * plan.etp
     width = plan.dp_shard * plan.cp * plan.tp
-    return Replicas(shared, group(max(1, width // inner), inner, per_node))
+    return Replicas(shared, group(max(1, width // inner), inner * apart, per_node))
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def optimizer_phase_s(
             if rest > 1:
                 between = Group(rest, 1)
                 spent[f"all-reduce of {name} gradients"] = window.exposed_s(
-                    ring_all_reduce_s(held_here * gradient, between, links),
+                    all_reduce_s(held_here * gradient, between, links),
                     window.backward_s,
                 )
         elif plan.zero:
@@ -112,7 +116,7 @@ def optimizer_phase_s(
             )
         else:
             behind = window.backward_s if plan.overlap.gradient_reduce else 0.0
-            seconds = ring_all_reduce_s(count * gradient, members, links)
+            seconds = all_reduce_s(count * gradient, members, links)
             spent[f"all-reduce of {name} gradients"] = window.exposed_s(seconds, behind)
         shard += held_here
     moved = shard * (gradient + 2 * MASTER + 4 * moment + 2)
@@ -136,8 +140,8 @@ def _zero_1(
     """Return the reduce-scatter of gradients and the all-gather of weights."""
     behind = window.backward_s if overlap.gradient_reduce else 0.0
     before = window.forward_s if overlap.parameter_gather else 0.0
-    scatter = ring_all_gather_s(count * gradient, members, links)
-    gather = ring_all_gather_s(count * 2, members, links)
+    scatter = all_gather_s(count * gradient, members, links)
+    gather = all_gather_s(count * 2, members, links)
     return {
         f"reduce-scatter of {name} gradients": window.exposed_s(scatter, behind),
         f"all-gather of {name} weights": window.exposed_s(gather, before),

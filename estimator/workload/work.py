@@ -74,6 +74,7 @@ class AttentionCore(NamedTuple):
     seq_len: int
     num_bytes: float
     is_backward: bool = False
+    kernel: str = "fused"
 
     @property
     def kind(self) -> str:
@@ -84,7 +85,11 @@ class AttentionCore(NamedTuple):
         """Return the duration; it does not depend on the SMs (see ``attention_s``)."""
         del num_sms
         return kernels.attention_s(
-            device, self.flop, self.seq_len, is_backward=self.is_backward
+            device,
+            self.flop,
+            self.seq_len,
+            is_backward=self.is_backward,
+            kernel=self.kernel,
         )
 
 
@@ -139,7 +144,7 @@ FORMATS: Mapping[str, Format] = {
     "bf16": Format("bf16"),
     "fp8": Format("fp8", 3, 3, 1 + SCALES, 1 + SCALES, 1),
     # One kernel reads BF16 once and writes both copies; another has found the maximum.
-    "fp8-tensor": Format("fp8", 4, 0, 1, 2, 1),
+    "fp8-tensor": Format("fp8_tensor", 4, 0, 1, 2, 1),
     "mxfp8": Format("fp8", 2 + 2 * (1 + 1 / 32), 0, 1 + 1 / 32, 2, 1),
     "nvfp4": Format("nvfp4", 2 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
 }
@@ -210,7 +215,7 @@ class Sizes:
         Those of its peers in an expert-tensor-parallel group are among them.
         """
         rows = self.expert_tokens * self.moe.experts_per_token * self.plan.etp
-        return round(rows * self.plan.expert_imbalance)
+        return round(rows * self.plan.busiest)
 
     @property
     def received_rows(self) -> int:
@@ -218,14 +223,15 @@ class Sizes:
         per_token = float(self.moe.experts_per_token)
         if self.places:
             per_token = min(self.places.ranks, per_token)
-        return round(self.expert_tokens * per_token * self.plan.expert_imbalance)
+        return round(self.expert_tokens * per_token * self.plan.busiest)
 
 
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
-    domain = scenario.cluster.node.gpus_per_node
-    num_nodes = max(1, -(-plan.ep * plan.etp // domain))
+    domain = scenario.cluster.node.scaleup_gpus
+    members = plan.ep * plan.etp
+    num_nodes = max(1, min(members, -(-members * scenario.spacing // domain)))
     places = None
     if model.moe:
         places = spread(

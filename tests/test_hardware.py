@@ -1,0 +1,250 @@
+"""The catalog: every number has a source, a unit and a status, and is plausible."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from datetime import date
+
+import pytest
+
+from estimator import catalog
+from estimator.costs.rates import half_precision
+from estimator.errors import InfeasibleError, InputError
+from estimator.specs.base import Constant, constants, source_of, status_of
+from estimator.step_model import StepModel
+
+STATUSES = {"read", "derived", "recalled", "assumed", "disputed"}
+FILES = [
+    (kind, name)
+    for kind in ("gpu", "node", "fabric", "price", "power")
+    for name in catalog.names(kind)
+]
+NUMBERS = {
+    "gpu": ("num_sms", "hbm_bytes", "hbm_bytes_per_s", "tdp_watts", "die_area_mm2"),
+    "node": ("nvlink_bytes_per_s", "nvlink_latency_s", "max_power_watts"),
+    "fabric": ("bytes_per_s", "latency_s", "oversubscription", "gpus_per_nic"),
+}
+COUNTS = {
+    "num_sms",
+    "gpus_per_node",
+    "scaleup_domain",
+    "max_nics",
+    "oversubscription",
+    "pod_gpus",
+    "gpus_per_nic",
+    "num_planes",
+}
+MENTIONS = re.compile(r"(/work|/tmp|hardware\.ya?ml|kernel_benchmarks|shared/)")
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_a_file_is_named_after_what_it_holds(kind, name):
+    assert catalog.load(kind, name).name == name
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_every_constant_has_a_source_a_unit_and_a_status(kind, name):
+    for path, constant in constants(catalog.load(kind, name)):
+        assert constant.source.strip(), path
+        assert constant.unit, path
+        assert constant.status in STATUSES, path
+        assert constant.low <= constant.value <= constant.high, path
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [file for file in FILES if file[0] in NUMBERS]
+)
+def test_every_plain_number_has_a_source_and_a_status(kind, name):
+    record = catalog.load(kind, name)
+    keys = [*NUMBERS[kind], *(f"peak_flop_per_s.{d}" for d in peaks(record))]
+    for key in keys:
+        assert source_of(record, key).strip(), key
+        assert status_of(record, key) in STATUSES, key
+    for listed in (*record.recalled, *record.status, *record.sources):
+        owner = record
+        for part in listed.split("."):
+            if isinstance(owner, Mapping):
+                assert part in owner, f"{listed} is not a field"
+                owner = owner[part]
+            else:
+                assert part == "default" or hasattr(owner, part), listed
+                owner = getattr(owner, part, None)
+
+
+def peaks(record):
+    return getattr(record, "peak_flop_per_s", {})
+
+
+def bare_numbers(document, path=()):
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from bare_numbers(value, (*path, key))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*path, key)
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
+    found = dict(constants(catalog.load(kind, name)))
+    for path in bare_numbers(catalog.read(kind, name)):
+        if path[-1] not in COUNTS:
+            assert path[-1] in ("value", "low", "high"), path
+            assert found[".".join(path[:-1])].unit == "1", path
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_sources_are_public(kind, name):
+    texts = [constant.source for _, constant in constants(catalog.load(kind, name))]
+    record = catalog.load(kind, name)
+    texts += getattr(record, "sources", {}).values()
+    texts += [getattr(record, "source", ""), getattr(record, "notes", "")]
+    assert not [text for text in texts if MENTIONS.search(text)]
+
+
+@pytest.mark.parametrize("name", catalog.names("gpu"))
+def test_a_gpu_is_plausible(name):
+    gpu = catalog.load("gpu", name)
+    assert 10e9 < gpu.hbm_bytes < 600e9
+    assert 0.3e12 < gpu.hbm_bytes_per_s < 10e12
+    assert gpu.tdp_watts is None or 50 < gpu.tdp_watts < 1500
+    assert gpu.die_area_mm2 is None or 400 < gpu.die_area_mm2 < 1600
+    half = gpu.peak_flop_per_s.get("bf16", gpu.peak_flop_per_s.get("fp16", 0))
+    if half:
+        assert 50e12 < half < 3e15
+        assert 30 < half / gpu.hbm_bytes_per_s < 1000  # FLOP a byte
+    if fp8 := gpu.peak_flop_per_s.get("fp8"):
+        assert fp8 / half == pytest.approx(2, rel=0.06) or name == "gaudi3"
+    for path, constant in constants(gpu.achievable):
+        if constant.unit == "1" and "half_len" not in path:
+            assert constant.low > 0.1, path
+            assert constant.high <= 1, path
+
+
+@pytest.mark.parametrize("name", catalog.names("node"))
+def test_a_node_is_plausible(name):
+    node = catalog.load("node", name)
+    gpu, per_gpu = node.gpu, node.max_power_watts / node.gpus_per_node
+    assert 1 <= node.gpus_per_node <= node.scaleup_gpus <= 10_000
+    assert gpu.tdp_watts is None or gpu.tdp_watts <= per_gpu < 3 * gpu.tdp_watts + 200
+    assert 30e9 <= node.nvlink_bytes_per_s <= 1800e9
+    assert 0.2 < node.nvlink_efficiency.value <= 1
+    io = gpu.scaleup_io_bytes_per_s
+    if io and node.topology != "torus":  # one way is half of both directions
+        assert node.nvlink_bytes_per_s == pytest.approx(io / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("name", catalog.names("fabric"))
+def test_a_fabric_is_plausible(name):
+    fabric = catalog.load("fabric", name)
+    assert 1e9 < fabric.bytes_per_s <= 1e12
+    assert 0.5e-6 < fabric.latency_s < 1e-3
+    assert 0.2 < fabric.dispatch_efficiency.value < fabric.efficiency.high + 0.2
+    port = fabric.bytes_per_s * fabric.gpus_per_nic * 8 / 1e9  # Gbit/s
+    assert port in (50, 100, 200, 400, 800) or name in (
+        "nvl72-scale-up",
+        "tpu-v5p-ici-torus",
+    )
+    if fabric.collective_efficiency:
+        assert fabric.collective_efficiency.value >= fabric.efficiency.value
+
+
+@pytest.mark.parametrize("name", catalog.names("price"))
+def test_a_price_is_dated_and_buys_a_known_gpu(name):
+    price = catalog.load("price", name)
+    year, *rest = (int(part) for part in price.date.split("-"))
+    assert date(year, *[*rest, 1, 1][:2]) >= date(2022, 1, 1)
+    assert price.gpu in catalog.names("gpu")
+    assert price.source
+    assert price.provider
+    assert price.commitment
+    assert 0.3 < price.usd_per_gpu_hour < 15
+
+
+@pytest.mark.parametrize("name", catalog.names("power"))
+def test_a_place_is_plausible(name):
+    power = catalog.load("power", name)
+    assert 20 < power.g_co2_per_kwh < 800
+    assert power.source
+    assert power.date
+    if power.usd_per_kwh is not None:
+        assert 0.02 < power.usd_per_kwh < 0.5
+        assert power.electricity_source
+        assert power.electricity_date
+
+
+def test_the_shelf_is_full():
+    counts = {kind: len(catalog.names(kind)) for kind in ("gpu", "node", "price")}
+    assert counts["gpu"] >= 30
+    assert counts["node"] >= 13
+    assert counts["price"] >= 25
+    with_price = [
+        name
+        for name in catalog.names("power")
+        if catalog.load("power", name).usd_per_kwh
+    ]
+    assert len(with_price) >= 12
+
+
+def test_the_h800_is_an_h100_where_it_was_not_cut():
+    whole, cut = catalog.load("gpu", "h100-sxm"), catalog.load("gpu", "h800-sxm")
+    changed = {
+        field.name
+        for field in dataclasses.fields(whole)
+        if getattr(whole, field.name) != getattr(cut, field.name)
+    }
+    labels = {"name", "title", "sources", "notes", "release_date"}
+    assert changed - labels == {"peak_flop_per_s", "scaleup_io_bytes_per_s"}
+    differing = {
+        dtype
+        for dtype, peak in whole.peak_flop_per_s.items()
+        if cut.peak_flop_per_s[dtype] != peak
+    }
+    assert differing == {"fp64"}
+
+
+def test_carried_over_constants_say_so_and_are_wide():
+    for name in catalog.names("gpu"):
+        for path, constant in constants(catalog.load("gpu", name)):
+            text = constant.source
+            if "carried over" in text or text.startswith("not measured"):
+                assert constant.status == "assumed", (name, path)
+                assert is_wide(constant), (name, path)
+
+
+def is_wide(constant: Constant) -> bool:
+    return constant.high - constant.low >= 0.08 * constant.value
+
+
+def misfit(kind, name, **changed):
+    document = catalog.read(kind, name)
+    for key, value in changed.items():
+        document.put(key, value, "here")
+    with pytest.raises(InputError) as raised:
+        catalog.build(kind, catalog.inlined(kind, document), name)
+    return str(raised.value)
+
+
+def test_a_node_that_contradicts_itself_is_refused():
+    assert "needs the chips along each axis" in misfit(
+        "node", "hgx-h100", topology="torus"
+    )
+    assert "a PCIe node needs it" in misfit("node", "hgx-h100", topology="pcie")
+    assert "4 GPUs are fewer than the 8" in misfit("node", "hgx-h100", scaleup_domain=4)
+
+
+def test_a_rate_without_a_peak_is_refused():
+    peaks = catalog.read("gpu", "h100-sxm")["peak_flop_per_s"]
+    del peaks["bf16"]
+    assert "bf16 has no peak" in misfit("gpu", "h100-sxm", peak_flop_per_s=peaks)
+
+
+def test_a_part_without_bf16_trains_in_fp16():
+    assert half_precision(catalog.load("gpu", "v100-sxm2-32")) == "fp16"
+    overrides = ["cluster.node=dgx1-v100", "precision=bf16"]
+    model = StepModel(catalog.load_scenario("deepseek-v3", overrides), 4096)
+    assert model.step_s(32) > 0
+
+
+def test_a_part_without_a_16_bit_rate_is_refused_in_one_sentence():
+    with pytest.raises(InfeasibleError, match="has no BF16 and no FP16 rate"):
+        half_precision(catalog.load("gpu", "apple-m4-max"))
