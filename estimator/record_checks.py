@@ -132,15 +132,13 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _numbered(given: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Any]:
     """Return a section without empty fields, and with texts such as 1e9 as numbers."""
-    return {
-        key: scalar(value)
-        if isinstance(value, str)
-        and key in known
-        and known[key].kind in ("count", "number")
-        else value
-        for key, value in given.items()
-        if value is not None
-    }
+    made = {key: value for key, value in given.items() if value is not None}
+    for key, field in known.items():
+        text = made.get(key)
+        if field.kind in ("count", "number") and isinstance(text, str):
+            number = scalar(text)
+            made[key] = number if isinstance(number, int | float) else text
+    return made
 
 
 def _problems(record: Mapping[str, Any]) -> Iterator[str]:

@@ -143,22 +143,33 @@ def _node(gpu: str) -> Node:
 def fabric(given: Mapping[str, Any]) -> Fabric:
     """Return the fabric at the rate that a record's text gives each GPU."""
     text = str(given.get("interconnect", ""))
-    gbit = _gbit_per_s(text, given)
+    printed = _gbit_per_s(text, given)
+    gbit = printed or _usual_gbit_per_s(given["gpu"])
     known = catalog.names("fabric")
-    name = next(
-        name
+    words, name = next(
+        (words, name)
         for words, rate, name in rules.FABRICS
         if re.search(words, text.lower()) and rate in (0, gbit) and name in known
     )
     base: Fabric = _loaded("fabric", name)
-    return replace(base, bytes_per_s=gbit / 8 * 1e9)
+    is_own_rate = words and not printed  # named, but at no rate: that of its file
+    return base if is_own_rate else replace(base, bytes_per_s=gbit / 8 * 1e9)
+
+
+def _usual_gbit_per_s(gpu: str) -> float:
+    """Return the rate per GPU of the fabric that a node usually has."""
+    kind = _kind(gpu)
+    return next(
+        (rate for key, rate in rules.GBIT_PER_S.items() if kind.startswith(key)),
+        rules.DEFAULT_GBIT_PER_S,
+    )
 
 
 def _gbit_per_s(text: str, given: Mapping[str, Any]) -> float:
-    """Return the fabric's rate per GPU, one way.
+    """Return the rate per GPU, one way, that a text prints; 0 where it does not.
 
     Read in this order: EFA's 3,200 Gbit/s a node, Omni-Path's four links a node, NICs
-    a node times their rate, a rate per GPU, the default of the node.
+    a node times their rate, the generation of the NIC, a rate per GPU.
     """
     each, lower = int(given.get("gpus_per_node", 8)), text.lower()
     if re.search(r"3,?200", text):
@@ -173,13 +184,7 @@ def _gbit_per_s(text: str, given: Mapping[str, Any]) -> float:
     rates = [int(rate) for rate in _PER_GPU.findall(text) if int(rate) in _NIC_RATES]
     if rates:
         return max(rates)
-    if "ndr" in lower:
-        return 400
-    kind = _kind(given["gpu"])
-    return rules.GBIT_PER_S.get(
-        next((key for key in rules.GBIT_PER_S if kind.startswith(key)), ""),
-        rules.DEFAULT_GBIT_PER_S,
-    )
+    return 400.0 if "ndr" in lower else 0.0
 
 
 def _precision(record: Record, source: str, notes: list[str]) -> Precision:

@@ -62,7 +62,7 @@ def transformer(record: Record) -> Transformer:
     return Transformer(
         name=str(record["id"]),
         title=str(model["name"]),
-        source=str(record["source"]),
+        source=str(record.get("source", "")),
         num_layers=_num_layers(record),
         hidden_size=model["hidden"],
         vocab_size=_vocab(model),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,23 @@ def test_all_mistakes_of_a_record_are_in_its_one_message():
 def test_numbers_written_with_an_exponent_are_numbers():
     # YAML 1.1 reads 1e-1 as text
     assert predictions(record(measured__step_time_s="1e-1"))["step_s"].measured == 0.1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_value_in_any_field_ends_in_a_traceback(seed):
+    rng = random.Random(seed)
+    strange = [None, -1, 0, math.nan, math.inf, "", "x", [], {}, True, 10**40, 3.5, 7]
+    for _ in range(5):
+        made = record(derived={"step_time_s": 1.0})
+        for _ in range(rng.randint(1, 3)):
+            section = made.get(
+                rng.choice(["model", "cluster", "parallel", "batch", "measured"])
+            )
+            if isinstance(section, dict) and section:
+                section[rng.choice(list(section))] = rng.choice(strange)
+        rows, lost = predict("someone-1", made)
+        assert bool(rows) != bool(lost)
+        assert all(math.isfinite(row.error) for row in rows)
 
 
 # ---- what is measured
