@@ -129,6 +129,50 @@ def compare_command(
     tables.print_comparison(made, has_notes=not quiet)
 
 
+@cli.command("validate")
+def validate_command(
+    *,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="FILE", help="A runs file; ours without."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="calibration, public")
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", metavar="NAME", help="One source, such as sc21."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.html", help="Write a page here."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show every published run against its prediction, with the error."""
+    from estimator import export, validation
+
+    if out is not None:
+        export.check_target(out)
+    outcome = validation.validate(runs, split=split, source=family)
+    if out is not None:
+        from estimator.validation_page import page
+
+        export.write_text(out, [page(outcome)])
+        _note(f"wrote {out}", quiet=quiet)
+    if as_json:
+        _print_json(outcome.to_dict())
+    elif out is None:
+        from estimator.validation_tables import print_outcome
+
+        print_outcome(outcome)
+    if not quiet and (as_json or out is not None):
+        for lost in outcome.unmapped:
+            if lost.is_broken:
+                typer.echo(f"{lost.id}: {lost.reason}", err=True)
+
+
 @cli.command("schedule")
 def schedule_command(
     name: Annotated[

@@ -2,20 +2,33 @@
 
 A record is a mapping with ``model``, ``cluster``, ``parallel``, ``batch`` and
 ``measured``. Its model is built from its dimensions, not looked up by name, because
-many records are of cut-down or synthetic models. What is absent was not printed.
+many records are of cut-down or synthetic models. What is absent was not printed. A
+built-in model of the same name lends what records have no field for: sliding windows,
+hybrid layers, parallel blocks; or everything, where a record has no dimensions at all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
+from estimator import catalog
 from estimator.errors import InputError
-from estimator.specs.model import Attention, Mlp, Moe, Transformer
+from estimator.specs.model import (
+    MLA_FIELDS,
+    Attention,
+    LocalAttention,
+    Mlp,
+    Moe,
+    Transformer,
+)
 
 Record = Mapping[str, Any]
 
+_PARALLEL = re.compile(r"^\+?parallel (transformer )?block", re.IGNORECASE)
 _IN_NAME = re.compile(r"-(\d+(?:\.\d+)?)B\Z")
 
 
@@ -32,17 +45,27 @@ def transformer(record: Record) -> Transformer:
         If the number of layers can be told neither from the record nor from its name.
     """
     model, seq_len = record["model"], record["batch"]["seq_len"]
+    built_in = _built_in(str(model["name"]))
+    if "hidden" not in model or "heads" not in model:
+        if built_in is None:
+            raise InputError(
+                f"{model['name'][:60]!r} is not a built-in model, and its dimensions "
+                "are not given (model.layers, hidden, heads, ffn, vocab)"
+            )
+        return replace(built_in, **_vocabulary(model))
+    if built_in is not None and _is_special(built_in) and _fits(built_in, model):
+        return replace(built_in, **_vocabulary(model))
     is_gated = bool(model.get("gated_mlp", False))
-    is_moe = model["type"] == "moe"
+    is_moe = _is_moe(record)
     width = model.get("dense_ffn", 0) if is_moe else _width(model)
     is_squared = model.get("act") == "squared-relu"
     return Transformer(
         name=str(record["id"]),
         title=str(model["name"]),
-        source=str(record["source"]),
+        source=str(record.get("source", "")),
         num_layers=_num_layers(record),
         hidden_size=model["hidden"],
-        vocab_size=model["vocab"],
+        vocab_size=_vocab(model),
         attention=_attention(model),
         mlp=Mlp(
             ffn_hidden_size=width,
@@ -52,8 +75,47 @@ def transformer(record: Record) -> Transformer:
         moe=_moe(model) if is_moe else None,
         num_mtp_modules=model.get("mtp_depth", 0),
         tied_embeddings=model.get("tied_embeddings", not is_gated),
+        is_parallel=bool(_PARALLEL.search(str(record.get("notes", "")))),
         num_learned_positions=seq_len if model.get("pos") == "learned" else 0,
     )
+
+
+@cache
+def _built_in(name: str) -> Transformer | None:
+    """Return the built-in model of this name, dots and dashes apart."""
+    names = {_letters(known): known for known in catalog.names("model")}
+    known = names.get(_letters(name))
+    return None if known is None else catalog.load("model", known)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_special(model: Transformer) -> bool:
+    return bool(model.attention.local or model.hybrid_pattern or model.is_parallel)
+
+
+def _fits(built_in: Transformer, model: Mapping[str, Any]) -> bool:
+    """Return whether the dimensions that a record prints are the built-in model's."""
+    sizes = (built_in.num_layers, built_in.hidden_size, built_in.attention.num_heads)
+    given = (model.get("layers", sizes[0]), model["hidden"], model["heads"])
+    return given == sizes
+
+
+def _vocabulary(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {"vocab_size": model["vocab"]} if "vocab" in model else {}
+
+
+def _vocab(model: Mapping[str, Any]) -> int:
+    if "vocab" not in model:
+        raise InputError("model.vocab is missing")
+    return int(model["vocab"])
+
+
+def _is_moe(record: Record) -> bool:
+    kind = record["model"].get("type", record.get("kind"))
+    return bool(kind == "moe" or (kind is None and "experts" in record["model"]))
 
 
 def _width(model: Mapping[str, Any]) -> int:
@@ -62,7 +124,10 @@ def _width(model: Mapping[str, Any]) -> int:
 
 def _attention(model: Mapping[str, Any]) -> Attention:
     heads = model["heads"]
-    if model.get("attention") == "MLA":
+    if str(model.get("attention")).upper() == "MLA":
+        missing = [name for name in MLA_FIELDS if name not in model]
+        if missing:
+            raise InputError(f"model.{', model.'.join(missing)} is missing")
         return Attention(
             kind="mla",
             num_heads=heads,
@@ -73,24 +138,35 @@ def _attention(model: Mapping[str, Any]) -> Attention:
             v_head_dim=model["v_head_dim"],
         )
     kv_heads = model.get("kv_heads", heads)
+    window = model.get("sliding_window")
     return Attention(
         kind="mha" if kv_heads == heads else "gqa",
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_dim=model.get("head_dim", model["hidden"] // heads),
+        local=LocalAttention(kind="sliding", window=window) if window else None,
     )
 
 
 def _moe(model: Mapping[str, Any]) -> Moe:
+    missing = [key for key in ("experts", "top_k", "moe_ffn") if key not in model]
+    if missing:
+        raise InputError(f"model.{', model.'.join(missing)} is missing")
     num_shared = model.get("shared_experts", 0)
+    if model.get("shared_ffn") and not num_shared:
+        num_shared = 1
+    most = model.get("max_nodes_per_token", 0)  # DeepSeek: half of the groups
+    is_limited = most and model["experts"] % (2 * most) == 0
     return Moe(
         num_experts=model["experts"],
         experts_per_token=model["top_k"],
         ffn_hidden_size=model["moe_ffn"],
         num_shared_experts=num_shared,
-        shared_ffn_hidden_size=model["shared_ffn"] // num_shared if num_shared else 0,
+        shared_ffn_hidden_size=model.get("shared_ffn", 0) // (num_shared or 1),
         num_dense_layers=model.get("dense_layers", 0),
         layer_step=model.get("moe_layer_step", 1),
+        num_expert_groups=2 * most if is_limited else 1,
+        groups_per_token=most if is_limited else 1,
     )
 
 
@@ -105,5 +181,5 @@ def _num_layers(record: Record) -> int:
             f"the record {record['id']} does not say how many layers its model has"
         )
     h, pp = int(model["hidden"]), int(record.get("parallel", {}).get("pp", 1))
-    layers: float = (float(size[1]) * 1e9 - model["vocab"] * h) / (12 * h**2)
+    layers: float = (float(size[1]) * 1e9 - _vocab(model) * h) / (12 * h**2)
     return max(1, round(layers / pp)) * pp

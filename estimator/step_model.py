@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from estimator.costs.rates import Layer
 from estimator.engine.detail import detailed_step
@@ -19,8 +20,8 @@ from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.stages import total_held
 from estimator.workload.synchronisation import Window, optimizer_phase_s
 
-MOST_SIMULATED = 512
-"""Micro-batches up to which a step is simulated whole, on 64 ranks and fewer."""
+MOST_SIMULATED = 128
+"""Micro-batches up to which a step is simulated whole, on 32 ranks and fewer."""
 MOST_TRACED = 500_000
 """Operations up to which a step is traced: about 170 MB of JSON."""
 
@@ -41,6 +42,12 @@ class TracedStep:
         return self.pipeline.makespan_s + sum(self.optimizer_parts.values())
 
 
+@lru_cache(maxsize=8)
+def _graph(name: str, pipeline: Pipeline) -> Graph:
+    """Return the graph that all scenarios of one schedule and shape share."""
+    return compile_program(program(name, pipeline))
+
+
 @dataclass
 class StepModel:
     """Programs, graphs and chunk durations of a phase, made once when asked for."""
@@ -48,7 +55,6 @@ class StepModel:
     scenario: Scenario
     seq_len: int
     _programs: dict[int, Program] = field(default_factory=dict)
-    _graphs: dict[int, Graph] = field(default_factory=dict)
     _chunks: dict[Layer, Chunks] = field(default_factory=dict)
 
     def num_microbatches(self, global_batch: float) -> int:
@@ -83,10 +89,11 @@ class StepModel:
         """Return the numbers of micro-batches to simulate, and their weights.
 
         A long step is a short one with more of the steady state, which repeats: beyond
-        :data:`MOST_SIMULATED` it follows linearly from two shorter ones.
+        :data:`MOST_SIMULATED` it follows linearly from two shorter ones, within
+        3e-4 of the step played whole (rounding in most cases).
         """
         count = self.scheduled(num_microbatches)
-        period = 4 * self.scenario.plan.pp
+        period = 2 * self.scenario.plan.pp
         most = max(MOST_SIMULATED, 2 * period)
         if count <= most:
             return ((count, 1.0),)
@@ -108,10 +115,7 @@ class StepModel:
 
     def graph(self, num_microbatches: int) -> Graph:
         """Return the dependency graph of so many micro-batches."""
-        if num_microbatches not in self._graphs:
-            made = compile_program(self.program(num_microbatches))
-            self._graphs[num_microbatches] = made
-        return self._graphs[num_microbatches]
+        return _graph(self.scenario.plan.schedule, self._pipeline(num_microbatches))
 
     @property
     def some_program(self) -> Program:

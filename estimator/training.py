@@ -77,6 +77,12 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
     )
 
 
+def peak_memory(model: StepModel, global_batch: int) -> tuple[float, bool]:
+    """Return the bytes of the fullest rank and whether they fit, without advice."""
+    peak = max(rank.total for rank in _memory(model, global_batch)[0])
+    return peak, peak <= model.scenario.cluster.node.gpu.hbm_bytes
+
+
 def _memory(
     model: StepModel, global_batch: int
 ) -> tuple[tuple[RankMemory, ...], tuple[int, ...]]:

@@ -1,0 +1,192 @@
+"""Entries of runs files to predictions: each has rows, or a reason for having none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import Any
+
+from estimator.errors import EstimatorError, InputError
+from estimator.record_checks import checked, shown
+from estimator.record_figures import figures
+from estimator.record_files import Broken
+from estimator.record_scenarios import Mapped, family, mapped
+from estimator.records import Record
+from estimator.scoring import Row
+from estimator.specs.scenario import Scenario
+from estimator.step_model import StepModel
+from estimator.training import peak_memory
+
+WORTH_SHARING = 150
+"""Records from which on a second process pays for its start."""
+BATCH = 24
+"""Records that one process takes at a time; neighbours share a pipeline's shape."""
+KINDS = ("run", "oom")
+
+
+@dataclass(frozen=True)
+class Unmapped:
+    """A record without a prediction, and why."""
+
+    id: str
+    reason: str
+    is_broken: bool = False
+    """Whether the record is wrong, not merely silent about what is needed."""
+
+
+Result = tuple[tuple[Row, ...], Unmapped | None]
+"""Rows of a record, or why it has none."""
+Batch = Sequence[tuple[str, Any]]
+
+
+def predict_all(named: Sequence[tuple[str, Any]]) -> list[Result]:
+    """Return the predictions of named entries, on all cores where they are many."""
+    order = sorted(range(len(named)), key=lambda index: _shape(named[index][1]))
+    batches = [
+        [named[index] for index in order[low : low + BATCH]]
+        for low in range(0, len(order), BATCH)
+    ]
+    num_workers = min(_num_cores(), len(batches))
+    is_shared = len(named) >= WORTH_SHARING and num_workers > 1
+    made = (_shared(batches, num_workers) if is_shared else None) or [
+        _predict_batch(batch) for batch in batches
+    ]
+    results = [result for batch in made for result in batch]
+    placed = dict(zip(order, results, strict=True))
+    return [placed[index] for index in range(len(named))]
+
+
+def _shared(batches: Sequence[Batch], num_workers: int) -> list[list[Result]] | None:
+    """Return the batches' results from several processes; None if none can start."""
+    try:
+        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+            return list(pool.map(_predict_batch, batches))
+    except (BrokenProcessPool, OSError):
+        return None
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _shape(entry: Any) -> tuple[str, ...]:
+    """Return what entries that share a pipeline program have in common."""
+    keys = (
+        ("schedule", ""),
+        ("parallel", "pp"),
+        ("parallel", "vp"),
+        ("batch", "global"),
+    )
+    if not isinstance(entry, Mapping):
+        return ("",) * len(keys)
+    return tuple(
+        str(part.get(key)) if isinstance(part, Mapping) else str(part)[:80]
+        for part, key in ((entry.get(section), key) for section, key in keys)
+    )
+
+
+def _predict_batch(batch: Batch) -> list[Result]:
+    return [predict(name, entry) for name, entry in batch]
+
+
+def predict(name: str, entry: Any) -> Result:
+    """Return an entry's rows, or why it has none."""
+    if isinstance(entry, Broken):
+        return (), Unmapped(name, entry.reason, is_broken=True)
+    if not isinstance(entry, Mapping):
+        reason = f"a record is a mapping, not {shown(entry)}"
+        return (), Unmapped(name, reason, is_broken=True)
+    kind = entry.get("record")
+    if kind not in KINDS:
+        what = f"not a run: {shown(kind)}" if kind else "record (run or oom) is missing"
+        return (), Unmapped(name, what, is_broken=not isinstance(kind, str))
+    try:
+        record = checked({**entry, "id": name})
+    except InputError as error:
+        return (), Unmapped(name, error.what, is_broken=True)
+    if not record["measured"]:
+        return (), Unmapped(name, "nothing is measured", is_broken=True)
+    try:
+        return _rows(record), None
+    except EstimatorError as error:
+        return (), Unmapped(name, _one_line(error))
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+        return (), Unmapped(name, f"it does not fit together: {str(error)[:200]}")
+
+
+def _one_line(error: EstimatorError) -> str:
+    parts = [error.what, *error.where[:2], error.fix and f"try {error.fix}"]
+    return "; ".join(part for part in parts if part)
+
+
+def _rows(record: Record) -> tuple[Row, ...]:
+    case, model, peak, fits = _chosen(mapped(record), record["batch"]["global"])
+    batch, scenario = record["batch"], case.scenario
+    predictions = {"peak_bytes": peak, "fits": fits}
+    rows = []
+    for figure in figures(record, scenario):
+        if figure.quantity == "step_s":
+            count = model.num_microbatches(batch["global"])
+            predictions["step_s"] = model.step_s(count)
+        notes = (*case.assumptions, figure.note) if figure.note else case.assumptions
+        rows.append(
+            Row(
+                id=record["id"],
+                family=family(record),
+                split=str(record.get("split", "")),
+                kind="moe" if scenario.model.moe else "dense",
+                quantity=figure.quantity,
+                measured=figure.measured,
+                predicted=predictions[figure.quantity],
+                source=str(record.get("source", "")),
+                gpu=record["cluster"]["gpu"],
+                num_gpus=scenario.cluster.num_gpus,
+                where=str(record.get("where", "")),
+                trust=str(record.get("trust", "")),
+                flop_convention=str(record.get("flop_convention", "")),
+                plan=_plan_words(scenario),
+                sweep=(
+                    record["model"]["name"],
+                    record["model"].get("hidden", 0),
+                    batch["global"],
+                    batch["seq_len"],
+                ),
+                assumptions=notes,
+            )
+        )
+    return tuple(rows)
+
+
+def _chosen(case: Mapped, global_batch: int) -> tuple[Mapped, StepModel, float, bool]:
+    """Return the case with the first of its recomputations that fits in memory."""
+    phase = case.scenario.phases[0]
+    for index, modules in enumerate(case.recompute):
+        scenario = replace(case.scenario, recompute=modules)
+        model = StepModel(scenario, phase.seq_len or 1)
+        peak, fits = peak_memory(model, global_batch)
+        if fits or index == len(case.recompute) - 1:
+            break
+    notes = case.assumptions
+    if len(case.recompute) > 1:
+        notes = (*notes, f"recomputed: {', '.join(modules) or 'nothing'}")
+    return replace(case, scenario=scenario, assumptions=notes), model, peak, fits
+
+
+def _plan_words(scenario: Scenario) -> str:
+    plan = scenario.plan
+    axes = {
+        "tp": plan.tp,
+        "pp": plan.pp,
+        "vp": plan.stages_per_rank or 1,
+        "cp": plan.cp,
+        "ep": plan.ep,
+        "dp": scenario.dp,
+    }
+    words = [f"{name}{size}" for name, size in axes.items() if size > 1]
+    return " ".join([*words, f"zero{plan.zero}", scenario.precision.recipe])

@@ -1,0 +1,208 @@
+"""The parallel plan of a record: axes, ZeRO stage, schedule and layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from estimator import record_rules as rules
+from estimator.errors import InputError
+from estimator.records import Record
+from estimator.specs.layout import EVEN
+from estimator.specs.model import Transformer
+from estimator.specs.training import Overlap, ParallelPlan
+
+
+def plan_of(
+    record: Record,
+    model: Transformer,
+    num_gpus: int,
+    source: str,
+    notes: list[str],
+) -> ParallelPlan:
+    """Return the plan that a record prints, its gaps filled by the rules.
+
+    ``dp = gpus / (tp pp cp)``; what is assumed is appended to ``notes``.
+
+    Raises
+    ------
+    InputError
+        If tp, pp and cp do not divide the GPUs.
+    """
+    given: Mapping[str, Any] = record.get("parallel", {})
+    tp, pp, cp = (given.get(key, 1) for key in ("tp", "pp", "cp"))
+    if num_gpus % (tp * pp * cp):
+        raise InputError(f"tp {tp} x pp {pp} x cp {cp} does not divide {num_gpus} GPUs")
+    dp = num_gpus // (tp * pp * cp)
+    zero = zero_stage(given, source, dp, notes)
+    if zero == 2 and pp > 1:
+        zero = 1
+        notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
+    schedule, virtual = _schedule(record, model.num_layers, pp, notes)
+    is_nvidia = source in rules.NVIDIA_RECIPES
+    is_sequence_parallel = given.get(
+        "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
+    )
+    if tp > 1 and "sequence_parallel" not in given:
+        words = "on" if is_sequence_parallel else "off"
+        notes.append(f"sequence parallelism is not printed: {words}")
+    ep, etp = _expert_axes(given, model, num_gpus // pp, source, notes)
+    return ParallelPlan(
+        tp=tp,
+        pp=pp,
+        cp=cp,
+        ep=ep,
+        etp=etp,
+        zero=zero,
+        dp_shard=_shard(given.get("fsdp"), zero, dp, cp),
+        schedule=schedule,
+        stages_per_rank=virtual,
+        stage_layout=layout(
+            model.num_layers, model.num_mtp_modules, pp, _stages(schedule, virtual)
+        ),
+        micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
+        sequence_parallel=bool(is_sequence_parallel),
+        attention_kernel="unfused" if source in rules.BEFORE_FLASH else "fused",
+        overlap=Overlap(
+            tensor="pipelined" if is_nvidia else "async",
+            gradient_reduce=is_nvidia,
+            parameter_gather=is_nvidia,
+        ),
+    )
+
+
+def _micro(
+    record: Record, dp: int, zero: int, notes: list[str], *, is_flat: bool
+) -> int:
+    """Return the sequences of a micro-batch: printed, or from the accumulation."""
+    batch = record["batch"]
+    for key in ("micro", "local_batch"):
+        if key in batch:
+            return int(batch[key])
+    share, rest = divmod(batch["global"], dp * batch.get("grad_accum", 1))
+    if "grad_accum" in batch and share and not rest:
+        return int(share)
+    if zero == 3 and is_flat and batch["global"] % dp == 0:
+        notes.append("the micro-batch is not printed: FSDP without accumulation")
+        return int(batch["global"] // dp)
+    notes.append("the micro-batch is not printed: one sequence")
+    return 1
+
+
+def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str]) -> int:
+    """Return the ZeRO stage that ``zero``, ``sharding`` or ``fsdp`` says.
+
+    >>> zero_stage({"zero": "FSDP2 (ZeRO-3)"}, "torchtitan", 8, [])
+    3
+    >>> zero_stage({"sharding": "SHARD_GRAD_OP"}, "llmfoundry", 8, [])
+    2
+    """
+    text = given.get("zero")
+    if isinstance(text, int) and not isinstance(text, bool):
+        return min(3, max(0, text))
+    words = f"{text or ''} {given.get('sharding', '')}".lower().strip()
+    if not words and given.get("fsdp"):
+        return 3
+    if not words:
+        stage = 1 if source in rules.MEGATRON and dp > 1 else 0
+        if dp > 1:
+            notes.append(f"the ZeRO stage is not printed: {stage}")
+        return stage
+    if re.search(r"not resharded|zero-?2|shard_grad_op", words):
+        return 2
+    if re.search(r"zero-?1|distributed", words):
+        return 1
+    return 3 if re.search(r"fsdp|zero-?3|full_shard|hybrid", words) else 0
+
+
+def _shard(fsdp: object, zero: int, dp: int, cp: int) -> int:
+    """Return the replicas that share one copy; 0 for all (``fsdp`` counts cp ranks)."""
+    if zero != 3 or isinstance(fsdp, bool) or not isinstance(fsdp, int):
+        return 0
+    shard = max(1, fsdp // cp)
+    return shard if shard < dp and dp % shard == 0 else 0
+
+
+def _expert_axes(
+    given: Mapping[str, Any],
+    model: Transformer,
+    num_ranks: int,
+    source: str,
+    notes: list[str],
+) -> tuple[int, int]:
+    """Return ep and etp; an expert group folds over dp, cp and tp."""
+    if model.moe is None:
+        return 1, 1
+    ep, tp = int(given.get("ep", 1)), int(given.get("tp", 1))
+    if "etp" in given or tp == 1:
+        return ep, int(given.get("etp", 1))
+    etp = 1 if source in rules.WHOLE_EXPERTS or num_ranks % (ep * tp) else tp
+    notes.append(f"expert tensor parallelism is not printed: {etp}")
+    return ep, etp
+
+
+def _schedule(
+    record: Record, num_layers: int, pp: int, notes: list[str]
+) -> tuple[str, int | None]:
+    """Return the schedule's name and its virtual stages."""
+    text = str(record.get("schedule") or "").lower()
+    virtual = record.get("parallel", {}).get("vp")
+    if pp == 1:
+        return "1f1b", None
+    for words, name in rules.SCHEDULES:
+        if words in text:
+            return name, None
+    if "interleaved" not in text and (virtual or 1) == 1:
+        return "1f1b", None
+    if virtual is None:
+        virtual = _most_virtual(num_layers, pp)
+        notes.append(f"virtual stages are not printed: {virtual} a rank")
+    if virtual == 1:
+        return "1f1b", None
+    is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
+    return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
+
+
+def _stages(schedule: str, virtual: int | None) -> int:
+    """Return a rank's stages of one micro-batch's way."""
+    return virtual or (2 if schedule in ("zb-v", "v-half", "v-min") else 1)
+
+
+def _most_virtual(num_layers: int, pp: int) -> int:
+    """Return the largest number that divides a rank's layers, at most 4.
+
+    >>> _most_virtual(32, 8), _most_virtual(126, 16), _most_virtual(22, 8)
+    (4, 4, 3)
+    """
+    each = -(-num_layers // pp)
+    return max(v for v in range(1, rules.MOST_VIRTUAL + 1) if each % v == 0)
+
+
+def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:
+    """Return lighter first and last stages where layers miss by few.
+
+    Llama 3 405B holds 126 layers on 128 places and zero-bubble models lack two by
+    design: one less on either end. A multi-token-prediction module and its head stand
+    in for up to three layers of the last stage, then of the first, as in the layouts
+    of Megatron-LM's DeepSeek-V3 recipes. Otherwise layers are spread evenly, the
+    remainder over the early stages.
+
+    >>> layout(6, 0, 4, 1), layout(5, 1, 4, 1)
+    ('Et|tt|tt|tL', 'Et|tt|tt|mL')
+    >>> layout(8, 0, 4, 1), layout(13, 0, 4, 1)
+    ('even', 'even')
+    """
+    stages = pp * virtual
+    missing = -num_layers % stages
+    if pp == 1 or not missing or missing > (3 if num_mtp_modules else 2):
+        return EVEN
+    each = (num_layers + missing) // stages
+    off_last = min(each, missing) if num_mtp_modules else 1
+    if missing - off_last > each:
+        return EVEN
+    counts = [each] * stages
+    counts[-1] -= off_last
+    counts[0] -= missing - off_last
+    text = "E" + "|".join("t" * count for count in counts)
+    return text + "m" * num_mtp_modules + "L"

@@ -1,0 +1,161 @@
+"""What a record leaves open, by groups of sources: tables, no code.
+
+A rule holds for a source or an era, never for a single run. Where a rule fills in
+something that the record does not print, the prediction says so among its assumptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+NODES: Mapping[str, tuple[str, str]] = {
+    "a100": ("hgx-a100", ""),
+    "a10040gb": ("hgx-a100-40", ""),
+    "a800": ("hgx-a800", ""),
+    "ascend910c": ("cloudmatrix-384", ""),
+    "b200": ("hgx-b200", ""),
+    "b300": ("hgx-b300", ""),
+    "gaudi2": ("gaudi2-x8", ""),
+    "gaudi3": ("gaudi3-x8", ""),
+    "gb200": ("gb200-nvl72", ""),
+    "gb300": ("gb300-nvl72", ""),
+    "gh200": ("gh200-node", ""),
+    "h100": ("hgx-h100", ""),
+    "h10095gb500w": ("hgx-h100-96gb-500w", ""),
+    "h10096gb500w": ("hgx-h100-96gb-500w", ""),
+    "h100nvl": ("h100-pcie-x8", "h100-nvl"),
+    "h100pcie": ("h100-pcie-x8", ""),
+    "h20": ("hgx-h20", ""),
+    "h200": ("hgx-h200", ""),
+    "h800": ("hgx-h800", ""),
+    "l40s": ("l40s-pcie-x8", ""),
+    "mi250x": ("mi250x-x8", ""),
+    "mi300x": ("mi300x-x8", ""),
+    "mi325x": ("mi325x-x8", ""),
+    "mi350x": ("mi355x-x8", "mi350x"),
+    "mi355x": ("mi355x-x8", ""),
+    "rtx4090": ("rtx4090-pcie-x8", ""),
+    "rtx5090": ("rtx5090-pcie-x8", ""),
+    "tpuironwood": ("tpu-ironwood-pod", ""),
+    "tpuv4": ("tpu-v4-pod", ""),
+    "tpuv5e": ("tpu-v5e-pod", ""),
+    "tpuv5p": ("tpu-v5p-pod", ""),
+    "tpuv6e": ("tpu-v6e-pod", ""),
+    "trainium2": ("trn2-48xl", ""),
+    "v100": ("dgx1-v100", ""),
+}
+"""Accelerator, letters and digits only -> node, and the GPU that replaces the node's.
+
+A record's text belongs to the longest key that it begins with, so ``H200-141GB`` is an
+H200, ``A100-80GB`` an A100 and ``H100-96GB-500W`` a part of its own."""
+
+GBIT_PER_S: Mapping[str, float] = {"a100": 200, "a800": 200, "mi250x": 200, "v100": 100}
+"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed."""
+DEFAULT_GBIT_PER_S = 400.0
+
+FABRICS: tuple[tuple[str, float, str], ...] = (
+    (r"\befa\b", 0, "efa-v2-3200"),
+    (r"omni-?path", 0, "omni-path-100-x4"),
+    (r"1:7 oversubscription", 0, "roce-400-pods-7to1"),
+    (r"\bici\b|torus", 0, "tpu-dcn"),
+    (r"roce|ethernet", 200, "roce-200"),
+    (r"roce", 400, "roce-400"),
+    (r"", 100, "ib-hdr-rail-optimised"),
+    (r"", 200, "ib-hdr-rail-optimised"),
+    (r"", 800, "ib-xdr-rail-optimised"),
+    (r"", 0, "ib-ndr-rail-optimised"),
+)
+"""Words in ``interconnect``, Gbit/s per GPU (0: any) -> fabric; the first that fits.
+
+It gives the latency and the efficiency; the rate is the record's."""
+
+NVIDIA_RECIPES = frozenset(
+    {"dgxc", "mbridge", "nemo", "nemo24.07", "moezoo", "mcoremoe", "mlperf"}
+)
+"""Sources that run NVIDIA's tuned recipes: user buffers, overlapped reduction and
+gathering, gradients reduced in BF16."""
+
+MEGATRON = NVIDIA_RECIPES | {
+    "sc21",
+    "korthikanti",
+    "megatron",
+    "megascale",
+    "pfold",
+    "simumax",
+    "glm",
+    "gptneox",
+}
+"""Sources whose framework shards the optimizer (ZeRO-1) unless it is told otherwise."""
+
+BEFORE_FLASH = frozenset(
+    {"sc21", "korthikanti", "bigscience", "vtrain", "opt", "gptneox", "glm", "llama1"}
+)
+"""Sources whose attention wrote its scores to memory: FlashAttention came in 2022."""
+
+HALF_GRADIENTS = frozenset(
+    {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}
+)
+"""Sources that reduce gradients in 16 bits, beside NVIDIA's."""
+
+HALF_MOMENTS = frozenset({"dsv3", "dsv2", "deepseek"})
+"""Sources that keep the optimizer's moments in BF16 (DeepSeek-V3, section 3.3.2)."""
+
+NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "glm"})
+"""Sources from before sequence parallelism (Korthikanti et al., 2022), or without."""
+
+WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})
+"""Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
+MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
+
+SCHEDULES: tuple[tuple[str, str], ...] = (
+    ("dualpipe-v", "dualpipe-v"),
+    ("dualpipev", "dualpipe-v"),
+    ("dualpipe", "dualpipe"),
+    ("zb-2p", "zb-h2"),
+    ("zb-1p", "zb-h1"),
+    ("zb-v", "zb-v"),
+    ("zbv", "zb-v"),
+    ("zb-h2", "zb-h2"),
+    ("zb", "zb-h1"),
+    ("zero-bubble", "zb-h1"),
+    ("zero bubble", "zb-h1"),
+    ("gpipe", "gpipe"),
+    ("breadth", "breadth-first"),
+)
+"""Words in ``schedule`` -> schedule; interleaved and plain 1F1B apart."""
+MOST_VIRTUAL = 4
+"""Virtual stages at most where a source does not print them."""
+
+PRECISIONS: tuple[tuple[str, str, str], ...] = (
+    (r"fp8 or nvfp4", "fp8-tensor", "the source leaves FP8 or NVFP4 open: FP8"),
+    (r"nvfp4|fp4", "nvfp4", ""),
+    (r"mx-?fp8|fp8-?mx", "mxfp8", ""),
+    (r"deepgemm|block", "fp8", ""),
+    (r"fp8|e4m3", "fp8-tensor", ""),
+    (r"bf16|fp16|bfloat|half", "bf16", ""),
+)
+"""Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
+BLOCK_SCALED = frozenset({"dsv3"})
+"""Sources whose plain ``FP8`` has a scale per tile and block."""
+FP8_UNSAID = frozenset({"mlperf"})
+"""Sources that train in FP8 where a row prints no precision: every other row does."""
+
+MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"mla_up_proj|mla up-projection", ("mla_up_proj",)),
+    (r"layernorm|rmsnorm|\bnorm\b", ("layernorm",)),
+    (r"moe_act|swiglu|\bact\b", ("moe_act",)),
+    (r"\bmlp\b|\bmoe\b", ("mlp",)),
+    (r"core_attn|attention core", ("core_attn",)),
+    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act")),
+    (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
+)
+"""Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of
+torchtitan keeps matrix products and attention, and repeats what is element-wise."""
+
+HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
+"""Sources that count what is executed, recomputation included: four forward passes."""
+CAUSAL_FLOP = frozenset({"mbridge", "moezoo", "mcoremoe"})
+"""Sources that halve attention and count multi-token prediction: Megatron-LM from core
+0.12 on. All others count full attention."""
+FP8_PEAK = frozenset({"dgxc", "nemo", "nemo24.07"})
+"""Sources that divide an FP8 run by the FP8 peak."""

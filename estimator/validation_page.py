@@ -1,0 +1,125 @@
+"""The track record as one self-contained HTML page: no script, no request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from estimator.scoring import Row
+from estimator.validation import Outcome
+from estimator.validation_tables import (
+    ANCHOR_COLUMNS,
+    FAMILY_COLUMNS,
+    MEAN_COLUMNS,
+    PEER_COLUMNS,
+    QUANTITIES,
+    SWEEP_COLUMNS,
+    anchor_lines,
+    count_words,
+    family_lines,
+    mean_lines,
+    memory_words,
+    peer_lines,
+    shown,
+    sweep_lines,
+)
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --far: #c2410c; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
+  text-align: left; vertical-align: top; }
+th { position: sticky; top: 0; background: Canvas; }
+.number { text-align: right; white-space: nowrap; }
+.far { color: var(--far); font-weight: 600; }
+small { opacity: .75; }
+@media (prefers-color-scheme: dark) { :root { --far: #fb923c; } }
+"""
+FAR = 0.2
+"""|error| that the page sets apart."""
+RUN_COLUMNS = (
+    "run",
+    "GPU",
+    "GPUs",
+    "plan",
+    "quantity",
+    "measured",
+    "predicted",
+    "error",
+    "source",
+)
+
+
+def page(outcome: Outcome) -> str:
+    """Return the page: what the errors come to, then every run with its source."""
+    summary = outcome.summary()
+    parts = [
+        "<h1>Predicted against measured</h1>",
+        f"<p>{escape(count_words(summary))} Error = predicted / measured - 1.</p>",
+        *(f"<p>{escape(line)}</p>" for line in memory_words(summary)),
+        _section("Over families", MEAN_COLUMNS, mean_lines(summary)),
+        _section("By source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
+        _section("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
+        _section("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
+        _section("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
+        "<h2>Every run</h2>",
+        _table(RUN_COLUMNS, (_run(row) for row in outcome.rows)),
+        _section(
+            "Without a prediction",
+            ("record", "reason"),
+            ((made.id, made.reason) for made in outcome.unmapped),
+        ),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Predicted against measured</title><style>{STYLE}</style></head>\n"
+        f"<body>{chr(10).join(part for part in parts if part)}</body></html>\n"
+    )
+
+
+def _section(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [f"<tr>{''.join(_cell(cell) for cell in line)}</tr>" for line in lines]
+    return f"<h2>{escape(title)}</h2>{_table(columns, iter(rows))}" if rows else ""
+
+
+def _table(columns: Sequence[str], rows: Iterator[str]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "\n".join(rows)
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(text: str, *, is_far: bool = False) -> str:
+    is_number = text[:1] in "+-0123456789" and text != ""
+    classes = " ".join(["number"] * is_number + ["far"] * is_far)
+    return (
+        f'<td class="{classes}">{escape(text)}</td>'
+        if classes
+        else (f"<td>{escape(text)}</td>")
+    )
+
+
+def _run(row: Row) -> str:
+    title, _, unit = QUANTITIES[row.quantity]
+    measured, predicted, error = shown(row)
+    notes = "; ".join(row.assumptions)
+    cells = [
+        _cell(row.id),
+        _cell(row.gpu),
+        _cell(f"{row.num_gpus:,}"),
+        _cell(row.plan),
+        _cell(f"{title}{f', {unit}' * bool(unit)}"),
+        _cell(measured),
+        _cell(predicted),
+        _cell(error, is_far=abs(row.error) > FAR),
+        f"<td><small>{escape(f'{row.source}; {row.where}'.strip('; '))}"
+        f"{escape(f'. Assumed: {notes}') if notes else ''}</small></td>",
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
