@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from estimator import record_rules as rules
 from estimator.errors import InputError
@@ -63,13 +63,21 @@ def plan_of(
         ),
         micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
-        attention_kernel="unfused" if source in rules.BEFORE_FLASH else "fused",
+        attention_kernel=rules.ATTENTION.get(source, "fused"),
+        fused_kernels=source not in rules.UNFUSED,
         overlap=Overlap(
-            tensor="pipelined" if is_nvidia else "async",
+            tensor=_tensor_overlap(source),
             gradient_reduce=is_nvidia,
             parameter_gather=is_nvidia,
         ),
     )
+
+
+def _tensor_overlap(source: str) -> Literal["none", "async", "pipelined"]:
+    """Return how a source's framework hides tensor-parallel collectives."""
+    if source in rules.BLOCKING_TENSOR:
+        return "none"
+    return "pipelined" if source in rules.NVIDIA_RECIPES else "async"
 
 
 def _micro(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from estimator.specs.training import AttentionKernel
+
 NODES: Mapping[str, tuple[str, str]] = {
     "a100": ("hgx-a100", ""),
     "a10040gb": ("hgx-a100-40", ""),
@@ -87,10 +89,28 @@ MEGATRON = NVIDIA_RECIPES | {
 }
 """Sources whose framework shards the optimizer (ZeRO-1) unless it is told otherwise."""
 
-BEFORE_FLASH = frozenset(
-    {"sc21", "korthikanti", "bigscience", "vtrain", "opt", "gptneox", "glm", "llama1"}
-)
-"""Sources whose attention wrote its scores to memory: FlashAttention came in 2022."""
+ATTENTION: Mapping[str, AttentionKernel] = {
+    "sc21": "unfused",
+    "korthikanti": "unfused",
+    "bigscience": "unfused",
+    "vtrain": "unfused",
+    "opt": "unfused",
+    "gptneox": "unfused",
+    "glm": "unfused",
+    "llama1": "flash-1",
+    "llmfoundry": "flash-1",
+    "hfnanotron": "flash-2",
+    "torchtitan": "flash-2",
+}
+"""Sources whose attention is older than the kernels of their GPU: scores written to
+memory before FlashAttention (2022), its first version (xFormers in LLaMA, Triton in
+MPT), its second (PyTorch's and nanotron's)."""
+
+BLOCKING_TENSOR = frozenset({"sc21"})
+"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism."""
+
+UNFUSED = frozenset({"hfnanotron"})
+"""Sources whose norms, rotary embeddings and losses are PyTorch's own operations."""
 
 HALF_GRADIENTS = frozenset(
     {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from estimator import catalog
 from estimator import record_rules as rules
@@ -204,12 +204,19 @@ def _precision(record: Record, source: str, notes: list[str]) -> Precision:
         recipe = "fp8"
     if note:
         notes.append(note)
-    is_half = source in rules.NVIDIA_RECIPES | rules.HALF_GRADIENTS
     return Precision(
         recipe=recipe,  # type: ignore[arg-type]
-        gradients="bf16" if is_half else "fp32",
+        gradients=_gradients(text, source),
         moments="bf16" if source in rules.HALF_MOMENTS else "fp32",
     )
+
+
+def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
+    """Return the type of gradients: as printed, else as the framework's."""
+    if "fp32 gradient accumulation" in text:
+        return "bf16+fp32"
+    is_half = source in rules.NVIDIA_RECIPES | rules.HALF_GRADIENTS
+    return "bf16" if is_half else "fp32"
 
 
 def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:

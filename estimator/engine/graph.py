@@ -160,13 +160,24 @@ class _Nodes:
             waits = {operations[other].stream: made[other] for other in sorted(needs)}
             if stream in tails:
                 waits[stream] = tails[stream]
-            behind = list(waits.values()) or before
+            behind = self._few(list(waits.values()) or before, rank, instruction)
             tails[stream] = self.add(kind, rank, behind, instruction, operation=index)
             made.append(tails[stream])
         if len(tails) == 1:
             return made[-1]
-        join = DurationClass(JOIN, NO_NODE)
-        return self.add(join, rank, list(tails.values()) or before, instruction)
+        behind = self._few(list(tails.values()) or before, rank, instruction)
+        return self._join(behind, rank, instruction)
+
+    def _few(self, before: list[int], rank: int, instruction: Instruction) -> list[int]:
+        """Return at most ``MAX_SOURCES`` nodes that end when all before have."""
+        while len(before) > MAX_SOURCES:
+            joined = self._join(before[:MAX_SOURCES], rank, instruction)
+            before = [*before[MAX_SOURCES:], joined]
+        return before
+
+    def _join(self, before: list[int], rank: int, instruction: Instruction) -> int:
+        """Append a node that takes no time behind those in ``before``."""
+        return self.add(DurationClass(JOIN, NO_NODE), rank, before, instruction)
 
     def graph(self, program: Program) -> Graph:
         """Return the finished graph."""

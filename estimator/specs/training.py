@@ -23,6 +23,9 @@ DeepSeek-V3 trains; ``fp8-tensor``: one scale per tensor (Transformer Engine);
 FP16, too: the peaks are the same.
 """
 
+AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
+"""How attention is computed; see :attr:`ParallelPlan.attention_kernel`."""
+
 
 def _recompute(value: object) -> object:
     """Expand ``none``, ``selective`` and ``full``."""
@@ -118,7 +121,7 @@ class ParallelPlan:
     context_exchange: Literal["ring", "all-gather"] = "ring"
     """How context-parallel ranks see each other's keys and values: passed around while
     attention runs, or gathered before it."""
-    attention_kernel: Literal["fused", "flash-2", "flash-1", "unfused"] = "fused"
+    attention_kernel: AttentionKernel = "fused"
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
