@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from estimator.costs.rates import Layer
-from estimator.engine.evaluate import evaluate
+from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import Graph, compile_program
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
@@ -88,8 +89,9 @@ class StepModel:
     def graph(self, num_microbatches: int) -> Graph:
         """Return the dependency graph of so many micro-batches."""
         if num_microbatches not in self._graphs:
-            made = compile_program(self.program(num_microbatches))
-            self._graphs[num_microbatches] = made
+            self._graphs[num_microbatches] = _graph(
+                self.scenario.plan.schedule, self._pipeline(num_microbatches)
+            )
         return self._graphs[num_microbatches]
 
     @property
@@ -120,7 +122,7 @@ class StepModel:
         for count, weight in self.simulated(num_microbatches):
             graph = self.graph(count)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
-            pipeline_s += weight * evaluate(graph, duration_s).makespan_s
+            pipeline_s += weight * makespan_s(graph, duration_s)
         return pipeline_s + sum(self.optimizer_parts(layer).values())
 
     def simulate(self, num_microbatches: int) -> StepTrace:
@@ -129,6 +131,11 @@ class StepModel:
         return simulate_step(
             self.program(num_microbatches), lambda kind: work.seconds(*kind)
         )
+
+
+@lru_cache(maxsize=16)
+def _graph(name: str, pipeline: Pipeline) -> Graph:
+    return compile_program(program(name, pipeline))
 
 
 def slowest_optimizer(

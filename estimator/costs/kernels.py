@@ -11,6 +11,7 @@ from functools import lru_cache
 from math import ceil
 
 from estimator.costs.rates import Device
+from estimator.lanes import Lanes, largest, smallest
 
 TILES: dict[str, tuple[tuple[int, int], ...]] = {
     # One warp group's accumulators hold 128 x 128 block-scaled outputs: DeepGEMM.
@@ -32,7 +33,6 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
 DTYPE_BYTES = {"bf16": 2, "fp8": 1}
 
 
-@lru_cache(maxsize=8192)
 def _tiles_s(
     m: int,
     n: int,
@@ -45,7 +45,8 @@ def _tiles_s(
     tile_s: float,
     num_sms: int,
 ) -> float:
-    return min(
+    return smallest(
+        *(
         ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
         * (
             2 * rows * columns * k / flop_per_sm
@@ -53,7 +54,11 @@ def _tiles_s(
             + tile_s
         )
         for rows, columns in TILES[dtype]
+        )
     )
+
+
+_known_tiles_s = lru_cache(maxsize=8192)(_tiles_s)
 
 
 def gemm_s(
@@ -93,7 +98,9 @@ def gemm_s(
     if min(m, n, k, num_groups) <= 0:
         raise ValueError(f"sizes must be positive, got {(m, n, k, num_groups)}")
     rates = device.weight_flop_per_s if is_weight_gradient else device.gemm_flop_per_s
-    tiles_s = _tiles_s(
+    is_batch = isinstance(rates[dtype] + device.hbm_bytes_per_s + device.tile_s, Lanes)
+    timed = _tiles_s if is_batch else _known_tiles_s
+    tiles_s = timed(
         m,
         n,
         k,
@@ -106,7 +113,8 @@ def gemm_s(
         num_sms or device.num_sms,
     )
     moved = gemm_bytes(m, n, k, dtype, num_groups=num_groups, output_bytes=output_bytes)
-    return max(tiles_s, moved / device.hbm_bytes_per_s) + device.launch_s
+    memory_s = moved / device.hbm_bytes_per_s
+    return largest(tiles_s, memory_s) + device.launch_s
 
 
 def gemm_bytes(
