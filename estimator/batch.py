@@ -68,21 +68,22 @@ class Batch:
         """
         scenario = self.scenario
         num_gpus = scenario.cluster.num_gpus
-        hours, first_s = 0.0, -1.0
+        hours = 0.0
+        full_steps: list[float] = []
         for phase in scenario.phases:
             if phase.basis == "published":
                 hours += phase.gpu_hours or 0.0
                 continue
             step_s, wall_s = self.times(phase)
             hours += gpu_hours(wall_s, num_gpus)
-            first_s = step_s if isinstance(first_s, float) and first_s < 0 else first_s
+            full_steps.append(step_s)
         main = main_phase(scenario)
         return Answer(
             gpu_hours=hours,
             wall_s=hours / num_gpus * HOUR_S,
             cost_usd=hours * scenario.price.usd_per_gpu_hour,
-            step_s=first_s,
-            mfu=self._mfu(main, first_s),
+            step_s=full_steps[0],
+            mfu=self._mfu(main, full_steps[0]),
             peak_bytes=self.memory_bytes(),
             hbm_bytes=scenario.cluster.node.gpu.hbm_bytes,
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from estimator import catalog
+from estimator import catalog, cli_many
+from estimator.cli_options import Json, Overrides, Quiet, print_json
 from estimator.errors import EstimatorError, InputError
 
 cli = typer.Typer(
@@ -22,12 +22,6 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
 Kind = Annotated[
     str,
     typer.Argument(help="gpu, node, fabric, price, power, model, scenario, schedule"),
@@ -81,7 +75,7 @@ def run_command(
     reports = [api.estimate(scenario) for scenario in loaded]
     steps = [api.layers(scenario) if has_layers else None for scenario in loaded]
     if as_json:
-        _print_json(
+        print_json(
             [
                 report.to_dict() | ({"layers": layer_steps} if layer_steps else {})
                 for report, layer_steps in zip(reports, steps, strict=True)
@@ -111,7 +105,7 @@ def compare_command(
 
     made = comparison.compare(scenarios, vary or (), overrides or ())
     if as_json:
-        _print_json(made.to_dict())
+        print_json(made.to_dict())
         return
     from estimator import tables
 
@@ -125,7 +119,7 @@ def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> 
 
     rows = listing.rows(kind)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from estimator import tables
 
@@ -146,7 +140,7 @@ def show_command(
 
     shown = listing.show(kind, name)
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     from estimator import tables
 
@@ -158,7 +152,7 @@ def schema_command(kind: Kind) -> None:
     """Print the JSON Schema of an input file, for editors."""
     from estimator import listing
 
-    _print_json(listing.schema(kind))
+    print_json(listing.schema(kind))
 
 
 @cli.command("import-hf")
@@ -206,8 +200,7 @@ def dashboard_command(
     streamlit_cli.main(["run", app, *options], standalone_mode=False)
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+cli_many.add_to(cli)
 
 
 def main() -> None:

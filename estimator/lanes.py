@@ -4,7 +4,8 @@ Arithmetic on :class:`Lanes` is NumPy's. Where a formula branches on a compariso
 outcome is not the same in all lanes, :class:`Diverged` stops it, and
 :func:`in_agreement` runs it again on either part alone: whatever the formula does, each
 lane gets what it would get on its own. :func:`largest` and :func:`smallest` do not
-branch; formulas that compare the same numbers often use them.
+branch; formulas that compare the same numbers often use them. Types stay those of one
+scenario: where a formula says ``float``, lanes may stand.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Lanes(np.ndarray[Any, Any]):
     """An array, one value per scenario, that behaves as one number does.
 
     >>> rate = lanes([1.0, 2.0])
-    >>> (6.0 / rate).tolist(), largest(rate, 1.5).tolist()
-    ([6.0, 3.0], [1.5, 2.0])
+    >>> 6.0 / rate, largest(rate, 1.5)
+    (Lanes([6., 3.]), Lanes([1.5, 2. ]))
     >>> bool(rate > 0)
     True
     """
@@ -74,17 +75,21 @@ def lanes(values: Any) -> Lanes:
     return np.asarray(values, dtype=np.float64).view(Lanes)
 
 
-def largest(*values: Any) -> Any:
-    """Return the largest of numbers or lanes, lane by lane."""
-    if any(isinstance(value, Lanes) for value in values):
-        return reduce(np.maximum, values)
+def largest(*values: float) -> float:
+    """Return the largest of numbers, lane by lane where some are lanes."""
+    batch: tuple[Any, ...] = values
+    if any(isinstance(value, Lanes) for value in batch):
+        made: float = reduce(np.maximum, batch)
+        return made
     return max(values)
 
 
-def smallest(*values: Any) -> Any:
-    """Return the smallest of numbers or lanes, lane by lane."""
-    if any(isinstance(value, Lanes) for value in values):
-        return reduce(np.minimum, values)
+def smallest(*values: float) -> float:
+    """Return the smallest of numbers, lane by lane where some are lanes."""
+    batch: tuple[Any, ...] = values
+    if any(isinstance(value, Lanes) for value in batch):
+        made: float = reduce(np.minimum, batch)
+        return made
     return min(values)
 
 

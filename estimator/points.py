@@ -62,10 +62,7 @@ def tasks(axes: Sequence[Axis]) -> Iterator[Task]:
     for top in range(0, combinations.shape[1], height):
         rows = combinations[:, top : top + height]
         chosen = tuple(
-            {
-                axis.path: axis.values[i]
-                for axis, i in zip(structural, row, strict=True)
-            }
+            {axis.path: axis.values[i] for axis, i in zip(structural, row, strict=True)}
             for row in rows.T
         )
         for left in range(0, lanes.shape[1], width):

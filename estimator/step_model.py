@@ -11,6 +11,7 @@ from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import Graph, compile_program
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
+from estimator.lanes import largest
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks, chunks
@@ -123,7 +124,8 @@ class StepModel:
             graph = self.graph(count)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
             pipeline_s += weight * makespan_s(graph, duration_s)
-        return pipeline_s + sum(self.optimizer_parts(layer).values())
+        phases = optimizer_phases(self.scenario, self.some_program, work)
+        return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
     def simulate(self, num_microbatches: int) -> StepTrace:
         """Return the step's pipeline part as SimPy plays it, whole."""
@@ -142,6 +144,14 @@ def slowest_optimizer(
     scenario: Scenario, made: Program, work: Chunks
 ) -> dict[str, float]:
     """Return the optimizer phase of the rank that takes longest over it."""
+    phases = optimizer_phases(scenario, made, work)
+    return max(phases, key=lambda spent: sum(spent.values()))
+
+
+def optimizer_phases(
+    scenario: Scenario, made: Program, work: Chunks
+) -> list[dict[str, float]]:
+    """Return the parts of the optimizer phase on each kind of rank."""
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])
@@ -164,4 +174,4 @@ def slowest_optimizer(
                 scenario, own, num_copies, work.device, work.links, window
             )
         )
-    return max(phases, key=lambda spent: sum(spent.values()))
+    return phases

@@ -9,7 +9,7 @@ import estimator
 
 PACKAGE = Path(estimator.__file__).parent
 LAYERS = [
-    {"errors", "units"},
+    {"errors", "units", "lanes"},
     {"registry", "documents"},
     {"specs"},
     {"schedules", "costs"},
@@ -20,10 +20,13 @@ LAYERS = [
     {"wording"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
-    {"api", "listing", "huggingface", "record_scenarios"},
-    {"comparison"},
-    {"charts", "tables"},
-    {"pages"},
+    {"api", "listing", "huggingface", "record_scenarios", "batch"},
+    {"axes", "executors", "store"},
+    {"points"},
+    {"comparison", "sweep", "uncertainty", "plan"},
+    {"charts", "tables", "tables_many"},
+    {"pages", "cli_options"},
+    {"cli_many"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}

@@ -14,6 +14,7 @@ from math import comb
 import numpy as np
 
 from estimator.costs.rates import Links, skew_s
+from estimator.lanes import largest
 
 SAMPLED_TOKENS = 4000
 INDEX_BYTES = 12
@@ -139,11 +140,11 @@ def all_to_all(
     local = places.ranks * (ranks_in_node - 1) / ranks_in_node
     out = hidden_size * dispatch_bytes + extra
     back = hidden_size * combine_bytes + 4 * experts_per_token
-    dispatch_s = max(
+    dispatch_s = largest(
         num_tokens * remote * out / links.dispatch_bytes_per_s,
         num_tokens * local * out / links.nvlink_bytes_per_s,
     )
-    combine_s = max(
+    combine_s = largest(
         num_tokens * remote * back / links.combine_bytes_per_s,
         num_tokens * local * back / links.nvlink_bytes_per_s,
     )

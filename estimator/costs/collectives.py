@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from estimator.costs.rates import Links
+from estimator.lanes import smallest
 from estimator.registry import Registry
 
 
@@ -48,7 +49,7 @@ def ring_bytes_per_s(members: Group, links: Links) -> float:
     if members.is_inside_node:
         return links.nvlink_bytes_per_s
     nics = members.per_node * links.nic_bytes_per_s
-    return min(links.nvlink_bytes_per_s, nics) if members.per_node > 1 else nics
+    return smallest(links.nvlink_bytes_per_s, nics) if members.per_node > 1 else nics
 
 
 def step_latency_s(members: Group, links: Links) -> float:

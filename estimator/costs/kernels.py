@@ -47,13 +47,13 @@ def _tiles_s(
 ) -> float:
     return smallest(
         *(
-        ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
-        * (
-            2 * rows * columns * k / flop_per_sm
-            + rows * columns * output_bytes / bytes_per_sm
-            + tile_s
-        )
-        for rows, columns in TILES[dtype]
+            ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
+            * (
+                2 * rows * columns * k / flop_per_sm
+                + rows * columns * output_bytes / bytes_per_sm
+                + tile_s
+            )
+            for rows, columns in TILES[dtype]
         )
     )
 

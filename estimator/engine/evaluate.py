@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +52,15 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
     return Clock(tuple(start_s), tuple(end_s))
 
 
-def makespan_s(graph: Graph, duration_s: Sequence[float]) -> float:
+def makespan_s(graph: Graph, duration_s: Sequence[Any]) -> float:
     """Return the makespan for one duration per class; any of them may be lanes."""
     sizes = {len(value) for value in duration_s if isinstance(value, Lanes)}
     if not sizes:
         return evaluate(graph, duration_s).makespan_s
     rows = [np.broadcast_to(value, max(sizes)) for value in duration_s]
-    return lanes(makespans(graph, np.array(rows)))  # type: ignore[return-value]
+    made: Any = lanes(makespans(graph, np.array(rows)))
+    longest_s: float = made
+    return longest_s
 
 
 def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What stands at a dotted path of a scenario: does it exist, and of which kind is it?"""
+"""What stands at a dotted path of a scenario: whether it exists, and its kind."""
 
 from __future__ import annotations
 
