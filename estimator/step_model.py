@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from estimator.costs.rates import Layer
@@ -47,18 +47,9 @@ class StepModel:
         InfeasibleError
             If the schedule refuses every number within reach.
         """
-        plan = self.scenario.plan
-        generate = schedule[plan.schedule]
-        problem: InfeasibleError | None = None
-        for count in range(num_microbatches, num_microbatches + 2 * plan.pp + 2):
-            try:
-                next(iter(generate(0, self._pipeline(count))))
-            except InfeasibleError as error:
-                problem = problem or error
-            else:
-                return count
-        assert problem is not None  # noqa: S101 - the loop ran at least once
-        raise problem
+        return fewest_scheduled(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches)
+        )
 
     def simulated(self, num_microbatches: int) -> tuple[tuple[int, float], ...]:
         """Return the numbers of micro-batches to simulate, and their weights.
@@ -133,6 +124,28 @@ class StepModel:
         return simulate_step(
             self.program(num_microbatches), lambda kind: work.seconds(*kind)
         )
+
+
+@lru_cache(maxsize=4096)
+def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
+    """Return the fewest micro-batches, not below the pipeline's, that a schedule runs.
+
+    Raises
+    ------
+    InfeasibleError
+        If the schedule refuses every number within reach.
+    """
+    generate, first = schedule[name], pipeline.num_microbatches
+    problem: InfeasibleError | None = None
+    for count in range(first, first + 2 * pipeline.num_ranks + 2):
+        try:
+            next(iter(generate(0, replace(pipeline, num_microbatches=count))))
+        except InfeasibleError as error:
+            problem = problem or error
+        else:
+            return count
+    assert problem is not None  # noqa: S101 - the loop ran at least once
+    raise problem
 
 
 @lru_cache(maxsize=16)
