@@ -49,6 +49,8 @@ class Pipe(NamedTuple):
     schedule: str
     pp: int
     stages_per_rank: int | None
+    layout: str = EVEN
+    """Layers of each stage, as ``plan.stage_layout``."""
 
 
 class Candidate(NamedTuple):
@@ -80,7 +82,8 @@ def shapes(scenario: Scenario) -> Iterator[Shape]:
 
 def recomputes(scenario: Scenario) -> list[tuple[str, ...]]:
     """Return the choices of recomputation that differ for this model."""
-    model, found = scenario.model, [tuple(scenario.recompute)]
+    model = scenario.model
+    found: list[tuple[str, ...]] = [scenario.recompute]
     has = {
         "moe_act": model.moe is not None,
         "mla_up_proj": model.attention.kind == "mla",
@@ -138,7 +141,7 @@ def planned(scenario: Scenario, candidate: Candidate) -> Scenario:
         schedule=pipe.schedule,
         stages_per_rank=pipe.stages_per_rank,
         dp_shard=0,
-        stage_layout=EVEN,
+        stage_layout=pipe.layout,
     )
     changes: Mapping[str, Any] = {"plan": plan, "recompute": shape.recompute}
     return replace(scenario, **changes)
@@ -169,9 +172,13 @@ class Placement:
         return self.share > 0
 
 
-@lru_cache(maxsize=4096)
 def placement(pipe: Pipe) -> Placement | None:
     """Return a schedule's placement, from a program as short as it runs."""
+    return _placement(pipe._replace(layout=EVEN))
+
+
+@lru_cache(maxsize=4096)
+def _placement(pipe: Pipe) -> Placement | None:
     for count in range(pipe.pp, 2 * pipe.pp + 2):
         pipeline = Pipeline(pipe.pp, count, pipe.stages_per_rank)
         try:

@@ -224,6 +224,8 @@ def _sobol(
     scenario: Scenario, varied: dict[str, Constant], seed: int
 ) -> tuple[SobolIndex, ...]:
     """Return Sobol indices from Saltelli's design, largest total first."""
+    if not varied:
+        return ()
     from SALib.analyze import sobol as analysis
     from SALib.sample import sobol as design
 
