@@ -71,6 +71,9 @@ class Bounds:
 
     def of_shape(self, shape: Shape) -> ShapeBounds | None:
         """Return what is common to plans of a shape, or None where it cannot be."""
+        inner, experts = shape.tp * shape.cp, shape.ep * shape.etp
+        if self.num_gpus % inner or self.num_gpus % experts:
+            return None
         costs = element_costs(self.scenario, shape)
         return None if costs is None else ShapeBounds(self, shape, costs)
 
@@ -145,11 +148,10 @@ def _step_s(placed: Placement, of_stage: Floats, count: int) -> float:
     busy_s = count * (placed.share @ (forward + backward))
     if placed.has_pairs:
         busy_s = np.maximum(busy_s, count * (placed.share @ of_stage[8]))
-    first = np.argmax(placed.holds, axis=1)
     way = np.cumsum(forward) - forward
     if not placed.is_split:
         way += np.cumsum(backward) - backward
-    return float(np.max(busy_s + way[first]))
+    return float(np.max(busy_s + way[placed.first]))
 
 
 @lru_cache(maxsize=65536)
@@ -285,6 +287,7 @@ def _costs(
     one, paired = copy.copy(work), copy.copy(beside)
     one.stages, one.sharding = ((element,),), None
     paired.stages, paired.sharding = ((element,),), None
+    paired._times, paired._ends = one._times, one._ends
     forward = one.operations(Op.F, 0)
     inputs, weights = one.operations(Op.I, 0), one.operations(Op.W, 0)
     busy = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,7 +166,13 @@ class Placement:
     num_copies: int
     """Ranks that hold a stage."""
 
-    @property
+    @cached_property
+    def first(self) -> NDArray[np.intp]:
+        """Shape (ranks,): the first stage that a rank holds."""
+        first: NDArray[np.intp] = np.argmax(self.share > 0, axis=1)
+        return first
+
+    @cached_property
     def holds(self) -> NDArray[np.bool_]:
         """Shape (ranks, stages): whether a rank holds a stage."""
         return self.share > 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from estimator import plan as module
+from estimator import plan_space
 from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.catalog import load_scenario
@@ -15,6 +16,14 @@ from estimator.schedules.ir import Pipeline, program
 from estimator.specs.layout import check_layout, parse_layout
 
 NAME = "deepseek-v3"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A small space: one micro-batch, few evaluations."""
+    monkeypatch.setattr(plan_space, "MICRO_BATCHES", (1,))
+    monkeypatch.setattr(plan_space, "RECOMPUTE", (("full",),))
+    monkeypatch.setattr(module, "MOST_EVALUATED", 8)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +38,7 @@ def sampled(deepseek):
     ways = [pipe for pipe in pipes(deepseek) if pipe.pp <= 16]
     bounds, rows = Bounds(deepseek, 2048), []
     found = list(shapes(deepseek))
-    while len(rows) < 60:
+    while len(rows) < 50:
         shape = found[rng.integers(len(found))]
         of_shape = bounds.of_shape(shape)
         pipe = ways[rng.integers(len(ways))]
@@ -109,8 +118,8 @@ def test_placements_share_every_stage(deepseek):
         assert np.allclose(placed.share.sum(axis=0), 1.0)
 
 
-def test_a_deadline_asks_for_gpus(monkeypatch, run):
-    monkeypatch.setattr(module, "MOST_EVALUATED", 12)
+@pytest.mark.usefixtures("few")
+def test_a_deadline_asks_for_gpus(run):
     options = ["--set", "plan.schedule=1f1b", "--set", "recompute=full"]
     asked = run(
         "plan", NAME, *options, "--gpus", "1024,4096", "--deadline", "60", "--json"
@@ -125,8 +134,8 @@ def test_a_deadline_asks_for_gpus(monkeypatch, run):
     )
 
 
-def test_the_command_prints_plans(run, monkeypatch):
-    monkeypatch.setattr(module, "MOST_EVALUATED", 6)
+@pytest.mark.usefixtures("few")
+def test_the_command_prints_plans(run):
     shown = run("plan", NAME, "--top", "2")
     assert shown.status == 0
     assert "plans considered" in shown.out
@@ -148,6 +157,7 @@ def test_the_command_prints_plans(run, monkeypatch):
         (("--gpus", "8"), "fits in memory"),
     ],
 )
+@pytest.mark.usefixtures("few")
 def test_wrong_requests_get_one_message(run, options, message):
     made = run("plan", NAME, *options)
     assert made.status == 2
