@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from estimator.plan import PlanRow, Plans
+from estimator.plan_rows import PlanRow, Plans
 from estimator.sweep import Sweep
 from estimator.uncertainty import Uncertainty
 from estimator.units import DAY_S
