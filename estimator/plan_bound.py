@@ -51,6 +51,10 @@ PAIRED = ("dualpipe", Pipeline(2, 4))
 """A schedule with overlapped pairs: their all-to-alls run at other rates."""
 
 
+LONG = 4
+"""Micro-batches per rank from which on a few more do not matter to a bound."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """What a plan takes at least."""
@@ -155,6 +159,9 @@ def _step_s(placed: Placement, of_stage: Floats, count: int) -> float:
 
 @lru_cache(maxsize=65536)
 def _scheduled(pipe: Pipe, count: int) -> int | None:
+    """Return the micro-batches that are run; of many, no fewer than these."""
+    if count > LONG * pipe.pp:
+        return count
     try:
         return fewest_scheduled(
             pipe.schedule, Pipeline(pipe.pp, count, pipe.stages_per_rank)
