@@ -198,6 +198,13 @@ def _referred(kind: str, value: Any, place: str) -> Any:
     return value
 
 
+def resolved(path: str, name: str, place: str) -> Any:
+    """Return the mapping that a name at a dotted path of a scenario stands for."""
+    kind = KINDS["scenario"].references[path]
+    referred = _referred(kind, name, place)
+    return inlined(kind, referred) if isinstance(referred, Map) else referred
+
+
 def _near(name: str, place: str) -> str:
     """Return a path as seen from the file that names it, where there is one."""
     beside = Path(place.rpartition(":")[0]).parent / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from importlib.util import find_spec
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from estimator import catalog
+from estimator import catalog, cli_many
+from estimator.cli_options import Json, Overrides, Quiet, print_json
 from estimator.errors import EstimatorError, InputError
 
 cli = typer.Typer(
@@ -23,12 +23,6 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
 PIPED_WIDTH = 110
 
 
@@ -92,7 +86,7 @@ def run_command(
     reports = [api.estimate(scenario) for scenario in loaded]
     steps = [api.layers(scenario) if has_layers else None for scenario in loaded]
     if as_json:
-        _print_json(
+        print_json(
             [
                 report.to_dict() | ({"layers": layer_steps} if layer_steps else {})
                 for report, layer_steps in zip(reports, steps, strict=True)
@@ -122,7 +116,7 @@ def compare_command(
 
     made = comparison.compare(scenarios, vary or (), overrides or ())
     if as_json:
-        _print_json(made.to_dict())
+        print_json(made.to_dict())
         return
     from estimator import tables
 
@@ -162,7 +156,7 @@ def validate_command(
         export.write_text(out, [page(outcome)])
         _note(f"wrote {out}", quiet=quiet)
     if as_json:
-        _print_json(outcome.to_dict())
+        print_json(outcome.to_dict())
     elif out is None:
         from estimator.validation_tables import print_outcome
 
@@ -218,7 +212,7 @@ def schedule_command(
         export.write_text(csv, program_lines(step.graph.program))
         _note(f"wrote {csv}", quiet=quiet)
     if as_json:
-        _print_json(step.to_dict())
+        print_json(step.to_dict())
         return
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else PIPED_WIDTH
@@ -263,7 +257,7 @@ def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> 
 
     rows = listing.rows(kind)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from estimator import tables
 
@@ -284,7 +278,7 @@ def show_command(
 
     shown = listing.show(kind, name)
     if as_json:
-        _print_json(shown)
+        print_json(shown)
         return
     from estimator import tables
 
@@ -296,7 +290,7 @@ def schema_command(kind: Kind) -> None:
     """Print the JSON Schema of an input file, for editors."""
     from estimator import listing
 
-    _print_json(listing.schema(kind))
+    print_json(listing.schema(kind))
 
 
 @cli.command("import-hf")
@@ -349,8 +343,7 @@ def _note(text: str, *, quiet: bool) -> None:
         typer.echo(text, err=True)
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+cli_many.add_to(cli)
 
 
 def main() -> None:

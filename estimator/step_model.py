@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from estimator.costs.rates import Layer
 from estimator.engine.detail import detailed_step
-from estimator.engine.evaluate import evaluate
+from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import Graph, compile_program, duration_class
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
+from estimator.lanes import largest
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks, chunks
@@ -42,7 +43,7 @@ class TracedStep:
         return self.pipeline.makespan_s + sum(self.optimizer_parts.values())
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _graph(name: str, pipeline: Pipeline) -> Graph:
     """Return the graph that all scenarios of one schedule and shape share."""
     return compile_program(program(name, pipeline))
@@ -72,18 +73,9 @@ class StepModel:
         InfeasibleError
             If the schedule refuses every number within reach.
         """
-        plan = self.scenario.plan
-        generate = schedule[plan.schedule]
-        problem: InfeasibleError | None = None
-        for count in range(num_microbatches, num_microbatches + 2 * plan.pp + 2):
-            try:
-                next(iter(generate(0, self._pipeline(count))))
-            except InfeasibleError as error:
-                problem = problem or error
-            else:
-                return count
-        assert problem is not None  # noqa: S101 - the loop ran at least once
-        raise problem
+        return fewest_scheduled(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches)
+        )
 
     def simulated(self, num_microbatches: int) -> tuple[tuple[int, float], ...]:
         """Return the numbers of micro-batches to simulate, and their weights.
@@ -145,8 +137,9 @@ class StepModel:
         for count, weight in self.simulated(num_microbatches):
             graph = self.graph(count)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
-            pipeline_s += weight * evaluate(graph, duration_s).makespan_s
-        return pipeline_s + sum(self.optimizer_parts(layer).values())
+            pipeline_s += weight * makespan_s(graph, duration_s)
+        phases = optimizer_phases(self.scenario, self.some_program, work)
+        return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
     def simulate(self, num_microbatches: int) -> StepTrace:
         """Return the step's pipeline part as SimPy plays it, whole."""
@@ -190,10 +183,40 @@ class StepModel:
         return size // made.pipeline.num_microbatches
 
 
+@lru_cache(maxsize=4096)
+def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
+    """Return the fewest micro-batches, not below the pipeline's, that a schedule runs.
+
+    Raises
+    ------
+    InfeasibleError
+        If the schedule refuses every number within reach.
+    """
+    generate, first = schedule[name], pipeline.num_microbatches
+    problem: InfeasibleError | None = None
+    for count in range(first, first + 2 * pipeline.num_ranks + 2):
+        try:
+            next(iter(generate(0, replace(pipeline, num_microbatches=count))))
+        except InfeasibleError as error:
+            problem = problem or error
+        else:
+            return count
+    assert problem is not None  # noqa: S101 - the loop ran at least once
+    raise problem
+
+
 def slowest_optimizer(
     scenario: Scenario, made: Program, work: Chunks
 ) -> dict[str, float]:
     """Return the optimizer phase of the rank that takes longest over it."""
+    phases = optimizer_phases(scenario, made, work)
+    return max(phases, key=lambda spent: sum(spent.values()))
+
+
+def optimizer_phases(
+    scenario: Scenario, made: Program, work: Chunks
+) -> list[dict[str, float]]:
+    """Return the parts of the optimizer phase on each kind of rank."""
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])
@@ -216,4 +239,4 @@ def slowest_optimizer(
                 scenario, own, num_copies, work.device, work.links, window
             )
         )
-    return max(phases, key=lambda spent: sum(spent.values()))
+    return phases

@@ -46,7 +46,10 @@ def phase_time(
     size = batch.initial + (batch.final - batch.initial) * share
     count = size / (model.scenario.plan.micro_batch_size * model.scenario.dp)
     ramp_steps = ramp_tokens / RAMP_POINTS / (size * model.seq_len)
-    wall_s += float(np.sum(ramp_steps * np.interp(count, points, times)))
+    # the step time at each point of the ramp, by the weights of its two ends
+    late = np.interp(count, points, [float(n == points[-1]) for n in points])
+    wall_s += float(np.sum(ramp_steps * (1 - late))) * times[0]
+    wall_s += float(np.sum(ramp_steps * late)) * times[-1]
     return wall_s, steps + float(np.sum(ramp_steps))
 
 
@@ -61,7 +64,7 @@ LEANER = (
 
 def memory_report(model: StepModel, global_batch: int) -> Memory:
     """Return the peak memory of the fullest rank, and what would fit."""
-    ranks, in_flight = _memory(model, global_batch)
+    ranks, in_flight = rank_memory(model, global_batch)
     fullest = max(range(len(ranks)), key=lambda rank: ranks[rank].total)
     worst, hbm = ranks[fullest], model.scenario.cluster.node.gpu.hbm_bytes
     fits = worst.total <= hbm
@@ -79,13 +82,14 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
 
 def peak_memory(model: StepModel, global_batch: int) -> tuple[float, bool]:
     """Return the bytes of the fullest rank and whether they fit, without advice."""
-    peak = max(rank.total for rank in _memory(model, global_batch)[0])
+    peak = max(rank.total for rank in rank_memory(model, global_batch)[0])
     return peak, peak <= model.scenario.cluster.node.gpu.hbm_bytes
 
 
-def _memory(
+def rank_memory(
     model: StepModel, global_batch: int
 ) -> tuple[tuple[RankMemory, ...], tuple[int, ...]]:
+    """Return the peak memory of each pipeline rank, and its chunks in flight."""
     size = sizes(model.scenario, model.seq_len)
     ranks: tuple[RankMemory, ...] = ()
     alive = [0.0] * model.scenario.plan.pp
@@ -111,7 +115,7 @@ def _what_would_fit(model: StepModel, global_batch: int) -> str:
     scenario, hbm = model.scenario, model.scenario.cluster.node.gpu.hbm_bytes
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
-        peak = max(rank.total for rank in _memory(leaner, global_batch)[0])
+        peak = max(rank.total for rank in rank_memory(leaner, global_batch)[0])
         if peak <= hbm:
             modules = ", ".join(change["recompute"])
             return f"recompute=[{modules}] needs {peak / 1e9:.1f} GB and fits"

@@ -15,6 +15,7 @@ import numpy as np
 
 from estimator.costs.groups import all_to_all_squeeze, exchange_bytes_per_s
 from estimator.costs.rates import Links, skew_s
+from estimator.lanes import largest
 
 SAMPLED_TOKENS = 4000
 INDEX_BYTES = 12
@@ -146,11 +147,11 @@ def all_to_all(
     local = places.ranks if num_ranks > num_nodes else 0.0
     out = hidden_size * dispatch_bytes + extra
     back = hidden_size * combine_bytes + 4 * experts_per_token
-    dispatch_s = max(
+    dispatch_s = largest(
         num_tokens * remote * out / links.dispatch_bytes_per_s,
         num_tokens * local * out / near,
     )
-    combine_s = max(
+    combine_s = largest(
         num_tokens * remote * back / links.combine_bytes_per_s,
         num_tokens * local * back / near,
     )

@@ -29,6 +29,7 @@ from estimator.costs.groups import (
     send_s,
 )
 from estimator.costs.rates import Links
+from estimator.lanes import largest, smallest
 from estimator.registry import Registry
 
 __all__ = [
@@ -82,9 +83,9 @@ def _faster_protocol_s(
 ) -> float:
     """Return the seconds of the faster protocol; LL sends as many flags as data."""
     known = links.overheads
-    low_rate = min(known.low_latency_bytes_per_s, rate / 2)
+    low_rate = smallest(known.low_latency_bytes_per_s, rate / 2)
     low_s, simple_s = steps_s
-    return known.launch_s + min(
+    return known.launch_s + smallest(
         low_s + num_bytes / low_rate, simple_s + num_bytes / rate
     )
 
@@ -196,7 +197,9 @@ def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) ->
     inside_s = _in_node_s(num_bytes, count, links)
     latency_s = _in_node_s(0.0, count, links)
     hops = 1.0 if links.has_net_reduction else log2(num_nodes)
-    return max(inside_s, latency_s + between_s) + 2 * hops * links.overheads.net_step_s
+    return (
+        largest(inside_s, latency_s + between_s) + 2 * hops * links.overheads.net_step_s
+    )
 
 
 @collective("all_gather/pat")
@@ -229,7 +232,7 @@ def direct_all_to_all_s(num_bytes: float, members: Group, links: Links) -> float
         return 0.0
     known, near = links.overheads, min(members.size, members.per_node)
     part = num_bytes / members.size
-    rate = min(links.all_to_all_bytes_per_s, scaleup_bytes_per_s(near, links))
+    rate = smallest(links.all_to_all_bytes_per_s, scaleup_bytes_per_s(near, links))
     inside_s = part * (near - 1) / rate
     net_s = between_s = 0.0
     if not members.is_inside_node:
@@ -238,12 +241,14 @@ def direct_all_to_all_s(num_bytes: float, members: Group, links: Links) -> float
         between_s *= all_to_all_squeeze(members.span or members.size, links)
     start_s = known.launch_s + known.step_s + net_s
     fill_s = known.simple_s + _fill(part, links)
-    wire_s = max(inside_s, between_s)
+    wire_s = largest(inside_s, between_s)
     simple_s = start_s + fill_s + wire_s + part / known.copy_bytes_per_s
     if part > LOW_LATENCY_PEER_BYTES:
         return simple_s
-    low_s = part * (members.size - 1) / min(known.low_latency_bytes_per_s, rate / 2)
-    return min(simple_s, start_s + max(low_s, 2 * between_s))
+    low_s = (
+        part * (members.size - 1) / smallest(known.low_latency_bytes_per_s, rate / 2)
+    )
+    return smallest(simple_s, start_s + largest(low_s, 2 * between_s))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from estimator.costs.rates import Links
+from estimator.lanes import largest, smallest
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def scaleup_bytes_per_s(count: int, links: Links) -> float:
         used = next(axes, len(links.torus))
         return links.nvlink_bytes_per_s * used / len(links.torus)
     if links.topology == "pcie" and count > 2:
-        return min(links.nvlink_bytes_per_s, links.host_bytes_per_s / count)
+        return smallest(links.nvlink_bytes_per_s, links.host_bytes_per_s / count)
     return links.nvlink_bytes_per_s
 
 
@@ -73,7 +74,7 @@ def exchange_bytes_per_s(count: int, links: Links) -> float:
     """
     rate = scaleup_bytes_per_s(count, links)
     if links.topology == "torus":
-        return min(rate, links.all_to_all_bytes_per_s)
+        return smallest(rate, links.all_to_all_bytes_per_s)
     return rate
 
 
@@ -90,7 +91,7 @@ def nic_bytes_per_s(members: Group, links: Links) -> float:
     if links.oversubscription == 1 or span <= links.pod_gpus:
         return nic
     in_pod = max(1, members.size * links.pod_gpus // span)
-    return nic / max(1.0, links.oversubscription / in_pod)
+    return nic / largest(1.0, links.oversubscription / in_pod)
 
 
 def ring_bytes_per_s(members: Group, links: Links) -> float:
@@ -99,7 +100,7 @@ def ring_bytes_per_s(members: Group, links: Links) -> float:
     if members.is_inside_node:
         return inside
     nics = num_nics(members, links) * nic_bytes_per_s(members, links)
-    return min(inside, nics) if members.per_node > 1 else nics
+    return smallest(inside, nics) if members.per_node > 1 else nics
 
 
 def num_nics(members: Group, links: Links) -> int:
@@ -116,7 +117,7 @@ def all_to_all_squeeze(span: int, links: Links) -> float:
     """
     if links.oversubscription == 1 or span <= links.pod_gpus:
         return 1.0
-    return max(1.0, links.oversubscription * (1 - links.pod_gpus / span))
+    return largest(1.0, links.oversubscription * (1 - links.pod_gpus / span))
 
 
 def send_s(

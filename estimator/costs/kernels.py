@@ -11,6 +11,7 @@ from functools import lru_cache
 from math import ceil
 
 from estimator.costs.rates import Device
+from estimator.lanes import Lanes, largest, smallest
 
 TILES: dict[str, tuple[tuple[int, int], ...]] = {
     # One warp group's accumulators hold 128 x 128 block-scaled outputs: DeepGEMM.
@@ -34,7 +35,6 @@ DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
 """NVFP4: 4 bits and an FP8 scale for each 16 elements."""
 
 
-@lru_cache(maxsize=8192)
 def _tiles_s(
     m: int,
     n: int,
@@ -47,15 +47,20 @@ def _tiles_s(
     tile_s: float,
     num_sms: int,
 ) -> float:
-    return min(
-        ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
-        * (
-            2 * rows * columns * k / flop_per_sm
-            + rows * columns * output_bytes / bytes_per_sm
-            + tile_s
+    return smallest(
+        *(
+            ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
+            * (
+                2 * rows * columns * k / flop_per_sm
+                + rows * columns * output_bytes / bytes_per_sm
+                + tile_s
+            )
+            for rows, columns in TILES[dtype]
         )
-        for rows, columns in TILES[dtype]
     )
+
+
+_known_tiles_s = lru_cache(maxsize=8192)(_tiles_s)
 
 
 def gemm_s(
@@ -95,7 +100,9 @@ def gemm_s(
     if min(m, n, k, num_groups) <= 0:
         raise ValueError(f"sizes must be positive, got {(m, n, k, num_groups)}")
     rates = device.weight_flop_per_s if is_weight_gradient else device.gemm_flop_per_s
-    tiles_s = _tiles_s(
+    is_batch = isinstance(rates[dtype] + device.hbm_bytes_per_s + device.tile_s, Lanes)
+    timed = _tiles_s if is_batch else _known_tiles_s
+    tiles_s = timed(
         m,
         n,
         k,
@@ -108,7 +115,8 @@ def gemm_s(
         num_sms or device.num_sms,
     )
     moved = gemm_bytes(m, n, k, dtype, num_groups=num_groups, output_bytes=output_bytes)
-    return max(tiles_s, moved / device.hbm_bytes_per_s) + device.launch_s
+    memory_s = moved / device.hbm_bytes_per_s
+    return largest(tiles_s, memory_s) + device.launch_s
 
 
 def gemm_bytes(

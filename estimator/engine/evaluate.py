@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.engine.graph import Graph
 from estimator.engine.tape import Tape
+from estimator.lanes import Lanes, lanes
 
 BLOCK = 2048
 """Scenarios played together: long enough to hide the call, short enough to stay in
@@ -48,6 +50,17 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
         start_s.append(begin_s)
         end_s.append(begin_s + duration_s[kind])
     return Clock(tuple(start_s), tuple(end_s))
+
+
+def makespan_s(graph: Graph, duration_s: Sequence[Any]) -> float:
+    """Return the makespan for one duration per class; any of them may be lanes."""
+    sizes = {len(value) for value in duration_s if isinstance(value, Lanes)}
+    if not sizes:
+        return evaluate(graph, duration_s).makespan_s
+    rows = [np.broadcast_to(value, max(sizes)) for value in duration_s]
+    made: Any = lanes(makespans(graph, np.array(rows)))
+    longest_s: float = made
+    return longest_s
 
 
 def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:

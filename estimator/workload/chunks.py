@@ -6,7 +6,7 @@ weight (W) pass, or the overlapped pair of a forward and a backward chunk.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -190,8 +190,8 @@ class Chunks:
         self, segment: Segment, num_sms: int, extra: Mapping[str, float]
     ) -> Times:
         kinds: defaultdict[str, float] = defaultdict(float, extra)
-        for kernel in segment:
-            kinds[kernel.kind] += kernel.seconds(self.device, num_sms)
+        for kernel, count in Counter(segment).items():  # experts have the same ones
+            kinds[kernel.kind] += count * kernel.seconds(self.device, num_sms)
         return Times(
             sum(kinds.values()),
             {kind: seconds for kind, seconds in kinds.items() if seconds},

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from estimator.lanes import largest
+
 
 class Stream(StrEnum):
     """An in-order queue of one GPU."""
@@ -61,8 +63,8 @@ def play(operations: Sequence[Operation]) -> Played:
     for operation in operations:
         begin = free_s[operation.stream]
         for index in operation.needs:
-            begin = max(begin, end_s[index])
+            begin = largest(begin, end_s[index])
         start_s.append(begin)
         end_s.append(begin + operation.seconds)
         free_s[operation.stream] = end_s[-1]
-    return Played(tuple(start_s), tuple(end_s), max(end_s, default=0.0))
+    return Played(tuple(start_s), tuple(end_s), largest(0.0, *end_s))

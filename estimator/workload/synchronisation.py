@@ -11,6 +11,7 @@ from estimator.costs.collectives import (
     group,
 )
 from estimator.costs.rates import Device, Links
+from estimator.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Overlap
 from estimator.workload.stages import Held
@@ -69,7 +70,7 @@ class Window:
 
     def exposed_s(self, seconds: float, behind_s: float) -> float:
         """Return what of ``seconds`` sticks out."""
-        return max(seconds - behind_s, seconds / max(1, self.num_layers))
+        return largest(seconds - behind_s, seconds / max(1, self.num_layers))
 
 
 def optimizer_phase_s(

@@ -1,0 +1,194 @@
+"""Commands over many scenarios: ``sweep``, ``plan`` and ``uncertainty``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from estimator.cli_options import Json, Overrides, Quiet, print_json
+
+if TYPE_CHECKING:
+    from estimator.sweep import Progress
+
+ScenarioName = Annotated[str, typer.Argument(help="A built-in name or a file.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add the commands of this module."""
+    cli.command("sweep")(sweep_command)
+    cli.command("plan")(plan_command)
+    cli.command("uncertainty")(uncertainty_command)
+
+
+def sweep_command(
+    scenario: ScenarioName,
+    *,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="PATH=V1,V2 or LO:HI:N",
+            help="An axis of the grid; repeatable.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write the rows here: .parquet or .csv."),
+    ] = None,
+    overrides: Overrides = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes; one per core.")
+    ] = None,
+    dask: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler.")
+    ] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Answer a scenario at every combination of varied inputs."""
+    from estimator import tables_many
+    from estimator.errors import InputError
+    from estimator.sweep import sweep
+
+    if out is None:
+        raise InputError("a sweep writes its rows to a file", fix="--out rows.parquet")
+    with _progress("points", is_shown=not quiet) as progress:
+        made = sweep(
+            scenario,
+            vary or (),
+            overrides or (),
+            out=out,
+            jobs=jobs,
+            dask=dask,
+            resume=resume,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"out": str(out), **made.summary()})
+        return
+    tables_many.print_sweep(made, out)
+
+
+def plan_command(
+    scenario: ScenarioName,
+    *,
+    gpus: Annotated[
+        str, typer.Option(metavar="N[,N...]", help="Numbers of GPUs to plan for.")
+    ] = "",
+    objective: Annotated[
+        str, typer.Option(help="What is least: cost_usd or wall_s.")
+    ] = "cost_usd",
+    top: Annotated[int, typer.Option(help="Plans to show.")] = 10,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="The cheapest plan in time.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="USD", help="The fastest plan within it.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the best parallel plans that fit in memory, or how many GPUs it takes."""
+    from estimator import tables_many
+    from estimator.plan import plan
+    from estimator.units import DAY_S
+
+    with _progress("numbers of GPUs", is_shown=not quiet) as progress:
+        made = plan(
+            scenario,
+            overrides or (),
+            gpus=_numbers(gpus),
+            objective=objective,
+            top=top,
+            deadline_s=None if deadline is None else deadline * DAY_S,
+            budget_usd=budget,
+            progress=progress,
+        )
+    if as_json:
+        print_json(made.to_dict())
+        return
+    tables_many.print_plans(made)
+
+
+def _numbers(text: str) -> list[int]:
+    from estimator.errors import InputError
+
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise InputError(
+            f"--gpus {text!r} is not a list of whole numbers", fix="--gpus 1024,2048"
+        ) from None
+
+
+def uncertainty_command(
+    scenario: ScenarioName,
+    *,
+    samples: Annotated[int, typer.Option(help="Monte Carlo draws.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed, the same draws.")] = 0,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say how sure an estimate is, and what matters most, from the sourced ranges."""
+    from estimator import tables_many
+    from estimator.uncertainty import uncertainty
+
+    made = uncertainty(scenario, overrides or (), num_samples=samples, seed=seed)
+    if made.sobol is None and not quiet:
+        typer.echo("Sobol indices need SALib: install the extra 'search'", err=True)
+    if as_json:
+        print_json(made.to_dict())
+        return
+    tables_many.print_uncertainty(made)
+
+
+@contextmanager
+def _progress(what: str, *, is_shown: bool) -> Iterator[Progress | None]:
+    """Show what is done, its rate and the time left, on a terminal only."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not (is_shown and console.is_terminal):
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """So many per second."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed or 0.0
+            return Text(f"{speed:,.0f}/s")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console) as bar:
+        shown = bar.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(shown, completed=done, total=total)
+
+        yield tell

@@ -1,0 +1,223 @@
+"""The best parallel plans for a model on a cluster, within memory.
+
+Every plan gets a closed-form lower bound (``plan_bound.py``), and the most promising
+ones the same evaluation as any scenario. What is left out has a bound: where that is
+above the last plan shown, the answer is proven to be the best of all that were
+considered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from estimator import catalog, plan_rows
+from estimator.errors import InfeasibleError, InputError
+from estimator.lanes import Floats
+from estimator.plan_bound import Bounds
+from estimator.plan_layout import balanced_layouts
+from estimator.plan_rows import PlanRow, Plans, evaluated
+from estimator.plan_space import Candidate, Pipe, pipes, placement, planned, shapes
+from estimator.specs.scenario import Scenario
+from estimator.units import HOUR_S
+
+OBJECTIVES = ("cost_usd", "wall_s")
+MOST_EVALUATED = 240
+"""Plans evaluated in full for one number of GPUs."""
+MAX_TOP = 1000
+GPU_FACTORS = (0.25, 0.5, 1, 2, 4, 8)
+"""Numbers of GPUs tried for a deadline or a budget, over the scenario's own."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    rows: tuple[PlanRow, ...]
+    num_considered: int
+    num_feasible: int
+    num_evaluated: int
+    is_proven: bool
+
+
+def plan(
+    scenario: str | Scenario,
+    overrides: Sequence[str] = (),
+    *,
+    gpus: Sequence[int] = (),
+    objective: str = "cost_usd",
+    top: int = 10,
+    deadline_s: float | None = None,
+    budget_usd: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plans:
+    """Return the best plans for a scenario's model, cluster and phases.
+
+    Parameters
+    ----------
+    scenario : str or Scenario
+        A built-in name, a variant, a file, or a resolved scenario.
+    gpus : sequence of int
+        Numbers of GPUs; the scenario's own by default, and from a quarter to eight
+        times as many where a deadline or a budget asks for their number.
+    objective : str
+        ``cost_usd`` or ``wall_s``.
+    top : int
+        Plans to return.
+    deadline_s, budget_usd : float, optional
+        Ask for the cheapest plan in time, or the fastest one within the budget.
+
+    Raises
+    ------
+    InputError
+        If the request cannot work.
+    InfeasibleError
+        If no plan fits in memory.
+    """
+    _check(objective, top, gpus, deadline_s, budget_usd)
+    if isinstance(scenario, str):
+        scenario = catalog.load_scenario(scenario, overrides)
+    own = scenario.cluster.num_gpus
+    asks = deadline_s is not None or budget_usd is not None
+    numbers = list(gpus) or [int(own * factor) for factor in GPU_FACTORS if asks]
+    numbers = sorted({*numbers} or {own})
+    found: list[_Found] = []
+    for done, number in enumerate(numbers):
+        found.append(_search(_on(scenario, number), top))
+        if progress:
+            progress(done + 1, len(numbers))
+    given = evaluated(scenario)
+    every = [row for one in found for row in one.rows]
+    if given and given.fits and own in numbers and given not in every:
+        every.append(given)
+    rows = sorted(
+        every,
+        key=lambda row: (getattr(row, objective), row.num_gpus),
+    )
+    if not rows:
+        raise InfeasibleError(
+            f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
+            fix="--gpus with more, or a GPU with more memory",
+        )
+    return Plans(
+        scenario=scenario.name,
+        objective=objective,
+        plans=tuple(rows[:top]),
+        num_considered=sum(one.num_considered for one in found),
+        num_feasible=sum(one.num_feasible for one in found),
+        num_evaluated=sum(one.num_evaluated for one in found),
+        is_proven=all(one.is_proven for one in found),
+        given=given,
+        pareto=tuple(plan_rows.pareto(rows)),
+        answer=plan_rows.answer(rows, deadline_s, budget_usd),
+    )
+
+
+def _check(
+    objective: str,
+    top: int,
+    gpus: Sequence[int],
+    deadline_s: float | None,
+    budget_usd: float | None,
+) -> None:
+    if objective not in OBJECTIVES:
+        raise InputError(
+            f"the objective is {' or '.join(OBJECTIVES)}, not {objective!r}"
+        )
+    if not 1 <= top <= MAX_TOP:
+        raise InputError(f"--top is 1 to {MAX_TOP}, not {top}")
+    for name, value in (("deadline", deadline_s), ("budget", budget_usd)):
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} is positive, not {value}")
+    if any(number < 1 or number > 10**7 for number in gpus):
+        raise InputError("--gpus are 1 to 10,000,000")
+
+
+def _on(scenario: Scenario, num_gpus: int) -> Scenario:
+    """Return the scenario on another number of GPUs, its own plan not checked."""
+    if num_gpus == scenario.cluster.num_gpus:
+        return scenario
+    cluster = replace(scenario.cluster, num_gpus=num_gpus)
+    alone = replace(
+        scenario.plan,
+        tp=1,
+        cp=1,
+        pp=1,
+        ep=1,
+        etp=1,
+        dp_shard=0,
+        schedule="1f1b",
+        stages_per_rank=None,
+        stage_layout="even",
+    )
+    return replace(scenario, cluster=cluster, plan=alone)
+
+
+def _search(scenario: Scenario, top: int) -> _Found:
+    """Evaluate the plans that promise most, until the rest cannot be better."""
+    candidates, bound_s, num_considered = _bounded(scenario)
+    kinds = [(c.pipe.schedule, c.shape.tp > 1) for c in candidates]
+    names = list(dict.fromkeys(kinds))
+    kind = np.array([names.index(name) for name in kinds], dtype=np.intp)
+    ratios: defaultdict[int, list[float]] = defaultdict(list)
+    factor = np.ones(len(names))
+    left = np.ones(len(candidates), dtype=bool)
+    rows: list[PlanRow] = []
+    num_evaluated = 0
+    while left.any() and num_evaluated < MOST_EVALUATED:
+        last_s = sorted(row.wall_s for row in rows)[top - 1] if len(rows) >= top else 0
+        if last_s and bound_s[left].min() >= last_s:
+            break
+        # bounds are nearer to the truth for some schedules than for others
+        index = int(np.argmin(np.where(left, bound_s * factor[kind], np.inf)))
+        left[index] = False
+        row = evaluated(planned(scenario, candidates[index]))
+        num_evaluated += 1
+        if row is None:
+            continue
+        ratios[kind[index]].append(row.wall_s / bound_s[index])
+        factor[kind[index]] = min(ratios[kind[index]])
+        if row.fits:
+            rows.append(row)
+    rows.sort(key=lambda row: row.wall_s)
+    last_s = rows[min(top, len(rows)) - 1].wall_s if rows else 0.0
+    is_proven = not left.any() or bool(rows and bound_s[left].min() >= last_s)
+    return _Found(
+        tuple(rows[:top]), num_considered, len(candidates), num_evaluated, is_proven
+    )
+
+
+def _bounded(
+    scenario: Scenario,
+) -> tuple[list[Candidate], Floats, int]:
+    """Return the plans that may fit, the least wall time of each, and how many in all.
+
+    Phases that are not simulated take the same time under every plan.
+    """
+    bounds, ways = Bounds(scenario, scenario.cluster.num_gpus), _ways(scenario)
+    hbm = scenario.cluster.node.gpu.hbm_bytes
+    fixed_s = sum(phase.gpu_hours or 0.0 for phase in scenario.phases)
+    fixed_s *= HOUR_S / scenario.cluster.num_gpus
+    candidates, bound_s, num_considered = [], [], 0
+    for shape in shapes(scenario):
+        of_shape = bounds.of_shape(shape)
+        num_considered += len(ways)
+        for pipe in ways if of_shape else ():
+            bound = of_shape.of_pipe(pipe) if of_shape else None
+            if bound is not None and bound.memory_bytes <= hbm:
+                candidates.append(Candidate(shape, pipe))
+                bound_s.append(bound.wall_s + fixed_s)
+    return candidates, np.array(bound_s), num_considered
+
+
+def _ways(scenario: Scenario) -> list[Pipe]:
+    """Return the pipelines with layers spread over their stages by their work."""
+    placed = {pipe: placement(pipe) for pipe in pipes(scenario)}
+    counts = {found.num_stages for found in placed.values() if found}
+    layouts = balanced_layouts(scenario, counts)
+    return [
+        pipe._replace(layout=layouts[found.num_stages])
+        for pipe, found in placed.items()
+        if found
+    ]

@@ -1,0 +1,102 @@
+"""What stands at a dotted path of a scenario: whether it exists, and its kind."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from estimator.errors import InputError
+from estimator.registry import suggestion
+from estimator.specs.base import Constant, ConstantOf
+from estimator.specs.scenario import Scenario
+from estimator.units import Unit
+
+RATE_ROOTS = ("cluster", "price", "power")
+BARE_RATES = ("cluster.fabric.oversubscription",)
+"""Pure numbers without the annotation of a unit."""
+
+
+def hint_at(path: str, document: Any) -> Any:
+    """Return the type hint of a dotted path; ``document`` is a resolved scenario.
+
+    Raises
+    ------
+    InputError
+        If there is no such path, with the names that there are.
+    """
+    hint: Any = Scenario
+    here: Any = document
+    keys = path.split(".")
+    for depth, key in enumerate(keys):
+        child = here.get(key) if isinstance(here, Mapping) else None
+        if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
+            child = here[int(key)]
+        known = _children(hint, here)
+        if key not in known and child is None:
+            above = ".".join(keys[:depth]) or "a scenario"
+            raise InputError(
+                f"there is no path {path!r}",
+                why=f"{above} has: {', '.join(sorted(known)) or 'no parts'}",
+                fix=suggestion(key, sorted(known)),
+            )
+        hint = known.get(key, Any)
+        here = child
+    return hint
+
+
+def is_rate(path: str, hint: Any) -> bool:
+    """Whether a path holds a rate or a price, on which no structure depends."""
+    if path in BARE_RATES:
+        return True
+    if path.split(".")[0] not in RATE_ROOTS:
+        return False
+    return any(isinstance(item, Unit | ConstantOf) for item in metadata(hint))
+
+
+def is_whole(hint: Any) -> bool:
+    """Whether a field takes whole numbers."""
+    return _inner(hint) is int
+
+
+def metadata(hint: Any) -> tuple[Any, ...]:
+    """Return the annotations of a hint, those of an optional one included."""
+    if get_origin(hint) is Annotated:
+        return (*get_args(hint)[1:], *metadata(get_args(hint)[0]))
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(item for part in get_args(hint) for item in metadata(part))
+    return ()
+
+
+def _inner(hint: Any) -> Any:
+    """Return the type inside annotations and options."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) in (Union, types.UnionType):
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        return _inner(parts[0])
+    return hint
+
+
+@cache
+def field_hints(spec: type[Any]) -> dict[str, Any]:
+    """Return the hints of a spec's fields, annotations included."""
+    hints = get_type_hints(spec, include_extras=True)
+    return {item.name: hints[item.name] for item in fields(spec)}
+
+
+def _children(hint: Any, here: Any) -> dict[str, Any]:
+    """Return the parts of a hint: fields, or the keys and items that are there."""
+    kind = _inner(hint)
+    if kind is Constant:
+        return dict.fromkeys(("value", "low", "high"), hint)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return field_hints(kind)
+    arguments = get_args(kind)
+    if get_origin(kind) is tuple and isinstance(here, list):
+        return {str(index): arguments[0] for index in range(len(here))}
+    if arguments and isinstance(here, Mapping):
+        return dict.fromkeys(here, arguments[-1])
+    return {}

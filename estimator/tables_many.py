@@ -1,0 +1,155 @@
+"""Sweeps, plans and uncertainty as tables for a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from estimator.plan_rows import PlanRow, Plans
+from estimator.sweep import Sweep
+from estimator.uncertainty import Uncertainty
+from estimator.units import DAY_S
+
+PIPED_WIDTH = 110
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPED_WIDTH)
+    return console
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left")
+    return table
+
+
+def print_sweep(made: Sweep, out: Path) -> None:
+    """Print how many points fit, the cheapest one, and why others do not work."""
+    summary, console = made.summary(), _console()
+    console.print(f"{len(made):,} points, {made.num_fitting:,} fit: {out}")
+    best = summary["cheapest"]
+    if best:
+        table = _table("the cheapest point that fits", "", "")
+        for name in made.axes:
+            table.add_row(name, _shown(best[name]))
+        table.add_row("GPU-hours", f"{best['gpu_hours']:,.0f}")
+        table.add_row("dollars", f"{best['cost_usd']:,.0f}")
+        table.add_row("days", f"{best['wall_s'] / DAY_S:,.1f}")
+        table.add_row("MFU", f"{best['mfu']:.1%}")
+        console.print(table)
+    if summary["reasons"]:
+        table = _table("why other points do not work", "reason", "points")
+        for reason, count in summary["reasons"].items():
+            table.add_row(reason, f"{count:,}")
+        console.print(table)
+
+
+def print_plans(made: Plans) -> None:
+    """Print the best plans, how they were found, and the answer to a question."""
+    console = _console()
+    table = _table(
+        f"the best plans of {made.scenario} by {made.objective}",
+        *("plan", "GPUs", "step s", "days", "GPU-hours", "dollars", "MFU", "GB"),
+    )
+    for row in made.plans:
+        table.add_row(*_plan_cells(row))
+    console.print(table)
+    if made.given:
+        fits = "" if made.given.fits else ", does not fit"
+        table = _table(f"the scenario's own plan{fits}", *[""] * 8)
+        table.add_row(*_plan_cells(made.given))
+        console.print(table)
+    if len(made.pareto) > 1:
+        table = _table(
+            "neither faster nor cheaper exists",
+            *("plan", "GPUs", "step s", "days", "GPU-hours", "dollars", "MFU", "GB"),
+        )
+        for row in made.pareto:
+            table.add_row(*_plan_cells(row))
+        console.print(table)
+    console.print(
+        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit, "
+        f"{made.num_evaluated:,} evaluated in full; "
+        + (
+            "the bounds of all others are above these"
+            if made.is_proven
+            else "others have bounds below these: better ones are not excluded"
+        )
+    )
+    if made.answer:
+        row = made.answer
+        console.print(
+            f"answer: {row.num_gpus:,} GPUs, {row.wall_s / DAY_S:,.1f} days, "
+            f"${row.cost_usd:,.0f}: {_plan_cells(row)[0]}"
+        )
+
+
+def _plan_cells(row: PlanRow) -> tuple[str, ...]:
+    plan = row.plan
+    sizes = " ".join(
+        f"{name}{plan[name]}"
+        for name in ("tp", "cp", "pp", "ep", "etp", "dp")
+        if plan[name] > 1
+    )
+    stages = f" x{plan['stages_per_rank']}" if plan["stages_per_rank"] else ""
+    modules = ",".join(plan["recompute"]) or "none"
+    text = f"{sizes} {plan['schedule']}{stages} mbs{plan['micro_batch_size']}"
+    return (
+        f"{text} recompute {modules}",
+        f"{row.num_gpus:,}",
+        f"{row.step_s:.2f}",
+        f"{row.wall_s / DAY_S:,.1f}",
+        f"{row.gpu_hours:,.0f}",
+        f"{row.cost_usd:,.0f}",
+        f"{row.mfu:.1%}",
+        f"{row.memory_bytes / 1e9:.1f}",
+    )
+
+
+def print_uncertainty(made: Uncertainty) -> None:
+    """Print the distribution, the tornado and the Sobol indices."""
+    console = _console()
+    table = _table(
+        f"{made.scenario}: {made.num_samples:,} draws, seed {made.seed}",
+        *("", "P10", "P50", "P90", "at the values"),
+    )
+    for name, spread in made.spreads.items():
+        shown = (spread.p10, spread.p50, spread.p90, spread.value)
+        digits = 2 if name == "step_s" else 0
+        table.add_row(name, *(f"{value:,.{digits}f}" for value in shown))
+    console.print(table)
+    table = _table(
+        "GPU-hours as one constant goes from its low to its high end",
+        *("constant", "low", "high", "at low", "at high"),
+    )
+    for swing in made.tornado:
+        table.add_row(
+            swing.input.removeprefix("cluster."),
+            f"{swing.low:.4g}",
+            f"{swing.high:.4g}",
+            *(f"{hours:,.0f}" for hours in swing.gpu_hours),
+        )
+    console.print(table)
+    if made.sobol:
+        table = _table(
+            "Sobol indices: shares of the variance of GPU-hours",
+            *("constant", "first order", "total"),
+        )
+        for index in made.sobol:
+            table.add_row(
+                index.input.removeprefix("cluster."),
+                f"{index.first:.3f} ± {index.first_confidence:.3f}",
+                f"{index.total:.3f} ± {index.total_confidence:.3f}",
+            )
+        console.print(table)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)

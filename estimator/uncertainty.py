@@ -1,0 +1,242 @@
+"""How sure an estimate is, from the sourced range of every constant.
+
+Each constant is drawn on its own from a triangle over its range with the mode at its
+value: sources give a likeliest number and two ends, and no more is assumed. Rates that
+are varied together are evaluated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from estimator import catalog
+from estimator.batch import answers
+from estimator.errors import InfeasibleError, InputError
+from estimator.lanes import Floats
+from estimator.specs.base import Constant, constants
+from estimator.specs.scenario import Scenario
+
+QUANTITIES = ("gpu_hours", "cost_usd", "wall_s", "step_s")
+PERCENTILES = {"p10": 10, "p50": 50, "p90": 90}
+MAX_SAMPLES = 1_000_000
+SOBOL_SAMPLES = 256
+"""Base sample of the Sobol indices, a power of two: so many evaluations for each
+constant, and twice as many."""
+NEGLIGIBLE = 1e-9
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A quantity's distribution, and its value with every constant at its own."""
+
+    value: float
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class Swing:
+    """What one constant alone does between its ends, all others at their values."""
+
+    input: str
+    low: float
+    value: float
+    high: float
+    unit: str
+    source: str
+    gpu_hours: tuple[float, float]
+    """At the low and at the high end of the constant."""
+    cost_usd: tuple[float, float]
+
+    @property
+    def width(self) -> float:
+        """GPU-hours between both ends."""
+        return abs(self.gpu_hours[1] - self.gpu_hours[0])
+
+
+@dataclass(frozen=True)
+class SobolIndex:
+    """The share of the variance of GPU-hours that one constant explains."""
+
+    input: str
+    first: float
+    """Alone."""
+    total: float
+    """With all its interactions."""
+    first_confidence: float
+    """Half-width of the 95 % interval."""
+    total_confidence: float
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """The distribution of an estimate, and what it comes from."""
+
+    scenario: str
+    num_samples: int
+    seed: int
+    spreads: dict[str, Spread]
+    tornado: tuple[Swing, ...]
+    """From the widest to the narrowest."""
+    sobol: tuple[SobolIndex, ...] | None
+    """None where SALib is not installed."""
+    draws: dict[str, Floats]
+    """Each quantity in every sample."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values without the draws, ready for JSON."""
+        return {
+            "scenario": self.scenario,
+            "num_samples": self.num_samples,
+            "seed": self.seed,
+            "distribution": "triangular, mode at the value, constants independent",
+            **{name: asdict(spread) for name, spread in self.spreads.items()},
+            "tornado": [asdict(swing) for swing in self.tornado],
+            "sobol": None
+            if self.sobol is None
+            else [asdict(index) for index in self.sobol],
+        }
+
+
+def uncertainty(
+    scenario: str | Scenario,
+    overrides: Sequence[str] = (),
+    *,
+    num_samples: int = 2000,
+    seed: int = 0,
+) -> Uncertainty:
+    """Return the distribution of a scenario's GPU-hours and dollars.
+
+    Parameters
+    ----------
+    scenario : str or Scenario
+        A built-in name, a variant, a file, or a resolved scenario.
+    num_samples : int
+        Draws of the Monte Carlo method.
+    seed : int
+        The same seed gives the same draws.
+
+    Raises
+    ------
+    InputError
+        If the number of samples is out of range.
+    InfeasibleError
+        If the scenario's parts do not fit together, or no constant has a range.
+    """
+    if not 2 <= num_samples <= MAX_SAMPLES:
+        raise InputError(f"samples are 2 to {MAX_SAMPLES:,}, not {num_samples:,}")
+    if seed < 0:
+        raise InputError(f"a seed is not negative, got {seed}")
+    if isinstance(scenario, str):
+        scenario = catalog.load_scenario(scenario, overrides)
+    varied = {
+        path: constant
+        for path, constant in constants(scenario.cluster, "cluster")
+        if constant.low < constant.high
+    }
+    if not varied:
+        raise InfeasibleError("no constant of this scenario has a range")
+    value = answers(scenario, {}, 1)
+    tornado = _tornado(scenario, varied)
+    base = float(value["gpu_hours"][0])
+    matter = {
+        swing.input: varied[swing.input]
+        for swing in tornado
+        if max(abs(end - base) for end in swing.gpu_hours) > NEGLIGIBLE * base
+    }
+    rng = np.random.default_rng(seed)
+    drawn = _drawn(matter, rng.random((num_samples, len(matter))))
+    draws = answers(scenario, drawn, num_samples)
+    return Uncertainty(
+        scenario=scenario.name,
+        num_samples=num_samples,
+        seed=seed,
+        spreads={
+            name: Spread(float(value[name][0]), *_percentiles(draws[name]))
+            for name in QUANTITIES
+        },
+        tornado=tuple(swing for swing in tornado if swing.input in matter),
+        sobol=_sobol(scenario, matter, seed) if find_spec("SALib") else None,
+        draws={name: draws[name] for name in QUANTITIES},
+    )
+
+
+def triangular(constant: Constant, share: Floats) -> Floats:
+    """Return the quantiles of a triangle over a constant's range.
+
+    >>> made = Constant(value=1.0, low=0.0, high=2.0, unit="s", source="an example")
+    >>> triangular(made, np.array([0.0, 0.5, 1.0])).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    low, mode, high = constant.low, constant.value, constant.high
+    below = share * (high - low) * (mode - low)
+    above = (1 - share) * (high - low) * (high - mode)
+    is_below = share < (mode - low) / (high - low)
+    return np.where(is_below, low + np.sqrt(below), high - np.sqrt(above))
+
+
+def _drawn(varied: dict[str, Constant], shares: Floats) -> dict[str, Floats]:
+    return {
+        path: triangular(constant, shares[:, column])
+        for column, (path, constant) in enumerate(varied.items())
+    }
+
+
+def _percentiles(values: Floats) -> list[float]:
+    return [float(item) for item in np.percentile(values, list(PERCENTILES.values()))]
+
+
+def _tornado(scenario: Scenario, varied: dict[str, Constant]) -> list[Swing]:
+    """Return each constant's swing; two lanes belong to each."""
+    rates = {}
+    for index, (path, constant) in enumerate(varied.items()):
+        column = np.full(2 * len(varied), constant.value)
+        column[2 * index : 2 * index + 2] = constant.low, constant.high
+        rates[path] = column
+    made = answers(scenario, rates, 2 * len(varied))
+    swings = [
+        Swing(
+            input=path,
+            low=constant.low,
+            value=constant.value,
+            high=constant.high,
+            unit=constant.unit,
+            source=constant.source,
+            gpu_hours=_pair(made["gpu_hours"], index),
+            cost_usd=_pair(made["cost_usd"], index),
+        )
+        for index, (path, constant) in enumerate(varied.items())
+    ]
+    return sorted(swings, key=lambda swing: -swing.width)
+
+
+def _pair(values: Floats, index: int) -> tuple[float, float]:
+    return float(values[2 * index]), float(values[2 * index + 1])
+
+
+def _sobol(
+    scenario: Scenario, varied: dict[str, Constant], seed: int
+) -> tuple[SobolIndex, ...]:
+    """Return Sobol indices from Saltelli's design, largest total first."""
+    if not varied:
+        return ()
+    from SALib.analyze import sobol as analysis
+    from SALib.sample import sobol as design
+
+    problem = {
+        "num_vars": len(varied),
+        "names": list(varied),
+        "bounds": [[0.0, 1.0]] * len(varied),
+    }
+    shares = design.sample(problem, SOBOL_SAMPLES, calc_second_order=False, seed=seed)
+    hours = answers(scenario, _drawn(varied, shares), len(shares))["gpu_hours"]
+    made = analysis.analyze(problem, hours, calc_second_order=False, seed=seed)
+    columns = (made[name].tolist() for name in ("S1", "ST", "S1_conf", "ST_conf"))
+    indices = [SobolIndex(*row) for row in zip(varied, *columns, strict=True)]
+    return tuple(sorted(indices, key=lambda index: -index.total))

@@ -1,0 +1,305 @@
+"""Sweeps: rows equal single estimates, and survive interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from estimator import axes, catalog, points
+from estimator.api import estimate
+from estimator.batch import Batch
+from estimator.errors import EstimatorError, InputError
+from estimator.lanes import Diverged, in_agreement, lanes, largest
+from estimator.sweep import sweep
+
+pytest.importorskip("pyarrow")
+
+FIELDS = ("gpu_hours", "wall_s", "cost_usd")
+BASE = "deepseek-v3"
+SMALL = ["--set", "plan.schedule=1f1b"]
+START = [sys.executable, "-c", "from estimator.cli import main; main()"]
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*arguments):
+    return subprocess.Popen(
+        [*START, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[1])},
+    )
+
+
+def single(name, patches):
+    """Return what a row should hold, from ``estimate`` or the error it raises."""
+    try:
+        report = estimate(catalog.load_scenario(name, patches), has_range=False)
+    except EstimatorError:
+        return None
+    return {
+        **{field: getattr(report, field) for field in FIELDS},
+        "step_s": report.step.step_s,
+        "mfu": report.step.mfu,
+        "peak_bytes": report.memory.peak_bytes,
+        "fits": report.memory.fits,
+    }
+
+
+def test_rows_equal_single_estimates_on_200_random_points():
+    rng = np.random.default_rng(7)
+    vary = [
+        "cluster.fabric.bytes_per_s=12.5e9:110e9:40",
+        "cluster.num_gpus=1024,2048,3000,4096,8192",
+        "cluster.node.nvlink_bytes_per_s=100 GB/s,200 GB/s,450 GB/s",
+        "cluster.node.gpu.achievable.gemm.fp8=0.5:0.95:4",
+        "plan.schedule=dualpipe,1f1b",
+        "plan.overlap.expert_all_to_all=true,false",
+        "price.usd_per_gpu_hour=1.5,2,4",
+    ]
+    document = catalog.scenario_document(BASE)
+    made = axes.axes(vary, document, catalog.build("scenario", document, BASE))
+    assert points.num_points(made) == 40 * 5 * 3 * 4 * 2 * 2 * 3
+    rows = sweep(BASE, vary).frame()
+    assert list(rows["point"]) == list(range(len(rows)))
+    for point in rng.choice(len(rows), 200, replace=False):
+        row = rows.iloc[point]
+        patches = [
+            f"{axis.path}={json.dumps(row[axis.path].item() if hasattr(row[axis.path], 'item') else row[axis.path])}"
+            for axis in made
+        ]
+        expected = single(BASE, patches)
+        if expected is None:
+            assert not row["fits"]
+            assert row["reason"]
+            assert np.isnan(row["gpu_hours"])
+        else:
+            assert {name: row[name] for name in expected} == pytest.approx(
+                expected, rel=1e-9
+            )
+
+
+def test_lanes_take_every_branch():
+    rates = np.array([1.0, 2.0, 3.0, 4.0])
+
+    def formula(rate):
+        made = 10.0 / rate if rate > 2 else rate * rate
+        return max(made, 3.4) + round(rate)
+
+    def evaluate(index):
+        return {"x": formula(lanes(rates[index]))}
+
+    found = np.zeros(4)
+    for index, made in in_agreement(evaluate, 4):
+        found[index] = made["x"]
+    assert found.tolist() == [formula(rate) for rate in rates]
+    with pytest.raises(Diverged):
+        bool(lanes(rates) > 2)
+    assert largest(2.5, lanes(rates)).tolist() == [2.5, 2.5, 3.0, 4.0]
+
+
+def test_a_price_sweep_leaves_time_as_it_is():
+    made = sweep(BASE, ["price.usd_per_gpu_hour=1:3:5"])
+    columns = made.columns
+    assert len(set(columns["gpu_hours"])) == 1
+    assert np.allclose(
+        columns["cost_usd"],
+        columns["gpu_hours"] * columns["price.usd_per_gpu_hour"],
+        rtol=1e-12,
+    )
+
+
+def test_infeasible_points_are_rows_with_their_reason():
+    made = sweep(BASE, ["cluster.num_gpus=2048,2049", "recompute=none,full"])
+    reasons = list(made.columns["reason"])
+    assert "GB of" in reasons[0]
+    assert not reasons[1]
+    assert "does not divide" in reasons[2]
+    assert made.num_fitting == 1
+    assert made.cheapest()["recompute"] == "full"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
+    vary = ["--vary", "cluster.fabric=ib-ndr-rail-optimised,ib-hdr-rail-optimised"]
+    more = ["--vary", "recompute=none,full", "--vary", "price.usd_per_gpu_hour=1:2:3"]
+    made = run("sweep", BASE, *vary, *more, "--out", f"rows.{suffix}", "--json")
+    assert made.status == 0
+    assert made.json["num_points"] == 12
+    reader = pd.read_csv if suffix == "csv" else pd.read_parquet
+    rows = reader(in_folder / f"rows.{suffix}")
+    assert len(rows) == 12
+    assert set(rows["recompute"]) == {"none", "full"}
+    assert list(rows["price.usd_per_gpu_hour"][:3]) == [1.0, 1.5, 2.0]
+    manifest = json.loads((in_folder / f"rows.{suffix}.manifest.json").read_text())
+    assert manifest["num_points"] == 12
+    assert {"version", "seed", "command", "scenario_sha256"} <= set(manifest)
+    assert not list(in_folder.glob("*.parts"))
+    again = run("sweep", BASE, *vary, *more, "--out", f"rows.{suffix}", "--resume")
+    assert again.status == 0
+    assert "12 points" in again.out
+    assert again.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "a sweep varies something"),
+        (("--vary", "cluster.num_gpus="), "has no values"),
+        (("--vary", "cluster.num_gpus=1:2:0"), "empty range"),
+        (("--vary", "cluster.fabrik.bytes_per_s=1:2:3"), "there is no path"),
+        (("--vary", "plan.overlap.tensr=none"), "there is no path"),
+        (("--vary", "cluster.fabric=ib-xyz"), "there is no fabric"),
+        (("--vary", "cluster.fabric.bytes_per_s=1 GB"), "B/s is expected"),
+        (("--vary", "cluster.fabric.oversubscription=0.5,2"), "1 or more"),
+        (("--vary", "plan.pp=sixteen"), "valid integer"),
+        (("--vary", "cluster.num_gpus=1:2:1000000000000"), "points or more"),
+        (
+            ("--vary", "cluster.num_gpus=1024", "--vary", "cluster.num_gpus=2048"),
+            "would replace it",
+        ),
+    ],
+)
+def test_impossible_requests_get_one_message(run, in_folder, arguments, message):
+    made = run("sweep", BASE, *arguments, "--out", "rows.parquet")
+    assert made.status == 2
+    assert message in made.err
+    assert "Traceback" not in made.err
+    assert not list(in_folder.iterdir())
+
+
+@pytest.mark.parametrize("out", ["missing/rows.parquet", "rows.xls", "."])
+def test_an_output_that_cannot_be_written_is_refused_first(run, in_folder, out):
+    made = run("sweep", BASE, "--vary", "cluster.num_gpus=1024", "--out", out)
+    assert made.status == 2
+    assert out in made.err
+    assert not list(in_folder.iterdir())
+
+
+def test_parts_of_another_sweep_are_not_mixed_in(run, in_folder):
+    first = ["--vary", "price.usd_per_gpu_hour=1:2:3", "--out", "rows.csv"]
+    assert run("sweep", BASE, *first).status == 0
+    other = ["--vary", "price.usd_per_gpu_hour=1:2:4", "--out", "rows.csv"]
+    made = run("sweep", BASE, *other, "--resume")
+    assert made.status == 2
+    assert "another sweep" in made.err
+    (in_folder / "rows.csv.parts").mkdir()
+    made = run("sweep", BASE, *first)
+    assert made.status == 2
+    assert "--resume" in made.err
+
+
+def wait_for(condition, seconds=30):
+    end_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end_s, "nothing happened"
+        time.sleep(0.01)
+
+
+def test_a_killed_sweep_resumes_and_loses_nothing(run, in_folder):
+    grid = ["cluster.num_gpus=1024:20480:20", "cluster.fabric.bytes_per_s=2e10:9e10:9"]
+    vary = [text for axis in grid for text in ("--vary", axis)]
+    arguments = ["sweep", BASE, *SMALL, *vary, "--out", "rows.parquet", "--jobs", "1"]
+    parts = in_folder / "rows.parquet.parts"
+    started = command(*arguments)
+    wait_for(lambda: list(parts.glob("part-*.parquet")))
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    assert parts.is_dir()
+    assert not (in_folder / "rows.parquet").exists()
+    refused = run(*arguments)
+    assert refused.status == 2
+    assert "--resume" in refused.err
+    assert run(*arguments, "--resume").status == 0
+    resumed = pd.read_parquet(in_folder / "rows.parquet")
+    whole = sweep(BASE, grid, SMALL[1::2]).frame()
+    pd.testing.assert_frame_equal(resumed, whole)
+    assert not parts.exists()
+
+
+def test_processes_give_the_rows_of_one(monkeypatch):
+    monkeypatch.setattr("estimator.executors.WORTH_STARTING_S", 0.0)
+    vary = ["cluster.num_gpus=1024:20480:20"]
+    alone = sweep(BASE, vary, SMALL[1::2]).frame()
+    together = sweep(BASE, vary, SMALL[1::2], jobs=2).frame()
+    pd.testing.assert_frame_equal(alone, together)
+
+
+@contextmanager
+def dask_cluster(folder, num_workers):
+    environment = os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[1])}
+    address_file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = subprocess.Popen(
+        [
+            *dask,
+            *("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
+            *("--scheduler-file", str(address_file)),
+        ],
+        env=environment,
+        **quiet,
+    )
+    started = [scheduler]
+    try:
+        wait_for(lambda: address_file.exists() and address_file.stat().st_size)
+        address = json.loads(address_file.read_text())["address"]
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        workers = [
+            subprocess.Popen(
+                [*dask, "worker", address, *options], env=environment, **quiet
+            )
+            for _ in range(num_workers)
+        ]
+        started += workers
+        yield address, workers
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_dask_cluster_loses_a_worker_and_no_row(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    vary = ["cluster.num_gpus=1024:40960:40", "cluster.fabric.bytes_per_s=2e10:9e10:9"]
+    out = tmp_path / "rows.parquet"
+    with dask_cluster(tmp_path, 2) as (address, workers):
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=20)
+        killed = []
+
+        def kill_one(done, total):
+            if not killed and done < total:
+                workers[0].kill()
+                killed.append(done)
+
+        made = sweep(BASE, vary, SMALL[1::2], out=out, dask=address, progress=kill_one)
+    assert killed
+    pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
+
+
+def test_no_scheduler_is_said_before_any_work(monkeypatch):
+    monkeypatch.setattr("estimator.executors.DASK_TIMEOUT", "1s")
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        sweep(BASE, ["cluster.num_gpus=1024"], dask="tcp://127.0.0.1:1")
+
+
+def test_the_batch_evaluation_is_the_estimate(deepseek, report):
+    made = Batch(deepseek).answer()
+    assert made.gpu_hours == pytest.approx(report.gpu_hours, rel=1e-12)
+    assert made.step_s == pytest.approx(report.step.step_s, rel=1e-12)
+    assert made.mfu == pytest.approx(report.step.mfu, rel=1e-12)
+    assert made.peak_bytes == report.memory.peak_bytes
