@@ -232,6 +232,32 @@ def trace_command(
     )
 
 
+@cli.command("report")
+def report_command(
+    scenario: Annotated[str, typer.Argument(help="A built-in name or a file.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="FILE.html, whole in itself."),
+    ] = None,
+    charts: Annotated[
+        Path | None,
+        typer.Option("--charts", metavar="DIR", help="A file per figure, in here."),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Of --charts: png, svg, pdf.")
+    ] = "png,svg,pdf",
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write an estimate as one HTML file, its figures as files, or both."""
+    from estimator import pictures
+
+    kinds = pictures.formats(formats)
+    for path in pictures.write_report(scenario, overrides or (), out, charts, kinds):
+        _note(f"wrote {path}", quiet=quiet)
+
+
 @cli.command("list")
 def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> None:
     """List what is built in."""

@@ -26,7 +26,8 @@ LAYERS = [
     {"extras", "provenance"},
     {"charts", "tables", "pipelines", "perfetto", "export"},
     {"figures"},
-    {"report_html", "pictures"},
+    {"report_html"},
+    {"pictures"},
     {"pages"},
     {"cli"},
 ]
@@ -65,3 +66,14 @@ def test_the_core_draws_nothing_and_opens_nothing(folder):
         assert not any(
             word in text for word in ("plotly", "streamlit", "pandas", "open(")
         )
+
+
+def test_only_figures_know_matplotlib_and_only_charts_plotly():
+    for library, home in (("matplotlib", "figures"), ("plotly", "charts")):
+        words = (f"import {library}", f"from {library}")
+        users = [
+            path
+            for path in FILES
+            if any(line.strip().startswith(words) for line in path.open())
+        ]
+        assert {path.relative_to(PACKAGE).parts[0] for path in users} == {home}

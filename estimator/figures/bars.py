@@ -61,7 +61,7 @@ def _finish(axes: Axes, made: Bars, longest: float) -> None:
     names = axes.yaxis if made.is_horizontal else axes.xaxis
     names.set_ticks(range(len(made.names)), made.names)
     names.set_label_text(made.along)
-    axis.set_label_text(made.axis)
+    axis.set_label_text("; ".join(filter(None, (made.axis, made.note))))
     axis.grid(visible=True, color="#e3e6e8", linewidth=0.7)
     axes.set_axisbelow(True)
     names.set_tick_params(length=0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from estimator import export
+from estimator.errors import InfeasibleError
 from estimator.figures import bars, timeline
 from estimator.figures.frame import STYLE, encoded
 from estimator.findings.base import Answer, Bars, Timeline, finding
@@ -34,15 +37,41 @@ def write(made: Bars | Timeline, footer: str, path: Path) -> None:
     export.write_bytes(path, [encoded(figure, path.suffix[1:].lower())])
 
 
+def found(answer: Answer) -> Iterator[tuple[str, Bars | Timeline | InfeasibleError]]:
+    """Yield each figure's name and what it shows, or why there is nothing to show."""
+    for name in finding:
+        try:
+            yield name, finding[name](answer)
+        except InfeasibleError as error:  # a step that is too long to be played
+            yield name, error
+
+
 def write_all(
     answer: Answer, footer: str, folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     """Write every figure of an estimate into a folder, and return the files."""
     written = []
-    for name in finding:
-        figure = drawn(finding[name](answer), footer)
+    for name, made in found(answer):
+        if isinstance(made, InfeasibleError):
+            continue
+        figure = drawn(made, footer)
         for file_format in formats:
             path = folder / f"{name}.{file_format}"
             export.write_bytes(path, [encoded(figure, file_format)])
             written.append(path)
     return written
+
+
+def inline(name: str, made: Bars | Timeline) -> str:
+    """Return a figure as an SVG element, for a page with several of them.
+
+    Parameters
+    ----------
+    name : str
+        Stands before the figure's identifiers, which would be another's too.
+    """
+    text = encoded(drawn(made, ""), "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
+    words = escape(made.finding)
+    return text.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)

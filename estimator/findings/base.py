@@ -52,6 +52,8 @@ class Bars:
     series: tuple[Series, ...]
     is_horizontal: bool = False
     is_coloured_by_name: bool = False
+    note: str = ""
+    """What the words at the bars are, where it is not plain."""
     limit: tuple[str, float] | None = None
     """A line that bars should stay under, and its name."""
 

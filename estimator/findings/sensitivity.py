@@ -31,6 +31,7 @@ def sensitivity(answer: Answer) -> Bars:
             for index, end in enumerate(("low", "high"))
         ),
         is_horizontal=True,
+        note="at each bar the constant's value there",
     )
 
 
