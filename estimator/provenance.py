@@ -14,6 +14,8 @@ from estimator.listing import to_plain
 from estimator.specs.scenario import Scenario
 
 DIGITS = 12
+MOST_LETTERS = 60
+"""Of a name in a footer."""
 WORDS_ONLY = ("name", "question", "variants")
 """Parts of a scenario that no number follows from."""
 
@@ -29,8 +31,11 @@ class Provenance:
     version: str
 
     def __str__(self) -> str:
+        name = self.name
+        if len(name) > MOST_LETTERS:
+            name = f"{name[: MOST_LETTERS // 2]}...{name[-MOST_LETTERS // 2 :]}"
         return (
-            f"{self.name} | estimator {self.version} | {self.date} | "
+            f"{name} | estimator {self.version} | {self.date} | "
             f"configuration {self.configuration}"
         )
 
@@ -46,7 +51,9 @@ def of_scenario(scenario: Scenario) -> Provenance:
 
 def of_schedules(steps: list[PipelineStep], durations: Any) -> Provenance:
     """Return where a figure of schedules comes from."""
-    name = " and ".join(step.graph.program.schedule for step in steps)
+    name = " and ".join(
+        step.graph.program.schedule.rpartition("/")[2] for step in steps
+    )
     rows = [
         [[str(each) for each in row] for row in step.graph.program.ranks]
         for step in steps

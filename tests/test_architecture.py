@@ -74,6 +74,8 @@ def test_only_figures_know_matplotlib_and_only_charts_plotly():
         users = [
             path
             for path in FILES
-            if any(line.strip().startswith(words) for line in path.open())
+            if any(
+                line.strip().startswith(words) for line in path.read_text().splitlines()
+            )
         ]
         assert {path.relative_to(PACKAGE).parts[0] for path in users} == {home}

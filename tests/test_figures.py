@@ -115,6 +115,16 @@ def test_the_same_figure_is_the_same_file(answer, folder, made, tmp_path):
         assert again == (folder / f"ranks.{ending}").read_bytes()
 
 
+def test_any_name_is_drawn_as_it_is(deepseek, answer, tmp_path):
+    shown, name = finding["layers"](answer), "$x^{$ <b>&\\frac " + "y" * 100
+    footer = str(provenance.of_scenario(replace(deepseek, name=name)))
+    for ending in pictures.FORMATS:
+        write.write(replace(shown, finding=name), footer, tmp_path / f"a.{ending}")
+    text = " ".join(words_of(tmp_path / "a.svg"))
+    assert "$x^{$ <b>&\\frac" in text
+    assert "y..." in text
+
+
 class Tags(HTMLParser):
     def __init__(self):
         super().__init__()

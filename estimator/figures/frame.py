@@ -32,6 +32,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "estimator",
+    "text.parse_math": False,  # a name may hold a dollar sign
     "pdf.fonttype": 42,
     "font.family": "sans-serif",
 }

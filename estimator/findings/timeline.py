@@ -52,13 +52,15 @@ finding("timeline")(timeline)
 
 def schedule_timeline(steps: Sequence[PipelineStep]) -> Timeline:
     """Return schedules on their own under each other, and how much each idles."""
-    first, *others = (
-        f"{step.graph.program.schedule} {_share(step.bubble_fraction)}"
-        for step in steps
-    )
+    first, *others = (f"{_name(step)} {_share(step.bubble_fraction)}" for step in steps)
     name, share = first.rsplit(" ", 1)
     said = ", ".join((f"{name} idles {share} of a step", *others))
     return Timeline(said, tuple(map(_panel, steps)))
+
+
+def _name(step: PipelineStep) -> str:
+    """Return a schedule's name, or its file's without folders."""
+    return step.graph.program.schedule.rpartition("/")[2]
 
 
 def _share(fraction: float) -> str:
@@ -96,7 +98,7 @@ def _panel(step: PipelineStep) -> Panel:
             words = f"send to rank {receiver}"
             boxes["send"].append(Box(rank, start_s, end_s, words, shift))
     shape = f"{num_ranks:,} ranks, {made.pipeline.num_microbatches:,} micro-batches"
-    name = f"{made.schedule}: {shape}, step {step.step_s:.4g} s"
+    name = f"{_name(step)}: {shape}, step {step.step_s:.4g} s"
     return Panel(name, num_ranks, step.step_s, _sorted(boxes))
 
 
