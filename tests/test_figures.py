@@ -18,6 +18,7 @@ from estimator.catalog import load_scenario
 from estimator.errors import InfeasibleError
 from estimator.figures import write
 from estimator.findings.base import finding
+from estimator.findings.timeline import windows
 
 NAMES = list(finding)
 
@@ -261,3 +262,13 @@ def test_lists_and_estimates_load_no_drawing_library():
         command = [sys.executable, "-c", script.format(words=words)]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("name", ["gpt3-175b", "llama-3.1-405b"])
+def test_a_cool_down_shows_chunks_and_the_optimizer(name):
+    shown = finding["timeline"](pictures.Estimate(load_scenario(name)))
+    (panel,), (low_s, high_s) = shown.panels, windows(shown)[-1]
+    for kind in ("backward", "optimizer"):
+        assert any(
+            low_s < box.end_s and box.start_s < high_s for box in panel.boxes[kind]
+        )

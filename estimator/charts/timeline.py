@@ -20,6 +20,7 @@ SEAM = 1 / 2000
 """Share of the step that is left open after a box, so that neighbours stay apart."""
 NAME_SHARE = 0.1
 """Of a panel's height, for its name."""
+MOST_PIXELS = 1400
 MOST_BOXES = 20_000
 """Boxes up to which a step is drawn whole; of a longer one its windows are."""
 
@@ -38,7 +39,7 @@ def drawn(made: Timeline) -> go.Figure:
         made.finding,
         "seconds since the step began",
         "pipeline rank",
-        height=120 + 24 * rows + 60 * (count - 1),
+        height=120 + min(24 * rows, MOST_PIXELS) + 60 * (count - 1),
         hovermode="closest",
         hoverdistance=40,
     )

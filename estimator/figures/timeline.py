@@ -16,7 +16,8 @@ from estimator.findings.timeline import WINDOWS, Window, windows
 from estimator.grid import shown_ranks
 
 HALF_ROW, HALF_SEND = 0.43, 0.07
-ROW_INCHES, LEAST_INCHES = 0.21, 1.1
+ROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.21, 1.1, 12.0
+"""Of a row, a panel, and all panels."""
 LETTER_INCHES = 0.075
 MOST_TICKS = 16
 DARK = {"forward", "overlapped", "weight", "send"}
@@ -27,7 +28,8 @@ def draw(made: Timeline, footer: str) -> Figure:
     """Return the figure of a timeline: panels downwards, windows to the right."""
     parts = windows(made)
     rows = [_rows(panel) for panel in made.panels]
-    tall = [max(ROW_INCHES * len(each), LEAST_INCHES) for each in rows]
+    most = MOST_INCHES / len(rows)
+    tall = [min(max(ROW_INCHES * len(each), LEAST_INCHES), most) for each in rows]
     height = sum(tall) + 0.6 + 0.3 * len(tall)
     kinds = {kind for panel in made.panels for kind in panel.boxes}
     figure = framed(made.finding, footer, height, len(kinds) + 1)
@@ -131,8 +133,10 @@ def _write_labels(
 
 def _name_ranks(axes: Axes, panel: Panel, rows: dict[int, int]) -> None:
     every = -(-len(rows) // MOST_TICKS)
-    ticks = [(row, rank) for rank, row in rows.items() if rank % every == 0]
-    axes.set_yticks([row for row, _ in ticks], [str(rank) for _, rank in ticks])
+    ticks = {row: str(rank) for rank, row in rows.items() if rank % every == 0}
+    ticks |= {row - 1: "..." for row in rows.values() if row - 1 not in rows.values()}
+    ticks.pop(-1, None)
+    axes.set_yticks(list(ticks), list(ticks.values()))
     axes.tick_params(labelleft=True, pad=1)
     axes.set_ylabel("pipeline rank")
     name = axes.annotate(

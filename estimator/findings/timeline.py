@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
 from estimator.engine.bubble import PipelineStep
 from estimator.engine.graph import SEND
@@ -22,8 +23,8 @@ UNITS = 150
 """Chunks beside each other up to which a step is drawn whole."""
 MOST_UNITS = 90
 """Chunks beside each other in one window of a long step."""
-FINEST = 8
-"""A chunk counts at least as this part of the longest one."""
+FINEST = 3
+"""A chunk counts at least as this part of a usual one."""
 WINDOWS = ("warm-up", "steady", "cool-down")
 Window = tuple[float, float]
 """First and last second."""
@@ -111,32 +112,34 @@ def windows(made: Timeline) -> tuple[Window, ...]:
     """Return the whole step, or of a long one its start, a steady part and its end.
 
     All panels share the windows; the last one shows each panel's end, if they lie
-    near each other.
+    near each other. A long optimizer is cut.
     """
-    lasting = [
-        box.end_s - box.start_s
+    chunks = [
+        box
         for panel in made.panels
         for kind, boxes in panel.boxes.items()
         if kind not in {"send", "optimizer"}
         for box in boxes
     ]
-    if not lasting:
+    if not chunks:
         return ((0.0, made.end_s or 1.0),)
-    unit_s = max(min(lasting), max(lasting) / FINEST)
+    lasting = [box.end_s - box.start_s for box in chunks]
+    unit_s = max(min(lasting), median(lasting) / FINEST)
     if made.end_s <= UNITS * unit_s:
         return ((0.0, made.end_s),)
     wide_s = UNITS / len(WINDOWS) * unit_s
     wide_s = min(max(wide_s, 1.25 * _filled_s(made)), MOST_UNITS * unit_s)
+    end_s = min(made.end_s, max(box.end_s for box in chunks) + wide_s / 4)
     spread_s = made.end_s - min(panel.step_s for panel in made.panels)
     ends_s = max(wide_s, spread_s + wide_s / 2)
-    last_s = made.end_s - (ends_s if ends_s <= MOST_UNITS * unit_s else wide_s)
+    last_s = end_s - (ends_s if ends_s <= MOST_UNITS * unit_s else wide_s)
     middle_s = (made.end_s - wide_s) / 2
     if middle_s <= wide_s or middle_s + wide_s >= last_s:
         return ((0.0, made.end_s),)
     return (
         (0.0, wide_s),
         (middle_s, middle_s + wide_s),
-        (last_s, made.end_s),
+        (last_s, end_s),
     )
 
 
