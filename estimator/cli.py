@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +33,8 @@ def _seconds(option: str, words: str) -> Any:
 Kind = Annotated[
     str,
     typer.Argument(
-        help="gpu, node, fabric, price, power, model, scenario, schedule, collective"
+        help="gpu, node, fabric, price, power, model, scenario, schedule, collective, "
+        "chart"
     ),
 ]
 
@@ -192,18 +192,32 @@ def schedule_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the schedule to this file.")
     ] = None,
+    chart: Annotated[
+        Path | None,
+        typer.Option("--chart", help="Draw it: FILE.html, .png, .svg or .pdf."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", metavar="NAME", help="Draw this one below; repeatable."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Show a pipeline schedule on its own: grid, bubble, activations in flight.
 
     Durations are what a rank spends on one micro-batch; its chunks share them.
     """
-    from estimator import export, pipelines
+    from estimator import export, pictures, pipelines
     from estimator.schedules.closed_form import durations
     from estimator.schedules.text import program_lines
 
     if csv:
         export.check_target(csv)
+    if chart:
+        pictures.check_target(chart)
+    elif against:
+        raise InputError("--against needs --chart", fix="--chart schedules.svg")
     spent = durations(f_s, i_s, w_s, b_s, fb_s)
     step = pipelines.load_step(
         name, ranks, microbatches, stages_per_rank, spent, send_s=send_s
@@ -211,6 +225,12 @@ def schedule_command(
     if csv:
         export.write_text(csv, program_lines(step.graph.program))
         _note(f"wrote {csv}", quiet=quiet)
+    if chart:
+        others = pipelines.load_others(
+            against or (), step, stages_per_rank, spent, send_s=send_s
+        )
+        pictures.write_schedules([step, *others], (spent, send_s), chart)
+        _note(f"wrote {chart}", quiet=quiet)
     if as_json:
         print_json(step.to_dict())
         return
@@ -248,6 +268,32 @@ def trace_command(
         f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
         quiet=quiet,
     )
+
+
+@cli.command("report")
+def report_command(
+    scenario: Annotated[str, typer.Argument(help="A built-in name or a file.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="FILE.html, whole in itself."),
+    ] = None,
+    charts: Annotated[
+        Path | None,
+        typer.Option("--charts", metavar="DIR", help="A file per figure, in here."),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Of --charts: png, svg, pdf.")
+    ] = "png,svg,pdf",
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write an estimate as one HTML file, its figures as files, or both."""
+    from estimator import pictures
+
+    kinds = pictures.formats(formats)
+    for path in pictures.write_report(scenario, overrides or (), out, charts, kinds):
+        _note(f"wrote {path}", quiet=quiet)
 
 
 @cli.command("list")
@@ -326,11 +372,9 @@ def dashboard_command(
     ] = None,
 ) -> None:
     """Open the dashboard, on this machine only unless told otherwise."""
-    missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
-    if missing:
-        raise EstimatorError(
-            f"the dashboard needs {' and '.join(missing)}: install the extra 'app'"
-        )
+    from estimator.extras import require
+
+    require("the dashboard", "app", "streamlit", "plotly")
     from streamlit.web import cli as streamlit_cli
 
     app = str(catalog.data_folder() / "app.py")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TypeVar
 
 from estimator.errors import EstimatorError, InputError
@@ -43,9 +46,24 @@ def run_locally(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(left)), context, _watch_parent) as pool:
-        waiting = {pool.submit(work, task): task for task in left}
+        with _no_script():
+            waiting = {pool.submit(work, task): task for task in left}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Let processes start without the caller's script, which they would run again.
+
+    A script need not guard its calls then, and a page of the dashboard may sweep.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _watch_parent() -> None:

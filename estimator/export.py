@@ -13,6 +13,7 @@ from typing import IO, Any
 from estimator.errors import InputError
 
 TRACE_SUFFIXES = (".json", ".json.gz")
+FIGURE_SUFFIXES = (".html", ".png", ".svg", ".pdf")
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -56,6 +57,17 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
         If it cannot be written; what was there before then stays as it was.
     """
     _write(path, (part.encode() for part in parts))
+
+
+def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
+    """Write bytes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; what was there before then stays as it was.
+    """
+    _write(path, parts)
 
 
 def write_trace(

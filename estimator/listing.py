@@ -11,12 +11,17 @@ from estimator.costs.collectives import collective
 from estimator.costs.export_control import control
 from estimator.costs.params import params
 from estimator.errors import InputError
+from estimator.findings.base import finding
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
 from estimator.specs.hardware import Gpu, Node
 from estimator.specs.model import Transformer
 
-PLUG_INS: Mapping[str, Registry[Any]] = {"schedule": schedule, "collective": collective}
+PLUG_INS: Mapping[str, Registry[Any]] = {
+    "schedule": schedule,
+    "collective": collective,
+    "chart": finding,
+}
 """Kinds that are functions of the package, not files."""
 
 

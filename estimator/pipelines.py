@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from estimator import catalog
 from estimator.engine.bubble import PipelineStep, pipeline_step
-from estimator.errors import InputError
+from estimator.errors import EstimatorError, InputError
 from estimator.grid import draw, shown_ranks
 from estimator.schedules.closed_form import Durations
 from estimator.schedules.ir import Pipeline, schedule
@@ -61,6 +61,36 @@ def load_step(
                 fix=f"leave {option} out: the file says it",
             )
     return pipeline_step(made, None, spent, send_s=send_s)
+
+
+def load_others(
+    names: Sequence[str],
+    step: PipelineStep,
+    stages_per_rank: int | None,
+    spent: Durations,
+    *,
+    send_s: float = 0.0,
+) -> list[PipelineStep]:
+    """Return steps of other schedules, in the shape of the first one.
+
+    A schedule that always places another number of stages on a rank keeps its own.
+    """
+    shape = step.graph.program.pipeline
+    sizes = (shape.num_ranks, shape.num_microbatches)
+    steps = []
+    for name in names:
+        if "/" in name or name.endswith(".csv"):
+            steps.append(load_step(name, None, None, None, spent, send_s=send_s))
+            continue
+        schedule[name]  # a wrong name is said first
+        try:
+            made = load_step(name, *sizes, stages_per_rank, spent, send_s=send_s)
+        except EstimatorError:
+            if stages_per_rank is None:
+                raise
+            made = load_step(name, *sizes, None, spent, send_s=send_s)
+        steps.append(made)
+    return steps
 
 
 def describe(step: PipelineStep, width: int, *, has_notes: bool = True) -> list[str]:

@@ -44,12 +44,12 @@ def print_report(
         console.print(Text(does_not_fit(report.memory), style="bold"))
         console.print(IF_IT_DID)
     console.print(Text(f"{report.scenario}  {report.question}", style="bold"))
-    console.print(_headline(report))
-    console.print(_phases(report))
-    console.print(_causes(report))
-    console.print(_ranks(report))
+    console.print(headline(report))
+    console.print(phases(report))
+    console.print(causes(report))
+    console.print(ranks(report))
     if layer_steps:
-        console.print(_layers(layer_steps))
+        console.print(layers(layer_steps))
     if has_notes:
         for line in _assumptions(report.assumptions):
             console.print(line)
@@ -70,7 +70,8 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
     return table
 
 
-def _headline(report: Report) -> Table:
+def headline(report: Report) -> Table:
+    """Return the numbers that were asked for, with their ranges."""
     step, memory = report.step, report.memory
     hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
     published = report.published_gpu_hours
@@ -124,7 +125,8 @@ def _headline(report: Report) -> Table:
     return table
 
 
-def _phases(report: Report) -> Table:
+def phases(report: Report) -> Table:
+    """Return what each phase takes."""
     table = _table(
         "\nPhases",
         ("phase", "left"),
@@ -151,7 +153,8 @@ def _phases(report: Report) -> Table:
     return table
 
 
-def _causes(report: Report) -> Table:
+def causes(report: Report) -> Table:
+    """Return where the seconds of a step go."""
     table = _table(
         "\nWhere a step goes (mean over pipeline ranks)",
         ("cause", "left"),
@@ -167,7 +170,8 @@ def _causes(report: Report) -> Table:
     return table
 
 
-def _ranks(report: Report) -> Table:
+def ranks(report: Report) -> Table:
+    """Return what each pipeline rank does, and its memory."""
     names = (
         "forward",
         "backward",
@@ -198,7 +202,8 @@ def _ranks(report: Report) -> Table:
     return table
 
 
-def _layers(layer_steps: Mapping[str, float]) -> Table:
+def layers(layer_steps: Mapping[str, float]) -> Table:
+    """Return the step as layers of constants are added."""
     table = _table(
         "\nThe step as layers of constants are added",
         ("layer", "left"),

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from estimator import catalog, cli
+from estimator import catalog
 from estimator.pages.controls import KEYS
 from estimator.wording import short
 
@@ -237,7 +237,7 @@ def test_a_step_too_long_to_draw_is_not_drawn(monkeypatch):
 
 
 def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
     ran = run("dashboard")
     assert ran.status == 2
     assert ran.err == (

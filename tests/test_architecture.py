@@ -20,6 +20,7 @@ LAYERS = [
     {"engine"},
     {"report", "grid"},
     {"wording"},
+    {"findings"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
     {"api", "listing", "huggingface", "batch", "record_plans"},
@@ -29,10 +30,11 @@ LAYERS = [
     {"comparison", "sweep", "uncertainty", "plan", "record_figures"},
     {"scoring"},
     {"predictions"},
-    {"validation"},
+    {"extras", "provenance", "validation"},
     {"charts", "tables", "tables_many", "pipelines", "perfetto", "export"},
-    {"validation_tables"},
-    {"validation_page"},
+    {"figures", "validation_tables"},
+    {"report_html", "validation_page"},
+    {"pictures"},
     {"pages", "cli_options"},
     {"cli_many"},
     {"cli"},
@@ -72,3 +74,16 @@ def test_the_core_draws_nothing_and_opens_nothing(folder):
         assert not any(
             word in text for word in ("plotly", "streamlit", "pandas", "open(")
         )
+
+
+def test_only_figures_know_matplotlib_and_only_charts_plotly():
+    for library, home in (("matplotlib", "figures"), ("plotly", "charts")):
+        words = (f"import {library}", f"from {library}")
+        users = [
+            path
+            for path in FILES
+            if any(
+                line.strip().startswith(words) for line in path.read_text().splitlines()
+            )
+        ]
+        assert {path.relative_to(PACKAGE).parts[0] for path in users} == {home}

@@ -1,6 +1,8 @@
 """``estimator schedule``: the picture, the figures, the files, and what it refuses."""
 
 import os
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from estimator import export
 from estimator.engine.bubble import pipeline_step
 from estimator.errors import InputError
+from estimator.findings.timeline import MOST_UNITS, schedule_timeline, windows
 from estimator.grid import MOST_ROWS, draw
 from estimator.pipelines import describe
 from estimator.schedules.closed_form import durations
@@ -325,3 +328,114 @@ def test_only_letters_that_occur_are_explained():
         }
         assert ("I backward to the input" in words) == (Op.I in ops)
         assert ("B backward," in words) == (Op.B in ops)
+
+
+FORMATS = {"html": b"<", "png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_chart_is_a_file_of_its_kind(run, tmp_path, ending):
+    path = tmp_path / f"chart.{ending}"
+    ran = run("schedule", "zb-v", *SHAPE, "--send", "0.1", "--chart", str(path))
+    assert ran.status == 0, ran.err
+    assert f"wrote {path}" in ran.err
+    assert path.read_bytes().startswith(FORMATS[ending])
+
+
+def test_schedules_under_each_other_say_what_each_idles(run, tmp_path):
+    path = tmp_path / "both.svg"
+    shape = ("--ranks", "16", "--microbatches", "120")
+    ran = run("schedule", "1f1b", *shape, "--against", "zb-h1", "--chart", str(path))
+    assert ran.status == 0, ran.err
+    text = path.read_text()
+    assert "1f1b idles 11% of a step, zb-h1 4%" in text
+    assert "zb-h1: 16 ranks, 120 micro-batches, step 375 s" in text
+    assert "steady" in text
+
+
+def test_the_other_schedule_has_as_many_stages_where_it_can(run, tmp_path):
+    path = tmp_path / "both.svg"
+    options = (*SHAPE, "--stages-per-rank", "2", "--chart", str(path))
+    others = ("--against", "breadth-first", "--against", "zb-h1")
+    assert run("schedule", "interleaved-1f1b", *options, *others).status == 0
+    steps = [
+        pipeline_step("interleaved-1f1b", Pipeline(4, 8, 2)),
+        pipeline_step("breadth-first", Pipeline(4, 8, 2)),
+        pipeline_step("zb-h1", Pipeline(4, 8)),
+    ]
+    for step in steps:
+        assert f"{step.graph.program.schedule}: 4 ranks" in path.read_text()
+        assert f"step {step.step_s:.4g} s" in path.read_text()
+
+
+CHARTLESS = {
+    "ending": (("--chart", "a.gif"), "does not end in .html or .png"),
+    "folder": (("--chart", "no/a.png"), "there is no folder no"),
+    "no chart": (("--against", "zb-h1"), "--against needs --chart"),
+    "other name": (("--chart", "a.png", "--against", "zb-h3"), "'zb-h2'"),
+    "other shape": (
+        ("--ranks", "3", "--chart", "a.png", "--against", "dualpipe"),
+        "dualpipe",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHARTLESS)
+def test_a_chart_that_cannot_be_drawn_gets_one_message(
+    run, tmp_path, monkeypatch, case
+):
+    monkeypatch.chdir(tmp_path)
+    options, said = CHARTLESS[case]
+    ran = run("schedule", "1f1b", *SHAPE, *options)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("a.html", "plotly", "app"), ("a.pdf", "matplotlib", "export")],
+)
+def test_a_missing_extra_is_named(run, tmp_path, monkeypatch, name, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    ran = run("schedule", "1f1b", *SHAPE, "--chart", str(tmp_path / name))
+    assert (ran.status, ran.out) == (2, "")
+    assert f"needs {module}: install the extra '{extra}'" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_timeline_is_cut_into_readable_windows(name):
+    shape = Pipeline(16, 128)
+    steps = [pipeline_step(name, shape), pipeline_step("1f1b", shape)]
+    parts = windows(schedule_timeline(steps))
+    assert len(parts) == 3
+    assert parts[0][0] == 0
+    assert parts[-1][1] == max(step.step_s for step in steps)
+    assert all(before[1] <= after[0] for before, after in pairwise(parts))
+    assert max(high - low for low, high in parts) <= MOST_UNITS
+    if name != "forward-only":  # ends long before the other one
+        assert parts[-1][0] < min(step.step_s for step in steps)
+
+
+def test_what_ends_before_a_window_says_when(run, tmp_path):
+    path = tmp_path / "both.svg"
+    options = ("--ranks", "16", "--microbatches", "120", "--chart", str(path))
+    run("schedule", "1f1b", *options, "--against", "forward-only")
+    assert "ended at 135 s" in path.read_text()
+
+
+def test_every_chunk_and_send_has_its_box():
+    step = pipeline_step("dualpipe", Pipeline(4, 8), send_s=0.1)
+    (panel,) = schedule_timeline([step]).panels
+    sends = panel.boxes["send"]
+    chunks = sum(map(len, panel.boxes.values())) - len(sends)
+    assert chunks == sum(map(len, step.graph.program.ranks))
+    assert len(sends) == sum(part is None for part in step.graph.instructions)
+    assert {box.shift for box in sends} == {-1, 1}
+
+
+def test_without_time_there_is_an_empty_chart(run, tmp_path):
+    path = tmp_path / "a.png"
+    ran = run("schedule", "forward-only", *SHAPE, "--f", "0", "--chart", str(path))
+    assert ran.status == 0, ran.err

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -229,7 +230,13 @@ def test_a_killed_sweep_resumes_and_loses_nothing(run, in_folder):
     assert not parts.exists()
 
 
-def test_processes_give_the_rows_of_one(monkeypatch):
+def test_processes_give_the_rows_of_one_and_leave_the_script_alone(
+    monkeypatch, tmp_path
+):
+    script = ModuleType("__main__")
+    script.__file__ = str(tmp_path / "script.py")
+    Path(script.__file__).write_text("raise SystemExit(3)")
+    monkeypatch.setitem(sys.modules, "__main__", script)
     monkeypatch.setattr("estimator.executors.WORTH_STARTING_S", 0.0)
     vary = ["cluster.num_gpus=1024:20480:20"]
     alone = sweep(BASE, vary, SMALL[1::2]).frame()

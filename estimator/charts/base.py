@@ -1,32 +1,15 @@
-"""What every figure is made from, and the frame around it."""
+"""The charts by name, and the frame around each; what they show is in ``findings``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import plotly.graph_objects as go
 
-from estimator.engine.step import StepTrace
+from estimator.charts.palette import colour
+from estimator.findings.base import Answer, Bars
 from estimator.registry import Registry
-from estimator.report import Report
-
-
-class Answer(Protocol):
-    """An estimate and what can be asked of it; each part is made when it is read."""
-
-    @property
-    def report(self) -> Report:
-        """The estimate."""
-
-    @property
-    def trace(self) -> StepTrace:
-        """What happens when in one step."""
-
-    @property
-    def layers(self) -> Mapping[str, float]:
-        """Seconds of a step as layers of constants are added."""
-
 
 Chart = Callable[[Answer], go.Figure]
 
@@ -53,4 +36,27 @@ def framed(finding: str, x: str, y: str, height: int, **layout: Any) -> go.Figur
     )
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True)
+    return figure
+
+
+def stacked(made: Bars, value: str) -> go.Figure:
+    """Return bars that stand on each other, over pipeline ranks.
+
+    Parameters
+    ----------
+    value : str
+        How the hover text shows a bar's height.
+    """
+    figure = framed(
+        made.finding, made.along, made.axis, height=420, barmode="stack", bargap=0.15
+    )
+    for series in made.series:
+        figure.add_bar(
+            name=series.name,
+            x=made.names,
+            y=series.values,
+            marker_color=colour(series.name),
+            hovertemplate=f"rank %{{x}}, {series.name}: {value}<extra></extra>",
+        )
+    figure.update_xaxes(type="category")
     return figure

@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from estimator.charts.base import Answer, chart, framed
-from estimator.charts.palette import LIMIT, colour
-
-GB = 1e9
+from estimator.charts.base import chart, stacked
+from estimator.charts.palette import LIMIT
+from estimator.findings.base import Answer
+from estimator.findings.memory import memory as found
 
 
 @chart("memory")
 def memory(answer: Answer) -> go.Figure:
     """Stack each rank's parts under the line that the GPU's memory draws."""
-    peak = answer.report.memory
-    part, size = max(peak.parts.items(), key=lambda item: item[1])
-    verb = "needs most" if peak.fits else "does not fit"
-    figure = framed(
-        f"Rank {peak.rank} {verb}: {peak.peak_bytes / GB:.1f} of "
-        f"{peak.hbm_bytes / GB:.1f} GB, {size / peak.peak_bytes:.0%} of it {part}",
-        "pipeline rank",
-        "GB at the peak",
-        height=420,
-        barmode="stack",
-        bargap=0.15,
-    )
-    for name in peak.parts:
-        figure.add_bar(
+    made = found(answer)
+    figure = stacked(made, "%{y:.1f} GB")
+    if made.limit:
+        name, limit = made.limit
+        figure.add_hline(
+            limit,
+            line={"dash": "dash", "width": 2, "color": LIMIT},
             name=name,
-            x=list(range(len(peak.ranks))),
-            y=[rank[name] / GB for rank in peak.ranks],
-            marker_color=colour(name),
-            hovertemplate=f"rank %{{x}}, {name}: %{{y:.1f}} GB<extra></extra>",
+            showlegend=True,
         )
-    figure.add_hline(
-        peak.hbm_bytes / GB,
-        line={"dash": "dash", "width": 2, "color": LIMIT},
-        name=f"{peak.hbm_bytes / GB:.1f} GB in a GPU",
-        showlegend=True,
-    )
-    highest = max(peak.peak_bytes, peak.hbm_bytes) / GB
-    figure.update_yaxes(range=[0, 1.12 * highest])
-    figure.update_xaxes(type="category")
+        heights = map(sum, zip(*(each.values for each in made.series), strict=True))
+        figure.update_yaxes(range=[0, 1.12 * max(limit, *heights)])
     return figure

@@ -31,6 +31,7 @@ CHUNKS: Mapping[str, str] = {
     "weight": "#ce4f9b",
     "optimizer": OPTIMIZER,
     "bubble": BUBBLE,
+    "send": "#5c1a12",
 }
 MEMORY: Mapping[str, str] = {
     "weights": "#543e96",
@@ -41,14 +42,20 @@ MEMORY: Mapping[str, str] = {
 }
 LOW_END, HIGH_END = "#5aafd9", "#054b83"
 """A constant at the low and at the high end of its range."""
+ENDS: Mapping[str, str] = {
+    "constant at its low end": LOW_END,
+    "constant at its high end": HIGH_END,
+    "added by the layer": LOW_END,
+    "whole step": HIGH_END,
+}
 LIMIT, GUIDE = "#d1495b", NEUTRAL
 """What must not be exceeded; lines that only lead the eye."""
 
 
 def colour(name: str) -> str:
-    """Return the colour of a cause, a kind of chunk or a part of memory.
+    """Return the colour of a cause, a kind of chunk, a part of memory or an end.
 
     >>> colour("bubble") == CAUSES["bubble"] == CHUNKS["bubble"]
     True
     """
-    return {**CAUSES, **CHUNKS, **MEMORY}.get(name, NEUTRAL)
+    return {**CAUSES, **CHUNKS, **MEMORY, **ENDS}.get(name, NEUTRAL)

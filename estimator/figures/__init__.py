@@ -1,0 +1,1 @@
+"""Figures for print, by matplotlib: PNG, SVG and PDF without a browser."""

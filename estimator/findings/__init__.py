@@ -1,0 +1,1 @@
+"""What figures show: findings and their data, drawn by ``charts`` and ``figures``."""

@@ -1,0 +1,99 @@
+"""The data of a figure, whatever draws it: bars, or boxes on a time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from estimator.engine.step import StepTrace
+from estimator.registry import Registry
+from estimator.report import Report
+
+
+class Answer(Protocol):
+    """An estimate and what can be asked of it; each part is made when it is read."""
+
+    @property
+    def report(self) -> Report:
+        """The estimate."""
+
+    @property
+    def trace(self) -> StepTrace:
+        """What happens when in one step."""
+
+    @property
+    def layers(self) -> Mapping[str, float]:
+        """Seconds of a step as layers of constants are added."""
+
+
+class Series(NamedTuple):
+    """Bars of one kind, one per name of the axis."""
+
+    name: str
+    """What the legend says, and what gives the colour."""
+    values: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    """Words at each bar."""
+    starts: tuple[float, ...] = ()
+    """Where each bar begins, if not at zero or on top of the one below."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars over names; a series of its own per colour."""
+
+    finding: str
+    axis: str
+    """What the bars measure, with its unit."""
+    along: str
+    """What the names are; empty where they say it themselves."""
+    names: tuple[str, ...]
+    series: tuple[Series, ...]
+    is_horizontal: bool = False
+    is_coloured_by_name: bool = False
+    note: str = ""
+    """What the words at the bars are, where it is not plain."""
+    limit: tuple[str, float] | None = None
+    """A line that bars should stay under, and its name."""
+
+
+class Box(NamedTuple):
+    """A stretch of a rank's time."""
+
+    rank: int
+    start_s: float
+    end_s: float
+    label: str = ""
+    shift: int = 0
+    """Of a send: 1 towards later ranks, -1 towards earlier ones."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What each pipeline rank of one step does when."""
+
+    name: str
+    num_ranks: int
+    step_s: float
+    boxes: Mapping[str, tuple[Box, ...]]
+    """Kind of chunk -> its boxes."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Steps under each other, on one time axis."""
+
+    finding: str
+    panels: tuple[Panel, ...]
+
+    @property
+    def end_s(self) -> float:
+        """Seconds of the longest step."""
+        return max(panel.step_s for panel in self.panels)
+
+
+Finding = Callable[[Answer], Bars | Timeline]
+
+finding: Registry[Finding] = Registry("chart", package="estimator.findings")
+"""Figure name -> function that finds what it shows."""

@@ -1,0 +1,39 @@
+"""How the step grows from datasheets to what a kernel trace adds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from estimator.findings.base import Answer, Bars, Series, finding
+
+
+def layers(answer: Answer) -> Bars:
+    """Show how the step grows as layers of constants are added: a waterfall."""
+    steps = tuple(answer.layers.values())
+    added = (steps[0], *(after - before for before, after in pairwise(steps)))
+    labels = (f"{added[0]:.2f} s", *(f"{seconds:+.2f} s" for seconds in added[1:]))
+    none = (0.0,) * len(steps)
+    return Bars(
+        f"Datasheets alone give {steps[0]:.1f} s of a {steps[-1]:.1f} s step: "
+        f"{steps[0] / steps[-1]:.0%}",
+        "seconds of a step",
+        "layer of constants",
+        (*answer.layers, "step"),
+        (
+            Series(
+                "added by the layer",
+                (*added, 0.0),
+                (*labels, ""),
+                (0.0, *steps[:-1], 0.0),
+            ),
+            Series(
+                "whole step",
+                (*none, steps[-1]),
+                ("",) * len(steps) + (f"{steps[-1]:.2f} s",),
+                (*none, 0.0),
+            ),
+        ),
+    )
+
+
+finding("layers")(layers)

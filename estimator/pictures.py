@@ -1,0 +1,169 @@
+"""Figures as files: which library draws them, and whether it is there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from estimator import api, catalog, export, provenance
+from estimator.engine.bubble import PipelineStep
+from estimator.engine.step import StepTrace
+from estimator.errors import InputError
+from estimator.extras import require
+from estimator.findings.timeline import schedule_timeline
+from estimator.registry import suggestion
+from estimator.report import Report
+from estimator.specs.scenario import Scenario
+
+HTML = ".html"
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A scenario's answers, each made when it is first read."""
+
+    scenario: Scenario
+
+    @cached_property
+    def report(self) -> Report:
+        """The estimate."""
+        return api.estimate(self.scenario)
+
+    @cached_property
+    def trace(self) -> StepTrace:
+        """What happens when in one step."""
+        return api.trace(self.scenario)
+
+    @cached_property
+    def layers(self) -> dict[str, float]:
+        """Seconds of a step as layers of constants are added."""
+        return api.layers(self.scenario)
+
+
+def need_matplotlib() -> None:
+    """Raise unless figures can be drawn without a browser."""
+    require("a figure in PNG, SVG or PDF", "export", "matplotlib")
+
+
+def check_target(path: Path) -> None:
+    """Raise unless a chart can be written here; cheap, for before the work.
+
+    Raises
+    ------
+    InputError
+        If the name has another ending, or cannot be written.
+    EstimatorError
+        If the library is missing that draws it.
+    """
+    export.check_target(path, export.FIGURE_SUFFIXES)
+    if path.suffix == HTML:
+        require("a chart in HTML", "app", "plotly")
+    else:
+        need_matplotlib()
+
+
+def write_schedules(steps: Sequence[PipelineStep], spent: Any, path: Path) -> None:
+    """Draw schedules under each other on one time axis.
+
+    Parameters
+    ----------
+    spent : object
+        The durations that were given, for the footer.
+    """
+    made = schedule_timeline(steps)
+    footer = str(provenance.of_schedules(list(steps), spent))
+    if path.suffix == HTML:
+        from estimator.charts import timeline
+
+        figure = timeline.zoomable(timeline.drawn(made), made)
+        export.write_text(path, [timeline.page(figure, footer)])
+        return
+    from estimator.figures import write
+
+    write.write(made, footer, path)
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """Return the formats that a list with commas names, each once.
+
+    >>> formats("svg, png,svg")
+    ('svg', 'png')
+    """
+    named = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
+    for name in named:
+        if name not in FORMATS:
+            raise InputError(
+                f"there is no format called {name[:60]!r}",
+                why=f"known: {', '.join(FORMATS)}",
+                fix=suggestion(name, list(FORMATS)),
+            )
+    return named
+
+
+def write_report(
+    name: str,
+    overrides: Sequence[str],
+    out: Path | None,
+    folder: Path | None,
+    kinds: Sequence[str],
+) -> list[Path]:
+    """Write a scenario's report, its figures into a folder, or both.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If the scenario is wrong, or something cannot be written.
+    EstimatorError
+        If the library is missing that draws.
+    """
+    if out is None and folder is None:
+        raise InputError("nothing to write", fix="--out report.html")
+    if out:
+        export.check_target(out, (HTML,))
+    if folder:
+        _check_folder(folder)
+    require("a report or its figures", "export", "matplotlib")
+    answer = Estimate(catalog.load_scenario(name, overrides))
+    made = provenance.of_scenario(answer.scenario)
+    written = []
+    if out:
+        from estimator import report_html
+
+        patches = [word for patch in overrides for word in ("--set", patch)]
+        command = shlex.join(["estimator", "run", name, *patches])
+        export.write_text(out, report_html.page(answer, made, command))
+        written.append(out)
+    if folder:
+        from estimator.figures import write
+
+        _make_folder(folder)
+        written += write.write_all(answer, str(made), folder, kinds)
+    return written
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless figures can be written into a folder, or it can be made."""
+    if not folder.is_dir():
+        export.check_target(folder)
+        if folder.exists():
+            raise InputError(f"{folder} is a file, not a folder")
+    else:
+        export.check_target(folder / "timeline.png")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        why = str(error.strerror)
+        raise InputError(f"{folder} cannot be made", why=why) from None
