@@ -166,6 +166,14 @@ def test_parts_add_up_to_the_step(scenario):
 
 
 @quick
+@given(scenarios(), st.floats(0.3, 0.99))
+def test_immature_software_slows_kernels_by_its_share_at_most(scenario, maturity):
+    young = replace(scenario, plan=replace(scenario.plan, software_maturity=maturity))
+    whole_s, slowed_s = step_s(scenario), step_s(young)
+    assert whole_s < slowed_s <= whole_s / maturity * (1 + 1e-9)
+
+
+@quick
 @given(scenarios(recompute=((),)))
 def test_operations_count_the_closed_form(scenario):
     step_s(scenario)

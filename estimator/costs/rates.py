@@ -9,7 +9,7 @@ other two exist to show how far each kind of knowledge goes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from statistics import NormalDist
@@ -48,6 +48,24 @@ class Device:
     attention_backward_half_len: float
     tile_s: float
     launch_s: float
+
+    def matured(self, maturity: float) -> Device:
+        """Return the rates of software that reaches this share of each."""
+
+        def scaled(rates: Mapping[str, float]) -> dict[str, float]:
+            return {kernel: maturity * rate for kernel, rate in rates.items()}
+
+        return replace(
+            self,
+            gemm_flop_per_s=scaled(self.gemm_flop_per_s),
+            weight_flop_per_s=scaled(self.weight_flop_per_s),
+            hbm_bytes_per_s=maturity * self.hbm_bytes_per_s,
+            elementwise_bytes_per_s=maturity * self.elementwise_bytes_per_s,
+            attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
+            attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
+            tile_s=self.tile_s / maturity,
+            launch_s=self.launch_s / maturity,
+        )
 
 
 @dataclass(frozen=True)

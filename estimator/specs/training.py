@@ -128,6 +128,9 @@ class ParallelPlan:
     fused_kernels: bool = True
     """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
     false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
+    software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
+    """Rates of all kernels over those in the GPU's file: below 1 for young or generic
+    software, above 1 for releases newer than the measurements."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
     """Streaming multiprocessors that the expert all-to-all takes from computation
     while both run."""

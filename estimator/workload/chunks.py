@@ -213,6 +213,8 @@ def chunks(
     plan, node = scenario.plan, scenario.cluster.node
     size = sizes(scenario, seq_len)
     rates = device(node.gpu, layer)
+    if layer is not Layer.SPECIFICATION:
+        rates = rates.matured(plan.software_maturity)
     for dtype in {size.format.dtype, "bf16"} - set(rates.gemm_flop_per_s):
         raise InfeasibleError(
             f"{node.gpu.title} has no {dtype} rate in its file",
