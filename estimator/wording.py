@@ -23,8 +23,8 @@ _REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
 def short(value: float) -> str:
     """Return a number with a metric suffix, four digits.
 
-    >>> short(2788000.0), short(5.576e6), short(19.93)
-    ('2.788M', '5.576M', '19.93')
+    >>> short(1234567.0), short(9.5e12), short(12.34)
+    ('1.235M', '9.5T', '12.34')
     """
     for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
         if abs(value) >= limit:
