@@ -52,27 +52,27 @@ def axes(vary: Sequence[str], document: Map, scenario: Scenario) -> list[Axis]:
         If a path does not exist, a range is empty, a value is not what its field
         takes, or the points are too many.
     """
-    made: list[Axis] = []
+    written: list[tuple[str, str]] = []
     num_points = 1
     for text in vary:
-        path, equals, written = (part.strip() for part in text.partition("="))
-        if not equals or not written:
+        path, equals, values = (part.strip() for part in text.partition("="))
+        if not equals or not values:
             raise InputError(f"--vary {text!r} has no values", fix=EXAMPLE)
-        for other in made:
-            if f"{other.path}.".startswith(f"{path}."):
+        for other, _ in written:
+            if f"{other}.".startswith(f"{path}."):
                 raise InputError(
-                    f"--vary {path} comes behind {other.path} and would replace it",
+                    f"--vary {path} comes behind {other} and would replace it",
                     fix="give the one that holds the other first, and each once",
                 )
-        num_points *= _count(path, written)
-        if num_points > MAX_POINTS:
-            raise InputError(
-                f"these axes make {num_points:,} points or more",
-                why=f"a sweep has at most {MAX_POINTS:,}",
-                fix="fewer values per axis",
-            )
-        made.append(_axis(path, written, document, scenario))
-    return made
+        num_points *= _count(path, values)
+        written.append((path, values))
+    if num_points > MAX_POINTS:  # before a value is read: that takes its time
+        raise InputError(
+            f"these axes make {num_points:,} points",
+            why=f"a sweep has at most {MAX_POINTS:,}",
+            fix="fewer values per axis",
+        )
+    return [_axis(path, values, document, scenario) for path, values in written]
 
 
 def split(text: str) -> list[str]:
