@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from estimator.costs.flop import mean_span
 from estimator.costs.kernels import attention_backward_flop
-from estimator.workload.work import AttentionCore, Gemm, Segment, Sizes, Traffic
+from estimator.workload.work import (
+    AttentionCore,
+    Gemm,
+    Segment,
+    Sizes,
+    Traffic,
+    weight_product,
+)
 
 NORM = 4
 NORM_BACKWARD = 6
 ADD = 6
 E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
-ACCUMULATE = 8
-"""FP32 weight gradient: read and written."""
 UNFUSED_FORWARD = 9
 """Bytes per score: masked softmax 4, dropout 4 and its mask 1."""
 UNFUSED_BACKWARD = 11
@@ -148,15 +153,7 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
 def weight_gradient(size: Sizes) -> Segment:
     """Return the products that accumulate into the FP32 gradients."""
     return tuple(
-        Gemm(
-            f"w {name}",
-            n,
-            k,
-            size.tokens,
-            size.format.dtype,
-            output_bytes=ACCUMULATE,
-            is_weight_gradient=True,
-        )
+        weight_product(f"w {name}", n, k, size.tokens, size.format.dtype)
         for name, n, k in products(size)
     )
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from estimator.errors import EstimatorError
 from estimator.schedules.ir import Op
-from estimator.workload.attention import ACCUMULATE, ADD, NORM
-from estimator.workload.work import Gemm, Segment, Sizes, Traffic
+from estimator.workload.attention import ADD, NORM
+from estimator.workload.work import (
+    ACCUMULATE,
+    Gemm,
+    Segment,
+    Sizes,
+    Traffic,
+    weight_product,
+)
 
 LOSS_FORWARD = {True: 8, False: 38}
 """Bytes per logit. Fused: BF16 out, read, FP32 probabilities written. One kernel per
@@ -38,17 +45,7 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
                 3,
             ),
         )
-    return (
-        Gemm(
-            "w logits",
-            vocabulary,
-            h,
-            tokens,
-            "bf16",
-            output_bytes=ACCUMULATE,
-            is_weight_gradient=True,
-        ),
-    )
+    return (weight_product("w logits", vocabulary, h, tokens, "bf16"),)
 
 
 def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
@@ -66,15 +63,5 @@ def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
         Gemm("d MTP projection", tokens, 2 * h, h, size.format.dtype),
         Traffic("MTP norms backward", tokens * h * (2 * NORM + ADD), 4),
     )
-    weight = (
-        Gemm(
-            "w MTP projection",
-            h,
-            2 * h,
-            tokens,
-            size.format.dtype,
-            output_bytes=ACCUMULATE,
-            is_weight_gradient=True,
-        ),
-    )
+    weight = (weight_product("w MTP projection", h, 2 * h, tokens, size.format.dtype),)
     return forward, backward, weight

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from estimator.workload.attention import ACCUMULATE
-from estimator.workload.work import Gemm, Segment, Sizes, Traffic
+from estimator.workload.work import (
+    ACCUMULATE,
+    Gemm,
+    Segment,
+    Sizes,
+    Traffic,
+    weight_product,
+)
 
 ROUTER_PASSES = 8
 """Passes over the FP32 scores: sigmoid, bias, group sums, top-k, normalisation."""
@@ -42,15 +48,7 @@ def _block_weight(
     """Return its weight gradients, one expert at a time."""
     h, each = size.model.hidden_size, -(-rows // groups)
     one = tuple(
-        Gemm(
-            f"w {name} {part}",
-            n,
-            k,
-            each,
-            size.format.dtype,
-            output_bytes=ACCUMULATE,
-            is_weight_gradient=True,
-        )
+        weight_product(f"w {name} {part}", n, k, each, size.format.dtype)
         for part, n, k in (("up", _up(size, width), h), ("down", h, width))
     )
     return one * groups

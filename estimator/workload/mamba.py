@@ -7,8 +7,8 @@ states: Dao and Gu, "Transformers are SSMs," arXiv 2405.21060, section 6.
 from __future__ import annotations
 
 from estimator.specs.model import Mamba
-from estimator.workload.attention import ACCUMULATE, NORM
-from estimator.workload.work import Gemm, Segment, Sizes, Traffic
+from estimator.workload.attention import NORM
+from estimator.workload.work import Gemm, Segment, Sizes, Traffic, weight_product
 
 CONVOLUTION = 4
 GATE = 6
@@ -82,14 +82,6 @@ def input_gradient(size: Sizes) -> Segment:
 def weight_gradient(size: Sizes) -> Segment:
     """Return the products that accumulate its gradients."""
     return tuple(
-        Gemm(
-            f"w {name}",
-            n,
-            k,
-            size.tokens,
-            size.format.dtype,
-            output_bytes=ACCUMULATE,
-            is_weight_gradient=True,
-        )
+        weight_product(f"w {name}", n, k, size.tokens, size.format.dtype)
         for name, n, k in _products(size)
     )

@@ -13,6 +13,9 @@ from estimator.specs.model import Moe, Transformer
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 
+ACCUMULATE = 8
+"""FP32 weight gradient: read and written."""
+
 Segment = tuple["Kernel", ...]
 """Kernels that run one after the other on the compute stream."""
 
@@ -64,6 +67,11 @@ class Gemm(NamedTuple):
             output_bytes=self.output_bytes,
             is_weight_gradient=self.is_weight_gradient,
         )
+
+
+def weight_product(name: str, m: int, n: int, k: int, dtype: str) -> Gemm:
+    """Return the product that adds a weight's gradient, ``(m, n)``, over k tokens."""
+    return Gemm(name, m, n, k, dtype, output_bytes=ACCUMULATE, is_weight_gradient=True)
 
 
 class AttentionCore(NamedTuple):
