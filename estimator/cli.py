@@ -37,8 +37,8 @@ def _seconds(option: str, words: str) -> Any:
 Kind = Annotated[
     str,
     typer.Argument(
-        help="gpu, node, fabric, price, power, model, scenario, schedule, collective, "
-        "chart"
+        help="gpu, node, fabric, price, power, programme, model, scenario, schedule, "
+        "collective, chart"
     ),
 ]
 Out = Annotated[
