@@ -39,7 +39,7 @@ def plan_of(
     if zero == 2 and pp > 1:
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
-    schedule, virtual = _schedule(record, model.num_layers, pp, notes)
+    schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_nvidia = source in rules.NVIDIA_RECIPES
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
@@ -151,7 +151,7 @@ def _expert_axes(
 
 
 def _schedule(
-    record: Record, num_layers: int, pp: int, notes: list[str]
+    record: Record, source: str, num_layers: int, pp: int, notes: list[str]
 ) -> tuple[str, int | None]:
     """Return the schedule's name and its virtual stages."""
     text = str(record.get("schedule") or "").lower()
@@ -169,6 +169,10 @@ def _schedule(
     if virtual == 1:
         return "1f1b", None
     is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
+    words = rules.OVERLAPPED_EXPERTS.get(source)
+    if words and words in record["model"]["name"] and not is_overlapped:
+        is_overlapped = True
+        notes.append("the recipe overlaps expert exchanges")
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
 
 

@@ -127,6 +127,15 @@ WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "
 """Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
 MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
 
+OVERLAPPED_EXPERTS: Mapping[str, str] = {
+    "mcoremoe": "deepseek",
+    "moezoo": "deepseek",
+    "mbridge": "deepseek",
+}
+"""Sources -> models whose recipes set ``overlap_moe_expert_parallel_comm`` wherever the
+pipeline is interleaved: Megatron-MoE-ModelZoo (commit e865051), deepseek-v3/readme.md,
+Megatron-Bridge (commit 067f987), perf_recipes/deepseek."""
+
 SCHEDULES: tuple[tuple[str, str], ...] = (
     ("dualpipe-v", "dualpipe-v"),
     ("dualpipev", "dualpipe-v"),
