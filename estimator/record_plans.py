@@ -65,6 +65,7 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=rules.ATTENTION.get(source, "fused"),
         fused_kernels=source not in rules.UNFUSED,
+        fused_experts=has_fused_experts(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(source),
             gradient_reduce=is_nvidia,
@@ -157,6 +158,9 @@ def _schedule(
     text = str(record.get("schedule") or "").lower()
     virtual = record.get("parallel", {}).get("vp")
     if pp == 1:
+        if has_fused_experts(record, source):
+            notes.append("the recipe overlaps expert exchanges of two micro-batches")
+            return "interleaved-1f1b-overlap", 1
         return "1f1b", None
     for words, name in rules.SCHEDULES:
         if words in text:
@@ -170,10 +174,27 @@ def _schedule(
         return "1f1b", None
     is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
     words = rules.OVERLAPPED_EXPERTS.get(source)
-    if words and words in record["model"]["name"] and not is_overlapped:
+    named = f"{record['model']['name']} {record['cluster']['gpu']}".lower()
+    if not is_overlapped and (
+        has_fused_experts(record, source) or (words and re.search(words, named))
+    ):
         is_overlapped = True
         notes.append("the recipe overlaps expert exchanges")
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
+
+
+def has_fused_experts(record: Record, source: str) -> bool:
+    """Return whether a recipe fuses what surrounds the products of experts."""
+    since, domain = rules.FUSED_EXPERTS.get(source, ("", ""))
+    release = re.match(r"\d\d\.\d\d", str(record.get("where", "")))
+    return bool(
+        since
+        and release
+        and release[0] >= since
+        and record["model"]["type"] == "moe"
+        and "mxfp8" in str(record.get("precision", "")).lower().replace("-", "")
+        and domain in str(record["cluster"].get("interconnect", "")).lower()
+    )
 
 
 def _stages(schedule: str, virtual: int | None) -> int:

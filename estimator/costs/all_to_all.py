@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from estimator.costs.groups import all_to_all_squeeze, exchange_bytes_per_s
-from estimator.costs.rates import Links, skew_s
+from estimator.costs.rates import Links, wait_of_exchange
 from estimator.lanes import largest
 
 SAMPLED_TOKENS = 4000
@@ -100,8 +100,8 @@ class AllToAll:
 
     dispatch_s: float
     combine_s: float
-    skew_s: float
-    """Wait in front of each of them, over many nodes."""
+    wait: float
+    """Wait in front of each, in units of its duration."""
     dispatch_bytes: float = 0.0
     combine_bytes: float = 0.0
     """What the busiest rank sends over the fabric; over NVLink where one node is all.
@@ -158,7 +158,7 @@ def all_to_all(
     return AllToAll(
         dispatch_s * imbalance,
         combine_s * imbalance,
-        skew_s(links.rank_skew_s, num_ranks, num_nodes),
+        wait_of_exchange(links.rank_skew, num_nodes),
         num_tokens * (crossing or local) * out * imbalance,
         num_tokens * (crossing or local) * back * imbalance,
     )

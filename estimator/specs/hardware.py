@@ -60,8 +60,9 @@ class InSitu:
     dispatch: Fraction
     """Share of the stand-alone expert dispatch rate kept beside computation."""
     combine: Fraction
-    rank_skew_s: Duration
-    """Mean wait for the slowest of 64 ranks in front of each expert all-to-all."""
+    rank_skew: Fraction
+    """Mean wait in front of an expert all-to-all over eight nodes, in units of its own
+    duration."""
 
 
 @spec

@@ -134,6 +134,9 @@ class ParallelPlan:
     fused_kernels: bool = True
     """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
     false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
+    fused_experts: bool = False
+    """The exchange permutes rows, and expert products apply their activation and casts
+    themselves (HybridEP with Transformer Engine's fused grouped MLP, 2026)."""
     software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""

@@ -225,8 +225,9 @@ class Pair:
         seconds, num_bytes = exchange.combine_s, exchange.combine_bytes
         if way == "dispatch":
             seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
-        parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
-        times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
+        wait_s = exchange.wait * seconds
+        parts = {"all-to-all": seconds, "rank skew": wait_s}
+        times = Times(seconds + wait_s, parts, num_bytes=num_bytes)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
             need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F
