@@ -65,6 +65,7 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=rules.ATTENTION.get(source, "fused"),
         fused_kernels=source not in rules.UNFUSED,
+        expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(source),
@@ -183,6 +184,18 @@ def _schedule(
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
 
 
+def _dispatch(
+    record: Record, source: str
+) -> Literal["deduplicated", "all-to-all"]:
+    """Return how tokens reach their experts: as printed, else as the source does."""
+    text = str(record.get("notes", "")).lower()
+    if re.search(r"dispatcher (a2a|all-?to-?all)", text):
+        return "all-to-all"
+    is_flexible = "deepep" in text or "hybridep" in text
+    known = is_flexible or source in rules.DEDUPLICATED
+    return "deduplicated" if known else "all-to-all"
+
+
 def has_fused_experts(record: Record, source: str) -> bool:
     """Return whether a recipe fuses what surrounds the products of experts."""
     since, domain = rules.FUSED_EXPERTS.get(source, ("", ""))
@@ -205,11 +218,18 @@ def _stages(schedule: str, virtual: int | None) -> int:
 def _most_virtual(num_layers: int, pp: int) -> int:
     """Return the largest number that divides a rank's layers, at most 4.
 
+    An interleaved schedule has at least two: seven layers make seven stages, as in
+    Mixtral-8x22B of Megatron-MoE-ModelZoo (commit e865051, runtime.conf).
+
     >>> _most_virtual(32, 8), _most_virtual(126, 16), _most_virtual(22, 8)
     (4, 4, 3)
+    >>> _most_virtual(56, 8)
+    7
     """
     each = -(-num_layers // pp)
-    return max(v for v in range(1, rules.MOST_VIRTUAL + 1) if each % v == 0)
+    divisors = [v for v in range(2, each + 1) if each % v == 0]
+    few = [v for v in divisors if v <= rules.MOST_VIRTUAL]
+    return max(few) if few else min(divisors, default=1)
 
 
 def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:

@@ -136,6 +136,10 @@ OVERLAPPED_EXPERTS: Mapping[str, str] = {
 interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
 Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
 
+DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
+"""Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
+all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
+
 FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
 """Sources -> release from which, and interconnect on which, MXFP8 recipes run
 experts as one kernel behind HybridEP, hide the exchanges and capture the whole step in a
