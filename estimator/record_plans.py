@@ -174,19 +174,17 @@ def _schedule(
     if virtual == 1:
         return "1f1b", None
     is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
-    words = rules.OVERLAPPED_EXPERTS.get(source)
+    recipe = rules.OVERLAPPED_EXPERTS.get(source)
     named = f"{record['model']['name']} {record['cluster']['gpu']}".lower()
     if not is_overlapped and (
-        has_fused_experts(record, source) or (words and re.search(words, named))
+        has_fused_experts(record, source) or (recipe and re.search(recipe, named))
     ):
         is_overlapped = True
         notes.append("the recipe overlaps expert exchanges")
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
 
 
-def _dispatch(
-    record: Record, source: str
-) -> Literal["deduplicated", "all-to-all"]:
+def _dispatch(record: Record, source: str) -> Literal["deduplicated", "all-to-all"]:
     """Return how tokens reach their experts: as printed, else as the source does."""
     text = str(record.get("notes", "")).lower()
     if re.search(r"dispatcher (a2a|all-?to-?all)", text):

@@ -141,9 +141,9 @@ DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
 all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
 
 FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
-"""Sources -> release from which, and interconnect on which, MXFP8 recipes run
-experts as one kernel behind HybridEP, hide the exchanges and capture the whole step in a
-graph: ``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
+"""Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
+as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:
+``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
 perf_recipes/qwen/common.py and perf_recipes/deepseek/common.py."""
 
 SCHEDULES: tuple[tuple[str, str], ...] = (

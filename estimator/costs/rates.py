@@ -24,9 +24,9 @@ SKEW_OF_NODES = ((1, 0.0), (2, 0.08), (4, 0.08), (8, 1.0))
 
 DeepEP's notify kernels alone, on H100s at 16 to 24 SMs, are in proportion to the tokens
 from 512 to 8,192 of them: 3 % of the exchange on two and four nodes, 0.18 (dispatch) to
-1.8 (combine) of it on eight, where the trace's 0.41 lies in between; inside a node there
-are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on eight H100s
-shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, moe_perf/baseline.json)."""
+1.8 (combine) of it on eight, where the trace's 0.41 lies in between; inside a node
+there are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on eight
+H100s shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, ``moe_perf``)."""
 
 
 class Layer(StrEnum):
