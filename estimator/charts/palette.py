@@ -47,6 +47,9 @@ ENDS: Mapping[str, str] = {
     "constant at its high end": HIGH_END,
     "added by the layer": LOW_END,
     "whole step": HIGH_END,
+    "saves": LOW_END,
+    "adds": "#e14a1b",
+    "difference": HIGH_END,
 }
 GROUPS = ("#1d57a8", "#4f9a46", "#dd84b4", "#6fc3ee", "#ecd444", "#d0412e")
 """Groups without a cause of their own, such as sources of runs or kinds of node."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from estimator.charts import heat, plot
-from estimator.findings.base import Heat, Plot
+from estimator.charts import difference, heat, plot
+from estimator.findings.base import Bars, Heat, Plot
 from estimator.pages.text import plain
 
 CONFIG = {"displaylogo": False}
@@ -13,9 +14,15 @@ TOP = 24
 """Pixels above a chart whose title stands outside."""
 
 
-def draw(made: Plot | Heat, key: str) -> None:
-    """Show what was found, then its chart."""
-    figure = heat.drawn(made) if isinstance(made, Heat) else plot.drawn(made)
+def draw(made: Plot | Heat | Bars, key: str) -> None:
+    """Show what was found, then its chart; bars are a waterfall."""
+    figure = _drawn(made)
     figure.update_layout(title=None, margin={"t": TOP})
     st.markdown(f"**{plain(made.finding)}**")
     st.plotly_chart(figure, key=key, alt=made.finding, config=CONFIG)
+
+
+def _drawn(made: Plot | Heat | Bars) -> go.Figure:
+    if isinstance(made, Heat):
+        return heat.drawn(made)
+    return plot.drawn(made) if isinstance(made, Plot) else difference.drawn(made)
