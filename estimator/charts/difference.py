@@ -15,7 +15,7 @@ LETTERS = 22
 LEAST, ROW, LINE = 120, 22, 16
 """Pixels of the frame, of a row, and of each line of its name."""
 ROOM = 0.42
-"""Share of the bars' extent that is left open at either side for their words."""
+"""Share of the bars' extent that is left open beside them for their words."""
 
 
 def drawn(made: Bars) -> go.Figure:
@@ -42,8 +42,9 @@ def drawn(made: Bars) -> go.Figure:
         )
         pairs = zip(series.starts, series.values, strict=True)
         ends += [end for start, size in pairs for end in (start, start + size)]
-    room = ROOM * (max(ends) - min(ends) or 1.0)
-    figure.update_xaxes(range=[min(ends) - room, max(ends) + room], nticks=5)
+    low, high = min(ends), max(ends)
+    room = ROOM * (high - low or 1.0)
+    figure.update_xaxes(range=[low - room * (low < 0), high + room], nticks=5)
     figure.update_yaxes(type="category")
     figure.add_vline(0, line={"width": 1, "color": GUIDE})
     return figure

@@ -17,7 +17,7 @@ from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.report import Report
 from estimator.units import DAY_S
-from estimator.wording import IF_IT_DID, does_not_fit, short
+from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
 
 KEPT = 32
 WIDE = 164
@@ -59,13 +59,8 @@ def page(question: Question) -> None:
             words = f"{report.scenario}: {does_not_fit(report.memory)} {IF_IT_DID}"
             st.error(plain(words))
     _numbers(before, after)
-    price = made.scenarios[1].price
-    st.caption(
-        plain(
-            f"{after.scenario} at ${price.usd_per_gpu_hour:g} per GPU-hour: "
-            f"{price.title}, {price.date}."
-        )
-    )
+    bases = dict.fromkeys(map(price_words, (after, before)))
+    st.caption(plain(". Baseline: ".join(bases) + "."))
     shown = st.segmented_control(
         "Show", list(QUANTITIES), default="Cost", required=True, key="compared"
     )
@@ -157,7 +152,7 @@ def _results(made: Comparison) -> None:
     rows = [
         {"Result": str(name), "Baseline": plain(old), "Now": plain(new)}
         for name, old, new in zip(first.cells, *cells, strict=True)
-        if old != new
+        if old != new and name != "cost against first"
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from estimator.charts import difference, heat, plot
+from estimator.charts.draw import drawn
 from estimator.findings.base import Bars, Heat, Plot
 from estimator.pages.text import plain
 
@@ -16,13 +15,7 @@ TOP = 24
 
 def draw(made: Plot | Heat | Bars, key: str) -> None:
     """Show what was found, then its chart; bars are a waterfall."""
-    figure = _drawn(made)
+    figure = drawn(made)
     figure.update_layout(title=None, margin={"t": TOP})
     st.markdown(f"**{plain(made.finding)}**")
     st.plotly_chart(figure, key=key, alt=made.finding, config=CONFIG)
-
-
-def _drawn(made: Plot | Heat | Bars) -> go.Figure:
-    if isinstance(made, Heat):
-        return heat.drawn(made)
-    return plot.drawn(made) if isinstance(made, Plot) else difference.drawn(made)

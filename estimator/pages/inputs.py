@@ -35,6 +35,10 @@ class Number:
     multiple: Callable[[Scenario], int] | None = None
     """Of whole numbers: what all values are multiples of."""
 
+    def is_in(self, scenario: Scenario) -> bool:
+        """Whether the scenario has this number: an owned GPU has no rent."""
+        return value_at(scenario, self.path) is not None
+
     def ends(self, scenario: Scenario) -> tuple[float, float]:
         """Return the first and the last value to start with."""
         own = float(value_at(scenario, self.path)) / self.one
@@ -72,6 +76,10 @@ class Choice:
     """A value in a sentence."""
     first: tuple[str, ...] = ()
     """Chosen to start with, beside the scenario's own."""
+
+    def is_in(self, scenario: Scenario) -> bool:
+        """Whether the scenario has one."""
+        return value_at(scenario, self.path) is not None
 
     def own(self, scenario: Scenario) -> str:
         """Return what the scenario has."""

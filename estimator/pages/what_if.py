@@ -19,6 +19,7 @@ from estimator.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 from estimator.specs.scenario import Scenario
+from estimator.wording import price_words
 
 KEPT = 32
 NARROW, WIDE = 108, 230
@@ -62,7 +63,7 @@ def page(question: Question) -> None:
     x, y = _axes(scenario)
     limit = _limit(MEASURES[column], own)
     if column == "cost_usd":
-        st.caption(plain(_price_words(scenario)))
+        st.caption(plain(f"{price_words(now)}."))
     try:
         _chosen(question, column, limit, x, y)
         _nodes(question, column, limit, x, scenario)
@@ -83,7 +84,7 @@ def _measure() -> str:
 
 def _axes(scenario: Scenario) -> tuple[Varied, Varied]:
     """Show the controls of both inputs, side by side where there is room."""
-    words = [each.words for each in INPUTS]
+    words = [each.words for each in INPUTS if each.is_in(scenario)]
     left, right = st.columns(2)
     with left:
         first = st.selectbox("Across", words, key="across")
@@ -138,11 +139,6 @@ def _limit(measure: Measure, own: float) -> float | None:
         "0 draws none.",
     )
     return value or None
-
-
-def _price_words(scenario: Scenario) -> str:
-    price = scenario.price
-    return f"At ${price.usd_per_gpu_hour:g} per GPU-hour: {price.title}, {price.date}."
 
 
 def _chosen(
