@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,8 @@ from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
 KEPT = 32
 WIDE = 164
 """Pixels of a number, so that two stand side by side on a phone."""
+BASELINE, VARIANTS = "baseline", "with"
+"""Keys of controls, also in links."""
 QUANTITIES = {"Cost": "cost_usd", "GPU-hours": "gpu_hours"}
 
 
@@ -32,17 +33,9 @@ def page(question: Question) -> None:
     except EstimatorError as error:
         st.error(plain(str(error)))
         return
-    known = list(_baselines())
-    baseline = st.selectbox(
-        "Baseline",
-        known,
-        index=known.index(_first(question, known)),
-        key="baseline",
-        bind="query-params",
-        help="What is asked in the sidebar is compared with this.",
-    )
+    baseline = _baseline(question)
     try:
-        made = _compared(question, str(baseline))
+        made = _compared(question, baseline)
     except EstimatorError as error:
         st.error(plain(str(error)))
         return
@@ -71,23 +64,40 @@ def page(question: Question) -> None:
     )
     _inputs(made.shares)
     _results(made)
-    _leaves(question, str(baseline))
-    _reproduce(question, str(baseline))
+    _leaves(question, baseline)
+    _reproduce(question, baseline)
 
 
-def _baselines() -> Iterator[str]:
-    """Yield every built-in scenario, its variants behind it."""
-    for name in catalog.names("scenario"):
-        yield name
-        for variant in catalog.load_scenario(name).variants:
-            yield f"{name}@{variant}"
-
-
-def _first(question: Question, known: list[str]) -> str:
-    """Return the baseline to start with: what the sidebar changed, or a variant."""
+def _baseline(question: Question) -> str:
+    """Show the controls of the baseline; at first a variant, if nothing is changed."""
+    known = catalog.names("scenario")
     own = question.scenario if question.scenario in known else known[0]
-    variants = [name for name in known if name.startswith(f"{own}@")]
-    return own if question.overrides or not variants else variants[0]
+    left, right = st.columns(2)
+    name = left.selectbox(
+        "Baseline",
+        known,
+        index=known.index(own),
+        key=BASELINE,
+        bind="query-params",
+        on_change=_take_no_variant,
+        help="What is asked in the sidebar is compared with this.",
+    )
+    variants = sorted(catalog.load_scenario(name).variants)
+    is_same = name == question.scenario and not question.overrides
+    chosen = right.multiselect(
+        "with variants",
+        variants,
+        default=variants[:1] if is_same else [],
+        key=VARIANTS,
+        bind="query-params",
+        placeholder="none",
+        disabled=not variants,
+    )
+    return f"{name}@{'+'.join(chosen)}" if chosen else name
+
+
+def _take_no_variant() -> None:
+    st.session_state[VARIANTS] = []
 
 
 @st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
