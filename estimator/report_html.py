@@ -64,6 +64,9 @@ def page(answer: Answer, made: Provenance, command: str) -> Iterator[str]:
         words = f"{does_not_fit(report.memory)} {IF_IT_DID}"
         yield f'<p class="warning">{escape(words)}</p>\n'
     yield from _table(tables.headline(report))
+    if sum(usd > 0 for usd in report.cost.values()) > 1:
+        yield "<h2>What it costs</h2>\n"
+        yield from _table(tables.costs(report))
     yield "<h2>Phases</h2>\n"
     yield from _table(tables.phases(report))
     for phase in report.phases:
@@ -162,7 +165,7 @@ HEADS = (
     ("constant", "left"),
     ("value", "right"),
     ("range", "left"),
-    ("effect on the step", "left"),
+    ("effect on the step, or on the cost", "left"),
     ("source", "left"),
 )
 
@@ -172,7 +175,10 @@ def _cells(row: Assumption) -> Iterator[tuple[str, str]]:
     yield quantity(float(row.value), row.unit), "right"
     ends = [quantity(end, row.unit) for end in (row.low, row.high) if end is not None]
     yield " to ".join(ends), "left"
-    effects = [f"{ratio - 1:+.1%}" for ratio in row.step_effect or ()]
-    yield " to ".join(effects), "left"
+    effects = [
+        f"{ratio - 1:+.1%}" for ratio in row.step_effect or row.cost_effect or ()
+    ]
+    where = "cost " if row.cost_effect else ""
+    yield where + " to ".join(effects), "left"
     mark = "" if row.status == "read" else f" [{row.status}]"
     yield row.source + mark, "left"

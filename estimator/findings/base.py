@@ -11,12 +11,16 @@ from estimator.registry import Registry
 from estimator.report import Report
 
 
-class Answer(Protocol):
-    """An estimate and what can be asked of it; each part is made when it is read."""
+class Reported(Protocol):
+    """An estimate."""
 
     @property
     def report(self) -> Report:
         """The estimate."""
+
+
+class Answer(Reported, Protocol):
+    """An estimate and what can be asked of it; each part is made when it is read."""
 
     @property
     def trace(self) -> StepTrace:
