@@ -163,6 +163,9 @@ def validate_command(
         typer.Option("--out", metavar="FILE.html", help="Write a page here."),
     ] = None,
     as_json: Json = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables of the README.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Show every published run against its prediction, with the error."""
@@ -178,11 +181,15 @@ def validate_command(
         _note(f"wrote {out}", quiet=quiet)
     if as_json:
         print_json(outcome.to_dict())
+    elif as_markdown:
+        from estimator.validation_markdown import markdown
+
+        typer.echo(markdown(outcome), nl=False)
     elif out is None:
         from estimator.validation_tables import print_outcome
 
         print_outcome(outcome)
-    if not quiet and (as_json or out is not None):
+    if not quiet and (as_json or as_markdown or out is not None):
         for lost in outcome.unmapped:
             if lost.is_broken:
                 typer.echo(f"{lost.id}: {lost.reason}", err=True)
