@@ -11,7 +11,8 @@ from estimator.charts.palette import colour
 from estimator.findings.base import Answer, Bars
 from estimator.registry import Registry
 
-Chart = Callable[[Answer], go.Figure]
+Drawn = go.Figure
+Chart = Callable[[Answer], Drawn]
 
 chart: Registry[Chart] = Registry("chart", package="estimator.charts")
 """Chart name -> function that draws it."""

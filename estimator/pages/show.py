@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from estimator.charts.base import chart
+from estimator.charts.base import Drawn, chart
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
@@ -31,7 +30,7 @@ def figure(question: Question, name: str) -> None:
     under_finding(chart[name](question), name)
 
 
-def under_finding(drawn: go.Figure, key: str) -> None:
+def under_finding(drawn: Drawn, key: str) -> None:
     """Show a figure under its finding, which wraps on a narrow screen."""
     finding = drawn.layout.title.text
     drawn.update_layout(title=None, margin={"t": 24})
