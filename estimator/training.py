@@ -54,7 +54,7 @@ def phase_time(
 LEANER = (
     {"recompute": ("layernorm", "moe_act")},
     {"recompute": ("layernorm", "mla_up_proj", "moe_act")},
-    {"recompute": ("layernorm", "mla_up_proj", "mlp")},
+    {"recompute": ("layernorm", "mla_up_proj", "mlp", "moe")},
     {"recompute": ("full",)},
 )
 """Changes that save memory, from the cheapest to the dearest in time."""

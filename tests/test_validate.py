@@ -344,7 +344,7 @@ def test_one_node_without_a_plan_is_data_parallel_and_more_are_not_told():
         ("none (nanotron default; not a column)", ((),)),
         ("full (activation checkpointing of every block)", (("full",),)),
         ("selective (recipe yaml v24.11.1)", (("core_attn",),)),
-        ("selective: layernorm, moe", (("layernorm", "mlp"),)),
+        ("selective: layernorm, moe", (("layernorm", "moe"),)),
         ("selective: norm, act", (("layernorm", "moe_act"),)),
         (
             "RMSNorm + MLA up-projection (+ SwiGLU output recomputed)",
