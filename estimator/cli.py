@@ -284,13 +284,7 @@ def trace_command(
     loaded = catalog.load_scenario(scenario, overrides or ())
     step = api.traced_step(loaded)
     events = perfetto.events(step)
-    about = {
-        "scenario": loaded.name,
-        "gpu": loaded.cluster.node.gpu.name,
-        "num_gpus": loaded.cluster.num_gpus,
-        "step_s": step.step_s,
-    }
-    export.write_trace(out, events, about)
+    export.write_trace(out, events, perfetto.about(step, loaded))
     _note(
         f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
         f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from estimator.report import Assumption, Memory
 
 LAYER_WORDS = {
@@ -15,6 +17,14 @@ LAYER_ADDS = {
     "specification": "datasheet peaks, no overhead",
     "achievable": "micro-benchmarks of single kernels and links",
     "in-situ": "a kernel trace with computation and communication side by side",
+}
+FIGURE_WORDS: Mapping[str, str] = {
+    "breakdown": "Where a step goes",
+    "ranks": "What each pipeline rank does",
+    "timeline": "One step over time",
+    "memory": "Memory",
+    "layers": "From datasheets to the step",
+    "sensitivity": "What the step is sensitive to",
 }
 PART_WORDS = {
     "gpu_usd": "accelerators",

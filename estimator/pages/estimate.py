@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from estimator.errors import EstimatorError
+from estimator.pages import downloads
 from estimator.pages.question import Question
 from estimator.pages.show import figure, let_numbers_paint
 from estimator.pages.text import breakable, plain
@@ -44,6 +45,7 @@ def page(question: Question) -> None:
         "Memory": _memory,
         "Constants": _constants,
         "Assumptions": _assumptions,
+        "Export": downloads.show,
     }
     tabs = st.tabs(list(views), key=VIEW, bind="query-params")
     for tab, show in zip(tabs, views.values(), strict=True):
