@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 
@@ -11,7 +11,8 @@ from estimator.charts.palette import colour
 from estimator.findings.base import Answer, Bars
 from estimator.registry import Registry
 
-Chart = Callable[[Answer], go.Figure]
+Drawn: TypeAlias = go.Figure
+Chart = Callable[[Answer], Drawn]
 
 chart: Registry[Chart] = Registry("chart", package="estimator.charts")
 """Chart name -> function that draws it."""
