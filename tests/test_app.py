@@ -22,6 +22,7 @@ CHARTS = {
     "Memory": ["breakdown", "memory"],
     "Constants": ["breakdown", "layers", "sensitivity"],
     "Assumptions": ["breakdown"],
+    "Export": ["breakdown"],
 }
 
 

@@ -184,7 +184,7 @@ def _cluster(base: Scenario) -> None:
     _rate(
         "Price, USD per GPU-hour",
         "price",
-        base.price.usd_per_gpu_hour,
+        base.price.usd_per_gpu_hour or 0.0,
         step=0.25,
         about=f"{base.price.title}, {base.price.date}.",
     )

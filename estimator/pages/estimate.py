@@ -10,7 +10,7 @@ import streamlit as st
 
 from estimator.charts.base import chart
 from estimator.errors import EstimatorError
-from estimator.pages import links
+from estimator.pages import downloads, links
 from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.report import Assumption, Report
@@ -51,6 +51,7 @@ def page(question: Question) -> None:
         "Memory": _memory,
         "Constants": _constants,
         "Assumptions": _assumptions,
+        "Export": downloads.show,
     }
     tabs = st.tabs(list(views), key=links.VIEW, bind="query-params")
     for tab, show in zip(tabs, views.values(), strict=True):

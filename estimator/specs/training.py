@@ -11,8 +11,14 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from estimator.specs.base import Count, CountOrNone, Number, spec
 from estimator.specs.layout import EVEN
 
-Module = Literal["full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp"]
-"""Modules whose activations are recomputed, as Megatron-LM names them."""
+Module = Literal[
+    "full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp", "moe"
+]
+"""Modules whose activations are recomputed, as Megatron-LM names them.
+
+``mlp`` is the feed-forward block of dense layers only, ``moe`` that of the others with
+both its exchanges; ``moe_act`` the activation between the products of an expert.
+"""
 
 Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
 """Number format and scaling of linear layers; everything else stays BF16 or FP32.

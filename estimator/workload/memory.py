@@ -125,8 +125,6 @@ def _mamba(size: Sizes) -> Stored:
 
 def _hidden(size: Sizes, width: float) -> float:
     """Bytes per row kept inside a feed-forward block of ``width``."""
-    if "mlp" in size.recompute:
-        return 0.0
     up = (2 if size.model.mlp.is_gated else 1) * width
     before = size.format.kept if size.keeps_12_bits else 2.0
     after = 0.0 if "moe_act" in size.recompute else size.format.kept * width
@@ -136,10 +134,12 @@ def _hidden(size: Sizes, width: float) -> float:
 
 
 def _feed_forward(size: Sizes, element: Element) -> Stored:
+    if element.feed_forward is None or element.feed_forward in size.recompute:
+        return Stored(0.0, 0.0)
     if element.feed_forward == "mlp":
         width = size.model.mlp.ffn_hidden_size / size.tp
         return Stored(0.0, size.tokens * _hidden(size, width))
-    return _moe(size) if element.feed_forward == "moe" else Stored(0.0, 0.0)
+    return _moe(size)
 
 
 def _moe(size: Sizes) -> Stored:
