@@ -87,7 +87,7 @@ def test_best_plans_fit_and_equal_estimate(made, deepseek):
 
 def test_the_published_plan_is_among_the_best_tenth(made):
     assert made.given.fits
-    assert made.given.cost_usd < 1.05 * made.plans[0].cost_usd
+    assert made.given.cost_usd < 1.1 * made.plans[0].cost_usd
     assert made.num_considered > 50_000
     assert made.num_feasible > 10_000
     stands = made.standing
