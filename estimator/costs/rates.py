@@ -19,8 +19,11 @@ from estimator.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 
+SKEW_BYTES = 155e6
+"""What a rank of the trace behind :attr:`InSitu.rank_skew_s` sent over the fabric, mean
+of dispatch (106 MB) and combine (204 MB)."""
 SKEW_OF_NODES = ((1, 0.0), (2, 0.08), (4, 0.08), (8, 1.0))
-"""Nodes that an exchange crosses -> share of :attr:`InSitu.rank_skew`.
+"""Nodes that an exchange crosses -> share of :attr:`InSitu.rank_skew_s`.
 
 DeepEP's notify kernels alone, on H100s at 16 to 24 SMs, are in proportion to the tokens
 from 512 to 8,192 of them: 3 % of the exchange on two and four nodes, 0.18 (dispatch) to
@@ -109,8 +112,8 @@ class Links:
     dispatch_bytes_per_s: float
     """Wire rate of an expert dispatch over the fabric."""
     combine_bytes_per_s: float
-    rank_skew: float
-    """Wait in front of an all-to-all over eight nodes, of its own duration."""
+    rank_skew_s: float
+    """Mean wait before an all-to-all of :data:`SKEW_BYTES` over eight nodes."""
     topology: str = "switch"
     torus: tuple[int, ...] = ()
     host_bytes_per_s: float = inf
@@ -200,9 +203,9 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
 
     dispatch = share(fabric.dispatch_efficiency)
     combine = share(fabric.combine_efficiency)
-    skew = 0.0
+    skew_s = 0.0
     if layer is Layer.IN_SITU:
-        skew = node.gpu.in_situ.rank_skew.value
+        skew_s = node.gpu.in_situ.rank_skew_s.value
         if is_overlapped:
             dispatch *= node.gpu.in_situ.dispatch.value
             combine *= node.gpu.in_situ.combine.value
@@ -217,7 +220,7 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         nic_latency_s=fabric.latency_s,
         dispatch_bytes_per_s=wire * dispatch,
         combine_bytes_per_s=wire * combine,
-        rank_skew=skew,
+        rank_skew_s=skew_s,
         topology=node.topology,
         torus=node.torus,
         host_bytes_per_s=node.host_bytes_per_s.value if node.host_bytes_per_s else inf,
@@ -249,13 +252,17 @@ def _overheads(node: Node, fabric: Fabric) -> Overheads:
     )
 
 
-def wait_of_exchange(skew: float, num_nodes: int) -> float:
-    """Return the wait in front of an exchange, in units of its own duration.
+def wait_of_exchange_s(measured_s: float, num_bytes: float, num_nodes: int) -> float:
+    """Return the mean wait in front of an exchange.
 
-    >>> wait_of_exchange(0.4, 8), wait_of_exchange(0.4, 1)
-    (0.4, 0.0)
+    It grows with the bytes that a rank sends over the fabric, from what was measured at
+    :data:`SKEW_BYTES`, and by nodes as :data:`SKEW_OF_NODES`, linear in between.
+
+    >>> wait_of_exchange_s(2e-3, 155e6, 8), wait_of_exchange_s(2e-3, 155e6, 1)
+    (0.002, 0.0)
     """
     if num_nodes < 1:
         raise ValueError(f"num_nodes must be positive, got {num_nodes}")
     nodes, shares = zip(*SKEW_OF_NODES, strict=True)
-    return skew * float(np.interp(num_nodes, nodes, shares))
+    share = float(np.interp(num_nodes, nodes, shares))
+    return measured_s * share * num_bytes / SKEW_BYTES

@@ -274,7 +274,7 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
         num_bytes = 2.0 * model.hidden_size * rows
         members = Group(plan.ep, max(1, plan.ep // size.num_nodes))
         seconds = direct_all_to_all_s(num_bytes, members, ways)
-        return AllToAll(seconds, seconds, 0.0, num_bytes, num_bytes)
+        return AllToAll(seconds, seconds, 0.0, 0.0, num_bytes, num_bytes)
     return all_to_all(
         ways,
         num_tokens=size.expert_tokens,
