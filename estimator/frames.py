@@ -87,6 +87,7 @@ def _frame(rows: Iterator[Row]) -> pd.DataFrame:
 
 def _summary(report: Report) -> Iterator[Row]:
     yield {"quantity": "gpu", "value": None, "text": report.gpu}
+    yield {"quantity": "cost_basis", "value": None, "text": report.cost_basis}
     ranges = {
         **report.range,
         "wall_s": report.wall_range_s,
@@ -146,15 +147,18 @@ def _memory(report: Report) -> Iterator[Row]:
 def _assumptions(report: Report) -> Iterator[Row]:
     for row in report.assumptions:
         is_said = isinstance(row.value, str)
-        low, high = row.step_effect or (None, None)
+        step_low, step_high = row.step_effect or (None, None)
+        cost_low, cost_high = row.cost_effect or (None, None)
         yield {
             "constant": row.name,
             "value": None if is_said else float(row.value),
             "unit": row.unit,
             "low": row.low,
             "high": row.high,
-            "step_at_low": low,
-            "step_at_high": high,
+            "step_at_low": step_low,
+            "step_at_high": step_high,
+            "cost_at_low": cost_low,
+            "cost_at_high": cost_high,
             "layer": row.layer,
             "status": row.status,
             "source": row.source,
@@ -188,14 +192,12 @@ def _long(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _long_assumptions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each constant, then what its ends do to the step, which is 1 without."""
-    moving = frame.dropna(subset=["step_at_low"])
-    effects = moving.assign(
-        quantity="step_ratio",
-        value=1.0,
-        unit="1",
-        low=moving["step_at_low"],
-        high=moving["step_at_high"],
-    )
-    whole = pd.concat([frame.assign(quantity="value"), effects])
+    """Return each constant, then what its ends do to the step or the cost, over 1."""
+    parts = [frame.assign(quantity="value")]
+    for moved in ("step", "cost"):
+        moving = frame.dropna(subset=[f"{moved}_at_low"])
+        ends = {end: moving[f"{moved}_at_{end}"] for end in ("low", "high")}
+        quantity = f"{moved}_ratio"
+        parts.append(moving.assign(quantity=quantity, value=1.0, unit="1", **ends))
+    whole = pd.concat(parts)
     return whole.sort_index(kind="stable").assign(table="assumptions")

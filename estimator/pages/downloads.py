@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from estimator import api, export, perfetto, pictures, provenance, results
+from estimator import api, export, perfetto, pictures, provenance
 from estimator.errors import EstimatorError
 from estimator.findings.base import finding
 from estimator.formats.base import file_format, file_name
@@ -73,10 +73,7 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
 
 def _tables(answer: pictures.Estimate, command: str) -> Group:
     def encoded(ending: str) -> bytes:
-        made = results.of_reports(
-            [answer.scenario], [answer.report], command, [answer.layers]
-        )
-        return file_format[ending].encode(made)
+        return file_format[ending].encode(answer.result(command))
 
     files, problems = [], []
     for ending in file_format:
@@ -94,9 +91,8 @@ def _report(answer: pictures.Estimate, command: str) -> Group:
     def encoded() -> bytes:
         from estimator import report_html
 
-        source = provenance.of_scenario(answer.scenario)
         with _drawing:
-            return "".join(report_html.page(answer, source, command)).encode()
+            return "".join(report_html.page(answer, answer.result(command))).encode()
 
     title = "Report, whole in itself"
     try:
