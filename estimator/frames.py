@@ -5,7 +5,7 @@ Names are those of ``run --json``; a name's ending is its unit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -54,35 +54,35 @@ def unit(name: str) -> str:
 
 def frames(result: Result) -> dict[str, pd.DataFrame]:
     """Return every table by name; the first column is the scenario."""
-    made = {
-        name: _frame(
-            {"scenario": report.scenario} | row
-            for report in result.reports
-            for row in rows(report)
-        )
-        for name, rows in TABLES.items()
-    }
-    if result.layers:
-        made["layers"] = _frame(
-            {"scenario": report.scenario, "layer": layer, "step_s": seconds}
-            for report, steps in zip(result.reports, result.layers, strict=True)
-            for layer, seconds in steps.items()
-        )
-    if result.comparison is not None:
-        made["differences"] = _frame(vars(s) for s in result.comparison.shares)
-    return {name: frame for name, frame in made.items() if len(frame)}
+    held: dict[str, list[Row]] = {}
+    for name, row in _rows(result):
+        held.setdefault(name, []).append(row)
+    return {name: pd.DataFrame(rows) for name, rows in held.items()}
 
 
 def long(result: Result) -> pd.DataFrame:
     """Return one table with a row for every number; words stand in ``text``."""
-    parts = [_long(name, frame) for name, frame in frames(result).items()]
-    whole = pd.concat(parts, ignore_index=True).reindex(columns=list(LONG))
-    numbers = ["value", "low", "high"]
-    return whole.astype(dict.fromkeys(numbers, float))
+    rows = [
+        {"scenario": row["scenario"], "table": name, **number}
+        for name, row in _rows(result)
+        for number in LONG_ROWS.get(name, _numbers_of)(row)
+    ]
+    frame = pd.DataFrame(rows, columns=list(LONG))
+    return frame.astype(dict.fromkeys(("value", "low", "high"), float))
 
 
-def _frame(rows: Iterator[Row]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows))
+def _rows(result: Result) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of all tables, each with its table's name."""
+    for name, rows in TABLES.items():
+        for report in result.reports:
+            for row in rows(report):
+                yield name, {"scenario": report.scenario} | row
+    for report, steps in zip(result.reports, result.layers, strict=False):
+        for layer, seconds in steps.items():
+            row = {"scenario": report.scenario, "layer": layer, "step_s": seconds}
+            yield "layers", row
+    if result.comparison is not None:
+        yield from (("differences", vars(each)) for each in result.comparison.shares)
 
 
 def _summary(report: Report) -> Iterator[Row]:
@@ -176,28 +176,30 @@ TABLES: Mapping[str, Callable[[Report], Iterator[Row]]] = {
 }
 
 
-def _long(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table's numbers under each other, in the order of its rows."""
-    if name == "summary":
-        return frame.assign(table=name)
-    if name == "assumptions":
-        return _long_assumptions(frame.rename(columns={"constant": "item"}))
-    key = frame.columns[1]
-    texts = [key, "scenario", *(c for c in ("basis", "source") if c in frame)]
-    numbers = frame.melt(id_vars=texts, var_name="quantity", ignore_index=False)
-    numbers = numbers.sort_index(kind="stable").dropna(subset="value")
-    made = numbers.rename(columns={key: "item", "basis": "text"})
-    units = [unit(str(quantity)) for quantity in made["quantity"]]
-    return made.assign(table=name, unit=units, item=made["item"].astype(str))
+def _numbers_of(row: Row) -> Iterator[Row]:
+    """Yield the numbers of a row; its second cell says what it is about."""
+    (_, _), (_, item), *cells = row.items()
+    words = {"text": row.get("basis"), "source": row.get("source")}
+    for name, value in cells:
+        if isinstance(value, int | float):
+            number = {"quantity": name, "value": value, "unit": unit(name)}
+            yield {"item": str(item), **number, **words}
 
 
-def _long_assumptions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each constant, then what its ends do to the step or the cost, over 1."""
-    parts = [frame.assign(quantity="value")]
+def _constant(row: Row) -> Iterator[Row]:
+    """Yield a constant, then what its ends do to the step or the cost, over 1."""
+    held = {"item": row["constant"], "source": row["source"]}
+    ends = {name: row[name] for name in ("value", "unit", "low", "high", "text")}
+    yield {"quantity": "value", **held, **ends}
     for moved in ("step", "cost"):
-        moving = frame.dropna(subset=[f"{moved}_at_low"])
-        ends = {end: moving[f"{moved}_at_{end}"] for end in ("low", "high")}
-        quantity = f"{moved}_ratio"
-        parts.append(moving.assign(quantity=quantity, value=1.0, unit="1", **ends))
-    whole = pd.concat(parts)
-    return whole.sort_index(kind="stable").assign(table="assumptions")
+        low, high = row[f"{moved}_at_low"], row[f"{moved}_at_high"]
+        if low is not None:
+            ratio = {"value": 1.0, "unit": "1", "low": low, "high": high}
+            yield {"quantity": f"{moved}_ratio", **held, **ratio}
+
+
+LONG_ROWS: Mapping[str, Callable[[Row], Iterable[Row]]] = {
+    "summary": lambda row: [row],
+    "assumptions": _constant,
+}
+"""What is not simply a row of numbers."""
