@@ -159,9 +159,8 @@ def layers(scenario: Scenario) -> dict[str, float]:
 
 def trace(scenario: Scenario) -> StepTrace:
     """Return what happens when in one step of the main phase, as SimPy plays it."""
-    seq_len, _, batch = simulated(main_phase(scenario))
-    model = StepModel(scenario, seq_len)
-    return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
+    model, num_microbatches = _main_step(scenario)
+    return model.simulate(num_microbatches)
 
 
 def traced_step(scenario: Scenario) -> TracedStep:
@@ -172,9 +171,27 @@ def traced_step(scenario: Scenario) -> TracedStep:
     InfeasibleError
         If the parts of the scenario do not fit together, or the step is too long.
     """
+    model, num_microbatches = _main_step(scenario)
+    return model.traced(num_microbatches)
+
+
+def check_traced(scenario: Scenario) -> None:
+    """Raise unless a step is short enough for :func:`traced_step`; cheap.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together, or the step is too long.
+    """
+    model, num_microbatches = _main_step(scenario)
+    model.check_traced(num_microbatches)
+
+
+def _main_step(scenario: Scenario) -> tuple[StepModel, int]:
+    """Return the model of the main phase, and the micro-batches that a step runs."""
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
-    return model.traced(model.scheduled(model.num_microbatches(batch.final)))
+    return model, model.scheduled(model.num_microbatches(batch.final))
 
 
 def assumptions(
