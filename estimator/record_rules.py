@@ -94,6 +94,7 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "korthikanti": "unfused",
     "bigscience": "unfused",
     "vtrain": "unfused",
+    "zb": "unfused",
     "opt": "unfused",
     "gptneox": "unfused",
     "glm": "unfused",
@@ -106,11 +107,22 @@ ATTENTION: Mapping[str, AttentionKernel] = {
 memory before FlashAttention (2022), its first version (xFormers in LLaMA, Triton in
 MPT), its second (PyTorch's and nanotron's)."""
 
-BLOCKING_TENSOR = frozenset({"sc21"})
+BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain"})
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism."""
 
+BLOCKING_LAUNCHES = frozenset({"bigscience"})
+"""Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
+(bigscience, tr11-176B-ml/chronicles-prequel.md)."""
+
+COMPILED = ("maxtext", "paxml", "jax")
+"""Words in a record's name of frameworks whose programs XLA compiles."""
+
 UNFUSED = frozenset({"hfnanotron"})
-"""Sources whose norms, rotary embeddings and losses are PyTorch's own operations."""
+"""Sources whose gated activations and losses are PyTorch's own operations."""
+
+EAGER = frozenset({"torchtitan"})
+"""Sources of plain PyTorch, norms and rotary embeddings included, where a record's notes
+do not say that it is compiled."""
 
 HALF_GRADIENTS = frozenset(
     {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}
@@ -166,11 +178,12 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"moe_act|swiglu|\bact\b", ("moe_act",)),
     (r"\bmlp\b|\bmoe\b", ("mlp",)),
     (r"core_attn|attention core", ("core_attn",)),
-    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act")),
+    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act", "second_product")),
     (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
 )
 """Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of
-torchtitan keeps matrix products and attention, and repeats what is element-wise."""
+torchtitan keeps matrix products and attention, and repeats what is element-wise and
+every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
 
 HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""
