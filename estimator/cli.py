@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from estimator import catalog, cli_many
 from estimator.cli_options import Json, Overrides, Quiet, print_json
 from estimator.errors import EstimatorError, InputError
+
+if TYPE_CHECKING:
+    from estimator.results import Result
 
 cli = typer.Typer(
     name="estimator",
@@ -35,6 +39,14 @@ Kind = Annotated[
     typer.Argument(
         help="gpu, node, fabric, price, power, model, scenario, schedule, collective, "
         "chart"
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write tables: FILE.xlsx, .csv, .parquet, .json, .md or .tex.",
     ),
 ]
 
@@ -76,26 +88,28 @@ def run_command(
             "--layers", help="Show the step as layers of constants are added."
         ),
     ] = False,
+    out: Out = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Estimate scenarios: GPU-hours, wall time, dollars, and where each second goes."""
-    from estimator import api
+    if out is not None:
+        from estimator.formats.base import check_target
+
+        check_target(out)
+    from estimator import api, results
 
     loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
     reports = [api.estimate(scenario) for scenario in loaded]
-    steps = [api.layers(scenario) if has_layers else None for scenario in loaded]
-    if as_json:
-        print_json(
-            [
-                report.to_dict() | ({"layers": layer_steps} if layer_steps else {})
-                for report, layer_steps in zip(reports, steps, strict=True)
-            ]
-        )
+    steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
+    again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
+    made = results.of_reports(loaded, reports, again, steps)
+    if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
 
-    for report, layer_steps in zip(reports, steps, strict=True):
+    for number, report in enumerate(reports):
+        layer_steps = steps[number] if steps else None
         tables.print_report(report, layer_steps, has_notes=not quiet)
 
 
@@ -108,15 +122,22 @@ def compare_command(
         typer.Option("--vary", metavar="PATH=V1,V2,...", help="One column per value."),
     ] = None,
     overrides: Overrides = None,
+    out: Out = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show scenarios side by side, the difference to the first one attributed."""
-    from estimator import comparison
+    if out is not None:
+        from estimator.formats.base import check_target
+
+        check_target(out)
+    from estimator import comparison, results
 
     made = comparison.compare(scenarios, vary or (), overrides or ())
-    if as_json:
-        print_json(made.to_dict())
+    axes = [word for axis in vary or () for word in ("--vary", axis)]
+    again = _again("compare", *scenarios, *axes, *_sets(overrides))
+    result = results.of_comparison(made, again)
+    if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
 
@@ -380,6 +401,29 @@ def dashboard_command(
     app = str(catalog.data_folder() / "app.py")
     options = [f"--server.port={port}"] if port else []
     streamlit_cli.main(["run", app, *options], standalone_mode=False)
+
+
+def _sets(overrides: list[str] | None) -> list[str]:
+    return [word for patch in overrides or () for word in ("--set", patch)]
+
+
+def _again(*words: str) -> str:
+    """Return the command line that gives the same numbers."""
+    return shlex.join(["estimator", *words])
+
+
+def _is_handed_over(
+    result: Result, out: Path | None, *, as_json: bool, quiet: bool
+) -> bool:
+    """Write and print what programs read; return whether anything was asked."""
+    if out is not None:
+        from estimator.formats.base import write
+
+        write(result, out)
+        _note(f"wrote {out}", quiet=quiet)
+    if as_json:
+        print_json(result.to_dict())
+    return as_json or out is not None
 
 
 def _note(text: str, *, quiet: bool) -> None:

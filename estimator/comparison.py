@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from estimator import api, attribution, catalog
 from estimator.documents import Map
 from estimator.errors import InfeasibleError, InputError
 from estimator.report import Report
+from estimator.specs.scenario import Scenario
 
 MAX_COLUMNS = 64
 
@@ -29,15 +29,9 @@ class Share:
 class Comparison:
     """Reports of all scenarios; the first is the baseline."""
 
+    scenarios: tuple[Scenario, ...]
     reports: tuple[Report, ...]
     shares: tuple[Share, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {
-            "scenarios": [report.to_dict() for report in self.reports],
-            "attribution": [vars(share) for share in self.shares],
-        }
 
 
 def compare(
@@ -74,13 +68,14 @@ def compare(
             label = f"{name} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
         documents.append(document)
-    reports = tuple(api.estimate(_scenario(document)) for document in documents)
+    scenarios = tuple(map(_scenario, documents))
+    reports = tuple(map(api.estimate, scenarios))
     shares = tuple(
         share
         for document, report in zip(documents[1:], reports[1:], strict=True)
         for share in _shares(documents[0], document, reports[0], report)
     )
-    return Comparison(reports, shares)
+    return Comparison(scenarios, reports, shares)
 
 
 def _columns(
@@ -98,8 +93,11 @@ def _columns(
     return [(name, patches) for name in names for patches in product(*axes)]
 
 
-def _scenario(document: Map) -> Any:
-    return catalog.build("scenario", document, str(document.get("name", "scenario")))
+def _scenario(document: Map) -> Scenario:
+    made: Scenario = catalog.build(
+        "scenario", document, str(document.get("name", "scenario"))
+    )
+    return made
 
 
 def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share]:

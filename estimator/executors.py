@@ -46,14 +46,14 @@ def run_locally(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(left)), context, _watch_parent) as pool:
-        with _no_script():
+        with without_script():
             waiting = {pool.submit(work, task): task for task in left}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
 
 @contextmanager
-def _no_script() -> Iterator[None]:
+def without_script() -> Iterator[None]:
     """Let processes start without the caller's script, which they would run again.
 
     A script need not guard its calls then, and a page of the dashboard may sweep.

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from estimator.errors import EstimatorError, InputError
+from estimator.executors import without_script
 from estimator.record_checks import checked, shown
 from estimator.record_figures import figures
 from estimator.record_files import Broken
@@ -64,7 +65,9 @@ def _shared(batches: Sequence[Batch], num_workers: int) -> list[list[Result]] | 
     """Return the batches' results from several processes; None if none can start."""
     try:
         with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-            return list(pool.map(_predict_batch, batches))
+            with without_script():
+                made = pool.map(_predict_batch, batches)
+            return list(made)
     except (BrokenProcessPool, OSError):
         return None
 

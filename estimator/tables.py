@@ -202,6 +202,25 @@ def ranks(report: Report) -> Table:
     return table
 
 
+def memory(report: Report) -> Table:
+    """Return what fills the memory of each pipeline rank."""
+    parts = list(report.memory.parts)
+    table = _table(
+        "\nGB at the peak by pipeline rank",
+        ("rank", "right"),
+        *((part, "right") for part in parts),
+        ("sum", "right"),
+        ("GPU has", "right"),
+    )
+    for number, held in enumerate(report.memory.ranks):
+        sizes = [*(held[part] for part in parts), sum(held.values())]
+        table.add_row(
+            str(number),
+            *(f"{size / 1e9:.1f}" for size in (*sizes, report.memory.hbm_bytes)),
+        )
+    return table
+
+
 def layers(layer_steps: Mapping[str, float]) -> Table:
     """Return the step as layers of constants are added."""
     table = _table(
@@ -249,6 +268,13 @@ def _indented(text: str, columns: int) -> Padding:
 def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     """Print scenarios side by side and the attribution of their differences."""
     console = _console()
+    console.print(comparison(made))
+    if has_notes:
+        console.print(differences(made))
+
+
+def comparison(made: Comparison) -> Table:
+    """Return scenarios side by side."""
     table = _table("", ("", "left"), *((r.scenario, "right") for r in made.reports))
     table.show_header = True
     lines: list[tuple[str, list[str]]] = [
@@ -272,10 +298,12 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     table.add_row(
         "cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports)
     )
-    console.print(table)
-    if not has_notes:
-        return
-    shares = _table(
+    return table
+
+
+def differences(made: Comparison) -> Table:
+    """Return what each changed input adds, against the first scenario."""
+    table = _table(
         f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
         ("scenario", "left"),
         ("changed input", "left"),
@@ -283,13 +311,13 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
         ("USD", "right"),
     )
     for share in made.shares:
-        shares.add_row(
+        table.add_row(
             share.scenario,
             Text(share.input),
             f"{share.gpu_hours:+,.0f}",
             f"{share.cost_usd:+,.0f}",
         )
-    console.print(shares)
+    return table
 
 
 NOT_TABULATED = (

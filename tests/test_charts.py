@@ -11,7 +11,7 @@ import pytest
 
 from estimator import api
 from estimator.charts.base import chart
-from estimator.charts.palette import CAUSES, CHUNKS, MEMORY, NEUTRAL, colour
+from estimator.charts.palette import CAUSES, CHUNKS, GROUPS, MEMORY, NEUTRAL, colour
 from estimator.report import Report
 from estimator.specs.scenario import Scenario
 
@@ -157,13 +157,13 @@ def lab(rgb):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-@pytest.mark.parametrize("family", [CAUSES, CHUNKS, MEMORY])
+@pytest.mark.parametrize("family", [CAUSES, CHUNKS, MEMORY, dict(enumerate(GROUPS))])
 def test_colours_differ_in_grey(family):
     lightness = sorted(lab(linear(shade))[0] for shade in family.values())
     assert min(np.diff(lightness)) > 6
 
 
-@pytest.mark.parametrize("family", [CAUSES, CHUNKS, MEMORY])
+@pytest.mark.parametrize("family", [CAUSES, CHUNKS, MEMORY, dict(enumerate(GROUPS))])
 @pytest.mark.parametrize("matrix", BLINDNESS.values(), ids=BLINDNESS)
 def test_colours_differ_for_colour_blind_readers(family, matrix):
     seen = [lab(np.array(matrix) @ linear(shade)) for shade in family.values()]

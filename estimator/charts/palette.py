@@ -48,6 +48,8 @@ ENDS: Mapping[str, str] = {
     "added by the layer": LOW_END,
     "whole step": HIGH_END,
 }
+GROUPS = ("#1d57a8", "#d0412e", "#4f9a46", "#dd84b4", "#6fc3ee", "#ecd444")
+"""Groups without a cause of their own, such as sources of runs or kinds of node."""
 LIMIT, GUIDE = "#d1495b", NEUTRAL
 """What must not be exceeded; lines that only lead the eye."""
 
@@ -59,3 +61,12 @@ def colour(name: str) -> str:
     True
     """
     return {**CAUSES, **CHUNKS, **MEMORY, **ENDS}.get(name, NEUTRAL)
+
+
+def group(place: int) -> tuple[str, int]:
+    """Return the colour of a group, and how often all colours came before it.
+
+    >>> group(0)[1], group(len(GROUPS))[1], group(0)[0] == group(len(GROUPS))[0]
+    (0, 1, True)
+    """
+    return GROUPS[place % len(GROUPS)], place // len(GROUPS)

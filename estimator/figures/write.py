@@ -12,20 +12,23 @@ from matplotlib.figure import Figure
 
 from estimator import export
 from estimator.errors import InfeasibleError
-from estimator.figures import bars, timeline
+from estimator.figures import bars, plot, timeline
 from estimator.figures.frame import STYLE, encoded
-from estimator.findings.base import Answer, Bars, Timeline, finding
+from estimator.findings.base import Answer, Bars, Plot, Timeline, finding
+from estimator.findings.base import Figure as Made
 
 
-def drawn(made: Bars | Timeline, footer: str) -> Figure:
+def drawn(made: Made, footer: str) -> Figure:
     """Return the figure of a finding."""
     with rc_context(STYLE):
         if isinstance(made, Timeline):
             return timeline.draw(made, footer)
+        if isinstance(made, Plot):
+            return plot.draw(made, footer)
         return bars.draw(made, footer)
 
 
-def write(made: Bars | Timeline, footer: str, path: Path) -> None:
+def write(made: Made, footer: str, path: Path) -> None:
     """Write a finding's figure; the file's ending says how.
 
     Raises
@@ -62,7 +65,7 @@ def write_all(
     return written
 
 
-def inline(name: str, made: Bars | Timeline) -> str:
+def inline(name: str, made: Made) -> str:
     """Return a figure as an SVG element, for a page with several of them.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The data of a figure, whatever draws it: bars, or boxes on a time axis."""
+"""The data of a figure, whatever draws it: bars, boxes on a time axis, points."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from estimator.registry import Registry
 from estimator.report import Report
 
 
-class Answer(Protocol):
-    """An estimate and what can be asked of it; each part is made when it is read."""
+class Reported(Protocol):
+    """An estimate."""
 
     @property
     def report(self) -> Report:
         """The estimate."""
+
+
+class Answer(Reported, Protocol):
+    """An estimate and what can be asked of it; each part is made when it is read."""
 
     @property
     def trace(self) -> StepTrace:
@@ -93,6 +97,47 @@ class Timeline:
         return max(panel.step_s for panel in self.panels)
 
 
+class Curve(NamedTuple):
+    """Points of one kind, scattered or joined by a line."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    """What each point is."""
+    place: int = 0
+    """Among curves of its sort: gives colour and mark, whatever else is shown."""
+    is_joined: bool = False
+    has_words: bool = False
+    """Labels stand beside the points, not only where a reader points at one."""
+
+
+class Guide(NamedTuple):
+    """A straight line to read points against."""
+
+    name: str
+    """What the legend says; empty where another line's name says it."""
+    x: tuple[float, float]
+    y: tuple[float, float]
+    is_limit: bool = False
+    """It should not be crossed; others only lead the eye."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Points on two axes of numbers."""
+
+    finding: str
+    x_axis: str
+    y_axis: str
+    """What the axes measure, with their units."""
+    curves: tuple[Curve, ...]
+    guides: tuple[Guide, ...] = ()
+    is_log: bool = False
+    """Both axes are logarithmic."""
+
+
+Figure = Bars | Timeline | Plot
 Finding = Callable[[Answer], Bars | Timeline]
 
 finding: Registry[Finding] = Registry("chart", package="estimator.findings")

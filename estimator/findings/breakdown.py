@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from estimator.findings.base import Answer, Bars, Series, finding
+from estimator.findings.base import Bars, Reported, Series, finding
 
 COMPUTATION = ("gemm", "attention", "element-wise")
 
 
-def breakdown(answer: Answer) -> Bars:
+def breakdown(answer: Reported) -> Bars:
     """Show where the seconds of a step go: a bar per cause; they add up to the step."""
     step = answer.report.step
     parts = dict(sorted(step.parts.items(), key=lambda part: part[1]))

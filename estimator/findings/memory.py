@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from estimator.findings.base import Answer, Bars, Series, finding
+from estimator.findings.base import Bars, Reported, Series, finding
 
 GB = 1e9
 
 
-def memory(answer: Answer) -> Bars:
+def memory(answer: Reported) -> Bars:
     """Show peak memory of each pipeline rank by part, under what the GPU has."""
     peak = answer.report.memory
     part, size = max(peak.parts.items(), key=lambda item: item[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estimator.findings.base import Answer, Bars, Series, finding
+from estimator.findings.base import Bars, Reported, Series, finding
 
 KINDS = (
     "forward",
@@ -15,7 +15,7 @@ KINDS = (
 )
 
 
-def ranks(answer: Answer) -> Bars:
+def ranks(answer: Reported) -> Bars:
     """Show what each rank does in a step; bars are as high as the step is long."""
     step = answer.report.step
     least = min(step.ranks, key=lambda row: row.bubble_s)

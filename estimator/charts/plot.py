@@ -1,0 +1,69 @@
+"""Points on two axes, scattered or joined, beside lines that lead the eye."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from estimator.charts.base import framed
+from estimator.charts.palette import GUIDE, LIMIT, group
+from estimator.findings.base import Curve, Guide, Plot
+
+MARKS = ("circle", "square", "triangle-up", "diamond", "cross", "x")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+HEIGHT, ENTRY = 470, 7
+"""Pixels of a plot, and what an entry of its legend adds."""
+EDGE = "#5d656d"
+
+
+def drawn(made: Plot) -> go.Figure:
+    """Return the figure of points; the legend stands below."""
+    height = HEIGHT + ENTRY * len(made.curves)
+    figure = framed(made.finding, made.x_axis, made.y_axis, height)
+    for curve in made.curves:
+        figure.add_scatter(**_points(curve))
+    for guide in made.guides:
+        figure.add_scatter(**_line(guide))
+    if made.is_log:
+        figure.update_xaxes(type="log", dtick="D2")
+        figure.update_yaxes(type="log", dtick="D2")
+    figure.update_layout(
+        hovermode="closest", legend={"y": -0.16, "yanchor": "top", "itemwidth": 30}
+    )
+    return figure
+
+
+def _line(guide: Guide) -> dict[str, object]:
+    shade, dash = (LIMIT, "dash") if guide.is_limit else (GUIDE, "dot")
+    return {
+        "name": guide.name,
+        "x": guide.x,
+        "y": guide.y,
+        "mode": "lines",
+        "line": {"color": shade, "width": 1.5, "dash": dash},
+        "showlegend": bool(guide.name),
+        "hoverinfo": "skip",
+    }
+
+
+def _points(curve: Curve) -> dict[str, object]:
+    shade, turn = group(curve.place)
+    mode = "lines+markers" if curve.is_joined else "markers"
+    name = curve.name
+    return {
+        "name": name,
+        "x": curve.x,
+        "y": curve.y,
+        "mode": f"{mode}+text" if curve.has_words else mode,
+        "text": curve.labels,
+        "textposition": "top center",
+        "marker": {
+            "color": shade,
+            "symbol": MARKS[(curve.place if curve.is_joined else turn) % len(MARKS)],
+            "size": 8,
+            "line": {"width": 0.5, "color": EDGE},
+        },
+        "line": {"color": shade, "dash": DASHES[curve.place % len(DASHES)]},
+        "hovertemplate": f"{name}<br>%{{text}}<br>%{{x:.4g}}, %{{y:.4g}}<extra></extra>"
+        if curve.labels
+        else f"{name}<br>%{{x:.4g}}, %{{y:.4g}}<extra></extra>",
+    }

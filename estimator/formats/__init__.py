@@ -1,0 +1,1 @@
+"""Files that hold a result, one module per ending."""
