@@ -132,7 +132,9 @@ def fit_products(table: pd.DataFrame, measured_name: str, gpu: Gpu) -> None:
         error, weight = errors(rows, gpu, kernel, used)
         weighted = np.average(np.abs(error), axis=1, weights=weight)
         is_long = (2.0 * rows.m * rows.n * rows.k > SUSTAINED_FLOP).to_numpy()
-        sustained = np.abs(error[:, is_long]).mean(axis=1) if is_long.any() else weighted
+        sustained = (
+            np.abs(error[:, is_long]).mean(axis=1) if is_long.any() else weighted
+        )
         is_used = is_long.sum() >= LEAST_PRODUCTS
         best = sustained.argmin() if is_used else weighted.argmin()
         slow = ", slow: left out" if (framework, kernel) in SLOW_PRODUCTS else ""

@@ -104,11 +104,14 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "torchtitan": "flash-2",
 }
 """Sources whose attention is older than the kernels of their GPU: scores written to
-memory before FlashAttention (2022), its first version (xFormers in LLaMA, Triton in
-MPT), its second (PyTorch's and nanotron's)."""
+memory before FlashAttention (2022) and where a script does not ask for it (zero-bubble,
+``examples/pretrain_zero_bubble.sh``, commit f68d387), its first version (xFormers in
+LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
 
 BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain"})
-"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism."""
+"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
+Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
+``mpu/layers.py``)."""
 
 BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
@@ -121,8 +124,8 @@ UNFUSED = frozenset({"hfnanotron"})
 """Sources whose gated activations and losses are PyTorch's own operations."""
 
 EAGER = frozenset({"torchtitan"})
-"""Sources of plain PyTorch, norms and rotary embeddings included, where a record's notes
-do not say that it is compiled."""
+"""Sources of plain PyTorch, norms and rotary embeddings included, where a record's
+notes do not say that it is compiled (torchtitan, ``docs/performance.md``)."""
 
 HALF_GRADIENTS = frozenset(
     {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}
@@ -178,7 +181,10 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"moe_act|swiglu|\bact\b", ("moe_act",)),
     (r"\bmlp\b|\bmoe\b", ("mlp",)),
     (r"core_attn|attention core", ("core_attn",)),
-    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act", "second_product")),
+    (
+        r"selective (op|layer)|per-op selective",
+        ("layernorm", "moe_act", "second_product"),
+    ),
     (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
 )
 """Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of

@@ -25,7 +25,7 @@ EAGER_NORM = 36
 """Bytes per element of an RMS norm in PyTorch's own operations: to FP32 6, square 8,
 mean 4, times its inverse root 8, to BF16 6, times the weight 4."""
 EAGER_NORM_BACKWARD = 60
-"""Their gradients: weight 8, both casts 12, product 20, square 12, and a sum of two 8."""
+"""Its gradient: weight 8, casts 12, product 20, square 12, and a sum of two 8."""
 EAGER_ROTARY = 20
 """Bytes per element: to FP32 6, complex product 8, to BF16 6."""
 E5M6_STASH = 3.5
@@ -200,7 +200,11 @@ def _recomputed(size: Sizes) -> Segment:
 
 def _second_products(size: Sizes) -> Segment:
     """Return K's projection and the output's, the second and fourth of a layer."""
-    h, attention, dtype = size.model.hidden_size, size.model.attention, size.format.dtype
+    h, attention, dtype = (
+        size.model.hidden_size,
+        size.model.attention,
+        size.format.dtype,
+    )
     return (
         Gemm("again k", size.tokens, size.kv_heads * attention.head_dim, h, dtype),
         Gemm("again out", size.tokens, h, size.heads * attention.v_dim, dtype),

@@ -26,7 +26,6 @@ from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.stages import Element, elements
 from estimator.workload.work import Segment, Sizes, sizes
 
-
 HOST = "host launches"
 """What time is booked under in which the GPU waits for the host."""
 
@@ -163,14 +162,24 @@ class Chunks:
         return Pair(self, (), parts, has_weights=op == Op.B).operations()
 
     def _launches(self, made: list[Operation]) -> list[Operation]:
-        """Return the host's work for these operations, where it can hold them up."""
+        """Return the host's work for these operations, where it holds them up."""
         launch = self.size.plan.launch
-        seconds = self.dispatch_s * sum(operation.num_kernels for operation in made)
         if launch == "graph" or not self.dispatch_s or not made:
             return []
-        stream = Stream.COMPUTE if launch == "blocking" else Stream.LAUNCH
-        op = made[-1].op
-        return [Operation("launches", stream, seconds, (), ((HOST, seconds),), op)]
+        seconds = self.dispatch_s * sum(operation.num_kernels for operation in made)
+        is_blocking = launch == "blocking"
+        if not is_blocking and seconds <= play(made).makespan_s:
+            return []
+        return [
+            Operation(
+                "launches",
+                Stream.COMPUTE if is_blocking else Stream.LAUNCH,
+                seconds,
+                tuple(range(len(made))) if is_blocking else (),
+                ((HOST, seconds),),
+                made[-1].op,
+            )
+        ]
 
     def layer(self, element: Element, num_sms: int) -> LayerTimes:
         """Return a layer's segment times on ``num_sms`` SMs."""

@@ -9,7 +9,6 @@ from estimator.workload.attention import ADD, norm_bytes
 from estimator.workload.stages import Element
 from estimator.workload.work import Segment, Sizes, Traffic
 
-
 EAGER_NORM_KERNELS = 7
 
 

@@ -76,7 +76,13 @@ class Gemm(NamedTuple):
 
 
 def weight_product(
-    name: str, m: int, n: int, k: int, dtype: str, *, num_kernels: int = GRADIENT_KERNELS
+    name: str,
+    m: int,
+    n: int,
+    k: int,
+    dtype: str,
+    *,
+    num_kernels: int = GRADIENT_KERNELS,
 ) -> Gemm:
     """Return the product that adds a weight's gradient, ``(m, n)``, over k tokens."""
     return Gemm(
