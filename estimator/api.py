@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from estimator.bill import (
+    NOT_COUNTED,
+    basis,
+    basis_title,
+    bill,
+    compute_usd,
+    outcome,
+    total,
+)
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
+from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
     PhaseReport,
@@ -21,12 +31,11 @@ from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
 from estimator.step_model import StepModel, TracedStep
 from estimator.training import (
-    combined_range,
     memory_report,
     phase_time,
     relative_range,
 )
-from estimator.units import HOUR_S, KWH_JOULES
+from estimator.units import HOUR_S
 
 
 @dataclass
@@ -46,14 +55,14 @@ class _Run:
     def phase(self, phase: Phase) -> PhaseReport:
         """Return one phase: simulated, or its published GPU-hours."""
         scenario = self.scenario
-        num_gpus, price = scenario.cluster.num_gpus, scenario.price.usd_per_gpu_hour
+        num_gpus = scenario.cluster.num_gpus
         if phase.basis == "published":
             hours = phase.gpu_hours or 0.0
             return PhaseReport(
                 name=phase.name,
                 basis=phase.basis,
                 gpu_hours=hours,
-                cost_usd=hours * price,
+                cost_usd=total(compute_usd(scenario, hours)),
                 wall_s=hours / num_gpus * HOUR_S,
                 source=phase.source,
             )
@@ -67,7 +76,7 @@ class _Run:
             name=phase.name,
             basis=phase.basis,
             gpu_hours=hours,
-            cost_usd=hours * price,
+            cost_usd=total(compute_usd(scenario, hours)),
             num_tokens=num_tokens,
             num_steps=round(num_steps),
             step_s=step.step_s,
@@ -105,7 +114,7 @@ def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
     run = _Run(scenario)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
     seq_len, _, batch = simulated(main_phase(scenario))
-    model, price = run.model(seq_len), scenario.price.usd_per_gpu_hour
+    model = run.model(seq_len)
     hours = sum(phase.gpu_hours for phase in phases)
     derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
     effects: dict[str, tuple[float, float]] = {}
@@ -113,7 +122,8 @@ def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
         effects = relative_range(model, model.num_microbatches(batch.final))
     factors = combined_range(effects)
     low, high = (hours + derived * (factor - 1) for factor in factors)
-    joules = energy_joules(scenario, hours)
+    made = outcome(scenario, hours)
+    money = money_effects(scenario, hours)
     return Report(
         scenario=scenario.name,
         question=scenario.question,
@@ -121,29 +131,22 @@ def estimate(scenario: Scenario, *, has_range: bool = True) -> Report:
         num_gpus=scenario.cluster.num_gpus,
         gpu_hours=hours,
         wall_s=hours / scenario.cluster.num_gpus * HOUR_S,
-        cost_usd=hours * price,
-        cost={"gpu_usd": hours * price, "energy_usd": 0.0, "network_usd": 0.0},
-        energy_joules=joules,
-        co2_kg=joules / KWH_JOULES * scenario.power.g_co2_per_kwh / 1000,
+        cost_usd=made["cost_usd"],
+        cost=bill(scenario, hours),
+        cost_basis=basis(scenario),
+        cost_basis_title=basis_title(scenario),
+        energy_joules=made["energy_joules"],
+        co2_kg=made["co2_kg"],
         phases=phases,
         step=run.steps[0],
         memory=memory_report(model, batch.final),
-        assumptions=tuple(assumptions(scenario, run.models, effects)),
-        range={
-            "gpu_hours": (low, high),
-            "cost_usd": (low * price, high * price),
-        },
+        assumptions=tuple(
+            assumptions(scenario, run.models, effects, money["cost_usd"])
+        ),
+        not_counted=NOT_COUNTED[basis(scenario)],
+        range=ranges(scenario, hours, (low, high), money),
+        range_method=METHOD,
     )
-
-
-def energy_joules(scenario: Scenario, hours: float) -> float:
-    """Return the facility's energy over so many GPU-hours.
-
-    Servers at their average share of maximum power, times the facility's PUE.
-    """
-    node, power = scenario.cluster.node, scenario.power
-    watts = node.max_power_watts / node.gpus_per_node
-    return watts * power.average_power.value * power.pue.value * hours * HOUR_S
 
 
 def layers(scenario: Scenario) -> dict[str, float]:
@@ -156,9 +159,8 @@ def layers(scenario: Scenario) -> dict[str, float]:
 
 def trace(scenario: Scenario) -> StepTrace:
     """Return what happens when in one step of the main phase, as SimPy plays it."""
-    seq_len, _, batch = simulated(main_phase(scenario))
-    model = StepModel(scenario, seq_len)
-    return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
+    model, num_microbatches = _main_step(scenario)
+    return model.simulate(num_microbatches)
 
 
 def traced_step(scenario: Scenario) -> TracedStep:
@@ -169,15 +171,34 @@ def traced_step(scenario: Scenario) -> TracedStep:
     InfeasibleError
         If the parts of the scenario do not fit together, or the step is too long.
     """
+    model, num_microbatches = _main_step(scenario)
+    return model.traced(num_microbatches)
+
+
+def check_traced(scenario: Scenario) -> None:
+    """Raise unless a step is short enough for :func:`traced_step`; cheap.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together, or the step is too long.
+    """
+    model, num_microbatches = _main_step(scenario)
+    model.check_traced(num_microbatches)
+
+
+def _main_step(scenario: Scenario) -> tuple[StepModel, int]:
+    """Return the model of the main phase, and the micro-batches that a step runs."""
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
-    return model.traced(model.scheduled(model.num_microbatches(batch.final)))
+    return model, model.scheduled(model.num_microbatches(batch.final))
 
 
 def assumptions(
     scenario: Scenario,
     models: dict[int, StepModel],
     effects: Mapping[str, tuple[float, float]],
+    cost_effects: Mapping[str, tuple[float, float]],
 ) -> list[Assumption]:
     """Return every number and statement that the estimate rests on."""
     return [
@@ -188,11 +209,12 @@ def assumptions(
                 value=constant.value,
                 unit=constant.unit,
                 source=constant.source,
-                layer="in-situ" if ".in_situ." in path else "achievable",
+                layer=_layer(path),
                 low=constant.low,
                 high=constant.high,
                 status=constant.status,
                 step_effect=effects.get(path),
+                cost_effect=cost_effects.get(path),
             )
             for path, constant in constants(scenario)
         ),
@@ -207,7 +229,7 @@ def assumptions(
 
 
 def _specification(scenario: Scenario) -> list[Assumption]:
-    node, fabric, price = scenario.cluster.node, scenario.cluster.fabric, scenario.price
+    node, fabric = scenario.cluster.node, scenario.cluster.fabric
     gpu = node.gpu
     rows: list[tuple[str, float, str, Gpu | Node | Fabric]] = [
         ("cluster.node.gpu.hbm_bytes", gpu.hbm_bytes, "B", gpu),
@@ -235,31 +257,49 @@ def _specification(scenario: Scenario) -> list[Assumption]:
         made.append(
             Assumption(path, value, unit, source, "specification", status=status)
         )
-    made.append(
-        Assumption(
+    return [*made, *_prices(scenario)]
+
+
+def _prices(scenario: Scenario) -> Iterator[Assumption]:
+    """Yield what money and carbon are worth; constants stand elsewhere."""
+    price, power = scenario.price, scenario.power
+    if price.usd_per_gpu_hour is not None:
+        yield Assumption(
             "price.usd_per_gpu_hour",
             price.usd_per_gpu_hour,
             "USD/h",
             f"{price.source} ({price.date})",
             "price",
-            status=_status(price.source),
+            status=_status(price.source, price.status),
         )
-    )
-    made.append(
-        Assumption(
-            "power.g_co2_per_kwh",
-            scenario.power.g_co2_per_kwh,
-            "g/kWh",
-            scenario.power.source,
+    elif power.usd_per_kwh is not None:
+        yield Assumption(
+            "power.usd_per_kwh",
+            power.usd_per_kwh,
+            "USD/kWh",
+            f"{power.electricity_source} ({power.electricity_date})",
             "price",
-            status=_status(scenario.power.source),
+            status=_status(power.electricity_source, power.electricity_status),
         )
+    yield Assumption(
+        "power.g_co2_per_kwh",
+        power.g_co2_per_kwh,
+        "g/kWh",
+        power.source,
+        "price",
+        status=_status(power.source, power.status),
     )
-    return made
 
 
-def _status(source: str) -> str:
-    return "set" if SET_BY_USER in source else "read"
+def _layer(path: str) -> str:
+    """Return the layer of constants that a path belongs to."""
+    if path.partition(".")[0] in MONEY:
+        return "price"
+    return "in-situ" if ".in_situ." in path else "achievable"
+
+
+def _status(source: str, known: str = "read") -> str:
+    return "set" if SET_BY_USER in source else known
 
 
 def _batch_assumptions(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from estimator.bill import bill, total
 from estimator.costs.flop import flop_per_token, mfu
 from estimator.lanes import Floats, Index, in_agreement, lanes
 from estimator.report import gpu_hours
@@ -81,7 +82,7 @@ class Batch:
         return Answer(
             gpu_hours=hours,
             wall_s=hours / num_gpus * HOUR_S,
-            cost_usd=hours * scenario.price.usd_per_gpu_hour,
+            cost_usd=total(bill(scenario, hours)),
             step_s=full_steps[0],
             mfu=self._mfu(main, full_steps[0]),
             peak_bytes=self.memory_bytes(),

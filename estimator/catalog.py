@@ -31,7 +31,7 @@ from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
 from estimator.specs.base import FIELD_NAMES, SET_BY_USER
-from estimator.specs.economics import Power, Price
+from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
@@ -55,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "fabric": Kind("hardware/fabric", Fabric, {}),
     "price": Kind("hardware/price", Price, {}),
     "power": Kind("hardware/power", Power, {}),
+    "programme": Kind("hardware/programme", Programme, {}),
     "model": Kind("models", Transformer, {}),
     "scenario": Kind(
         "scenarios",
@@ -66,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
             "cluster.fabric": "fabric",
             "price": "price",
             "power": "power",
+            "programme": "programme",
         },
     ),
 }

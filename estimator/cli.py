@@ -37,8 +37,8 @@ def _seconds(option: str, words: str) -> Any:
 Kind = Annotated[
     str,
     typer.Argument(
-        help="gpu, node, fabric, price, power, model, scenario, schedule, collective, "
-        "chart"
+        help="gpu, node, fabric, price, power, programme, model, scenario, schedule, "
+        "collective, chart"
     ),
 ]
 Out = Annotated[
@@ -47,6 +47,12 @@ Out = Annotated[
         "--out",
         metavar="FILE",
         help="Write tables: FILE.xlsx, .csv, .parquet, .json, .md or .tex.",
+    ),
+]
+Chart = Annotated[
+    Path | None,
+    typer.Option(
+        "--chart", metavar="FILE", help="Draw it: FILE.html, .png, .svg or .pdf."
     ),
 ]
 
@@ -123,6 +129,7 @@ def compare_command(
     ] = None,
     overrides: Overrides = None,
     out: Out = None,
+    chart: Chart = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -131,9 +138,14 @@ def compare_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import comparison, results
+    from estimator import comparison, pictures, results
 
+    if chart is not None:
+        pictures.check_target(chart)
     made = comparison.compare(scenarios, vary or (), overrides or ())
+    if chart is not None:
+        pictures.write_difference(made, chart)
+        _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     again = _again("compare", *scenarios, *axes, *_sets(overrides))
     result = results.of_comparison(made, again)
@@ -163,6 +175,9 @@ def validate_command(
         typer.Option("--out", metavar="FILE.html", help="Write a page here."),
     ] = None,
     as_json: Json = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables of the README.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Show every published run against its prediction, with the error."""
@@ -178,11 +193,15 @@ def validate_command(
         _note(f"wrote {out}", quiet=quiet)
     if as_json:
         print_json(outcome.to_dict())
+    elif as_markdown:
+        from estimator.validation_markdown import markdown
+
+        typer.echo(markdown(outcome), nl=False)
     elif out is None:
         from estimator.validation_tables import print_outcome
 
         print_outcome(outcome)
-    if not quiet and (as_json or out is not None):
+    if not quiet and (as_json or as_markdown or out is not None):
         for lost in outcome.unmapped:
             if lost.is_broken:
                 typer.echo(f"{lost.id}: {lost.reason}", err=True)
@@ -213,10 +232,7 @@ def schedule_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the schedule to this file.")
     ] = None,
-    chart: Annotated[
-        Path | None,
-        typer.Option("--chart", help="Draw it: FILE.html, .png, .svg or .pdf."),
-    ] = None,
+    chart: Chart = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -277,13 +293,7 @@ def trace_command(
     loaded = catalog.load_scenario(scenario, overrides or ())
     step = api.traced_step(loaded)
     events = perfetto.events(step)
-    about = {
-        "scenario": loaded.name,
-        "gpu": loaded.cluster.node.gpu.name,
-        "num_gpus": loaded.cluster.num_gpus,
-        "step_s": step.step_s,
-    }
-    export.write_trace(out, events, about)
+    export.write_trace(out, events, perfetto.about(step, loaded))
     _note(
         f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
         f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",

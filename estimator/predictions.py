@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,7 +27,7 @@ from estimator.training import peak_memory
 WORTH_SHARING = 150
 """Records from which on a second process pays for its start."""
 BATCH = 24
-"""Records that one process takes at a time; neighbours share a pipeline's shape."""
+"""Records of one pipeline shape that a process takes at a time, at most."""
 KINDS = ("run", "oom")
 
 
@@ -46,19 +48,41 @@ Batch = Sequence[tuple[str, Any]]
 
 def predict_all(named: Sequence[tuple[str, Any]]) -> list[Result]:
     """Return the predictions of named entries, on all cores where they are many."""
-    order = sorted(range(len(named)), key=lambda index: _shape(named[index][1]))
-    batches = [
-        [named[index] for index in order[low : low + BATCH]]
-        for low in range(0, len(order), BATCH)
-    ]
+    batches = _batches([entry for _, entry in named])
+    work = [[named[index] for index in batch] for batch in batches]
     num_workers = min(_num_cores(), len(batches))
     is_shared = len(named) >= WORTH_SHARING and num_workers > 1
-    made = (_shared(batches, num_workers) if is_shared else None) or [
-        _predict_batch(batch) for batch in batches
+    made = (_shared(work, num_workers) if is_shared else None) or [
+        _predict_batch(batch) for batch in work
     ]
-    results = [result for batch in made for result in batch]
-    placed = dict(zip(order, results, strict=True))
+    placed = {
+        index: result
+        for batch, results in zip(batches, made, strict=True)
+        for index, result in zip(batch, results, strict=True)
+    }
     return [placed[index] for index in range(len(named))]
+
+
+def _batches(entries: Sequence[Any]) -> list[list[int]]:
+    """Return the places of entries of one pipeline shape together, long ones first.
+
+    A long one that came last would keep one core busy while the others wait.
+    """
+    of_shape: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, entry in enumerate(entries):
+        of_shape[_shape(entry)].append(index)
+    batches = [
+        members[low : low + BATCH]
+        for members in of_shape.values()
+        for low in range(0, len(members), BATCH)
+    ]
+    return sorted(batches, key=lambda batch: -_num_stages(entries[batch[0]]))
+
+
+def _num_stages(entry: Any) -> int:
+    plan = entry.get("parallel") if isinstance(entry, Mapping) else None
+    axes = [plan.get(key) for key in ("pp", "vp")] if isinstance(plan, Mapping) else []
+    return math.prod(axis for axis in axes if isinstance(axis, int) and axis > 0)
 
 
 def _shared(batches: Sequence[Batch], num_workers: int) -> list[list[Result]] | None:

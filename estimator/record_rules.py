@@ -179,7 +179,8 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mla_up_proj|mla up-projection", ("mla_up_proj",)),
     (r"layernorm|rmsnorm|\bnorm\b", ("layernorm",)),
     (r"moe_act|swiglu|\bact\b", ("moe_act",)),
-    (r"\bmlp\b|\bmoe\b", ("mlp",)),
+    (r"\bmlp\b", ("mlp",)),
+    (r"(?<!-)\bmoe\b(?!-)", ("moe",)),
     (r"core_attn|attention core", ("core_attn",)),
     (
         r"selective (op|layer)|per-op selective",

@@ -238,7 +238,7 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
         return ((), named)
     if "remat" in text:
         notes.append("the rematerialisation policy is open: the least that fits")
-        return ((), ("layernorm", "moe_act"), ("layernorm", "mlp"), ("full",))
+        return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))
     if text.startswith("full"):
         return (("full",),)
     if not text or text.startswith(("none", "not stated", "unknown")):
@@ -252,7 +252,7 @@ def _modules(text: str) -> Modules:
     """Return the modules that a text names.
 
     >>> _modules("mla_up_proj, mlp"), _modules("selective: layernorm, moe")
-    (('mla_up_proj', 'mlp'), ('layernorm', 'mlp'))
+    (('mla_up_proj', 'mlp'), ('layernorm', 'moe'))
     """
     found = [
         module

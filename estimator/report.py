@@ -109,6 +109,8 @@ class Assumption:
     status: str = "read"
     step_effect: tuple[float, float] | None = None
     """Step time at the low and at the high end, over the step itself."""
+    cost_effect: tuple[float, float] | None = None
+    """The same of the cost, where a constant moves dollars and no second."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +125,24 @@ class Report:
     wall_s: float
     cost_usd: float
     cost: dict[str, float]
+    """By part; they add up to ``cost_usd``."""
+    cost_basis: str
+    """``rental``, ``owned`` or ``programme``."""
+    cost_basis_title: str
     energy_joules: float
     co2_kg: float
     phases: tuple[PhaseReport, ...]
     step: Step
     memory: Memory
     assumptions: tuple[Assumption, ...]
+    not_counted: str
     range: dict[str, tuple[float, float]] = field(default_factory=dict)
-    not_counted: str = (
-        "research and ablations, failed runs, staff, data, storage, idle time"
-    )
+    range_method: str = ""
+
+    @property
+    def usd_per_gpu_hour(self) -> float:
+        """Dollars for computing, whatever a programme adds, over GPU-hours."""
+        return sum(phase.cost_usd for phase in self.phases) / self.gpu_hours
 
     @property
     def published_gpu_hours(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,17 @@ LEAST_IN_SWEEP = 10
 """Timed runs that make a mapping sweep."""
 LEAST_SPREAD = 1.5
 """Slowest over fastest run of a sweep whose ranking says something."""
+SCALES = (8, 64, 512, 4096)
+"""GPUs up to which runs are of one scale."""
+MODEL_KINDS = ("dense", "moe")
+GROUPS: Mapping[str, str] = {
+    "gpu": "gpu",
+    "model_kind": "kind",
+    "plan": "axes",
+    "scale": "scale",
+}
+"""What errors are shown by, beside the source: its name, the field of a row."""
+_SIZE = re.compile(r"\d+$")
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,29 @@ class Row:
     def family_and_gpu(self) -> str:
         """The source and the kind of accelerator."""
         return f"{self.family} {self.gpu}"
+
+    @property
+    def axes(self) -> str:
+        """The axes of the plan without their sizes: ``tp+pp``, ``fsdp``, ``dp``.
+
+        >>> run = ("a-1", "a", "", "dense", "step_s", 1.0, 1.0, "", "", 64)
+        >>> Row(*run, plan="tp8 pp4 dp2 zero1 bf16").axes
+        'tp+pp'
+        >>> Row(*run, plan="dp64 zero3 bf16").axes
+        'fsdp'
+        """
+        words = self.plan.split()
+        used = [_SIZE.sub("", word) for word in words]
+        axes = [axis for axis in ("tp", "pp", "cp", "ep") if axis in used]
+        return "+".join([*axes, *["fsdp"] * ("zero3" in words)]) or "dp"
+
+    @property
+    def scale(self) -> str:
+        """The GPUs that took part, by :data:`SCALES`."""
+        for limit in SCALES:
+            if self.num_gpus <= limit:
+                return f"up to {limit:,} GPUs"
+        return f"over {SCALES[-1]:,} GPUs"
 
     @property
     def error(self) -> float:
@@ -100,18 +135,37 @@ def grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
     return dict(made)
 
 
-def families(rows: Iterable[Row], key: str = "family") -> dict[str, dict[str, float]]:
-    """Return the spread of each family's step times."""
+def families(
+    rows: Iterable[Row], key: str = "family", quantity: str = "step_s"
+) -> dict[str, dict[str, float]]:
+    """Return the spread of each family's errors, of step time unless told otherwise."""
     return {
         name: spread([row.error for row in members])
-        for name, members in sorted(grouped(of_quantity(rows, "step_s"), key).items())
+        for name, members in sorted(grouped(of_quantity(rows, quantity), key).items())
     }
 
 
-def mean_of_medians(rows: Iterable[Row]) -> float | None:
-    """Return the average over families of the median |error|; None without runs."""
-    medians = [made["median_abs_error"] for made in families(rows).values()]
-    return float(np.mean(medians)) if medians else None
+def mean_of_families(rows: Iterable[Row]) -> dict[str, float] | None:
+    """Return each figure of :func:`spread` averaged over families; None without runs.
+
+    ``num_families`` tells over how many, ``num_runs`` is the sum.
+    """
+    made = list(families(rows).values())
+    if not made:
+        return None
+    keys = ("median_abs_error", "mean_abs_error", "p90_abs_error", "bias")
+    return {
+        "num_families": len(made),
+        "num_runs": sum(int(each["num_runs"]) for each in made),
+        **{key: float(np.mean([each[key] for each in made])) for key in keys},
+    }
+
+
+def by_kind(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the step times of dense models, of mixtures of experts, and all."""
+    timed = of_quantity(rows, "step_s")
+    made = {kind: [row for row in timed if row.kind == kind] for kind in MODEL_KINDS}
+    return {**made, "all": timed}
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
@@ -174,12 +228,8 @@ def out_of_memory(rows: Iterable[Row]) -> dict[str, Any]:
 
 def summary(rows: Sequence[Row], num_records: int, num_mapped: int) -> dict[str, Any]:
     """Return everything that ``validate`` prints beneath its rows."""
-    timed = of_quantity(rows, "step_s")
-    by_kind: Mapping[str, list[Row]] = {
-        "dense": [row for row in timed if row.kind == "dense"],
-        "moe": [row for row in timed if row.kind == "moe"],
-        "all": timed,
-    }
+    kinds = by_kind(rows)
+    means = {kind: mean_of_families(members) for kind, members in kinds.items()}
     ranked = sweeps(rows)
     memory = of_quantity(rows, "peak_bytes")
     return {
@@ -187,22 +237,28 @@ def summary(rows: Sequence[Row], num_records: int, num_mapped: int) -> dict[str,
         "num_mapped": num_mapped,
         "families": families(rows),
         "mean_of_family_medians": {
-            kind: mean_of_medians(members) for kind, members in by_kind.items()
+            kind: made and made["median_abs_error"] for kind, made in means.items()
+        },
+        "mean_of_families": means,
+        "families_by_kind": {
+            kind: families(kinds[kind]) for kind in MODEL_KINDS if kinds[kind]
         },
         "runs": {
             kind: spread([row.error for row in members])
-            for kind, members in by_kind.items()
+            for kind, members in kinds.items()
             if members
         },
-        "families_by_gpu": families(timed, "family_and_gpu"),
-        "gpus": families(timed, "gpu"),
+        "families_by_gpu": families(rows, "family_and_gpu"),
+        **{f"{name}s": families(rows, key) for name, key in GROUPS.items()},
         "sweeps": ranked,
         "least_rank_correlation": min(
             (made["spearman"] for made in ranked if made["spread"] >= LEAST_SPREAD),
             default=None,
         ),
         "memory": spread([row.error for row in memory]) if memory else None,
+        "memory_by_family": families(memory, quantity="peak_bytes"),
         "out_of_memory": out_of_memory(rows),
+        "budgets": [row.to_dict() for row in of_quantity(rows, "gpu_hours")],
     }
 
 
@@ -214,28 +270,3 @@ def worst(rows: Iterable[Row], number: int) -> list[Row]:
     timed = of_quantity(rows, "step_s")
     timed.sort(key=lambda row: -abs(float(np.log(row.predicted / row.measured))))
     return timed[:number]
-
-
-def against_peers(
-    rows: Sequence[Row], peers: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return our mean |error| beside that of other simulators on the same rows."""
-    made = []
-    for peer in peers:
-        errors = [
-            row.error
-            for row in of_quantity(rows, "step_s")
-            if row.family == peer["family"] and peer.get("table", "") in row.where
-        ]
-        if errors:
-            made.append(
-                {
-                    "family": peer["family"],
-                    "num_runs": len(errors),
-                    "mean_abs_error": spread(errors)["mean_abs_error"],
-                    "peer": peer["peer"],
-                    "peer_mean_abs_error": peer["mean_abs_error"],
-                    "source": peer["source"],
-                }
-            )
-    return made

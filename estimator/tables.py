@@ -17,6 +17,7 @@ from estimator.wording import (
     IF_IT_DID,
     LAYER_ADDS,
     LAYER_WORDS,
+    PART_WORDS,
     brief,
     does_not_fit,
     quantity,
@@ -45,6 +46,8 @@ def print_report(
         console.print(IF_IT_DID)
     console.print(Text(f"{report.scenario}  {report.question}", style="bold"))
     console.print(headline(report))
+    if sum(usd > 0 for usd in report.cost.values()) > 1:
+        console.print(costs(report))
     console.print(phases(report))
     console.print(causes(report))
     console.print(ranks(report))
@@ -75,14 +78,14 @@ def headline(report: Report) -> Table:
     step, memory = report.step, report.memory
     hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
     published = report.published_gpu_hours
-    price = next(a for a in report.assumptions if a.name == "price.usd_per_gpu_hour")
     table = _grid("left", "right", "left")
     table.add_row(
         "cost",
         f"${short(report.cost_usd)}",
-        f"range ${short(dollars[0])} to ${short(dollars[1])}, at ${price.value:.2f} "
-        "a GPU-hour",
+        f"range ${short(dollars[0])} to ${short(dollars[1])}, at "
+        f"${report.usd_per_gpu_hour:.2f} a GPU-hour",
     )
+    table.add_row("basis", "", report.cost_basis_title)
     table.add_row(
         "GPU-hours",
         short(report.gpu_hours),
@@ -122,6 +125,21 @@ def headline(report: Report) -> Table:
         f"{report.energy_joules / KWH_JOULES / 1e3:,.0f} MWh",
         f"{report.co2_kg / 1e3:,.0f} t CO2; servers and facility, in use only",
     )
+    return table
+
+
+def costs(report: Report) -> Table:
+    """Return what the cost is made of."""
+    table = _table(
+        "\nWhat it costs",
+        ("part", "left"),
+        ("USD", "right"),
+        ("share", "right"),
+    )
+    for part, usd in report.cost.items():
+        share = f"{usd / report.cost_usd:.1%}"
+        table.add_row(PART_WORDS[part], f"{usd:,.0f}", share)
+    table.add_row("together", f"{report.cost_usd:,.0f}", "100.0%")
     return table
 
 
@@ -240,7 +258,10 @@ def layers(layer_steps: Mapping[str, float]) -> Table:
 
 def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
     yield Text("\nWhat it rests on", style="bold")
-    yield Text("effect: the step's change at the low and at the high end of a constant")
+    yield Text(
+        "effect: the change of the step, or of the cost where so named, at the low and "
+        "at the high end of a constant"
+    )
     for layer, words in LAYER_WORDS.items():
         yield Text(f"\n{words}", style="bold")
         here = (row for row in rows if row.layer == layer)
@@ -257,6 +278,9 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
             if row.step_effect:
                 low, high = (ratio - 1 for ratio in row.step_effect)
                 line += f"  effect {low:+.1%} {high:+.1%}"
+            elif row.cost_effect:
+                low, high = (ratio - 1 for ratio in row.cost_effect)
+                line += f"  effect on cost {low:+.1%} {high:+.1%}"
             yield Text(line + ("" if row.status == "read" else f"  [{row.status}]"))
             yield _indented(row.source, 6)
 

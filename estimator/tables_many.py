@@ -117,7 +117,8 @@ def print_uncertainty(made: Uncertainty) -> None:
     """Print the distribution, the tornado and the Sobol indices."""
     console = _console()
     table = _table(
-        f"{made.scenario}: {made.num_samples:,} draws, seed {made.seed}",
+        f"{made.scenario}: {made.num_samples:,} draws, seed {made.seed}; "
+        f"{made.cost_basis}",
         *("", "P10", "P50", "P90", "at the values"),
     )
     for name, spread in made.spreads.items():
@@ -126,8 +127,8 @@ def print_uncertainty(made: Uncertainty) -> None:
         table.add_row(name, *(f"{value:,.{digits}f}" for value in shown))
     console.print(table)
     table = _table(
-        "GPU-hours as one constant goes from its low to its high end",
-        *("constant", "low", "high", "at low", "at high"),
+        "GPU-hours and dollars as one constant goes from its low to its high end",
+        *("constant", "low", "high", "hours at low", "at high", "$ at low", "at high"),
     )
     for swing in made.tornado:
         table.add_row(
@@ -135,11 +136,12 @@ def print_uncertainty(made: Uncertainty) -> None:
             f"{swing.low:.4g}",
             f"{swing.high:.4g}",
             *(f"{hours:,.0f}" for hours in swing.gpu_hours),
+            *(f"{dollars:,.0f}" for dollars in swing.cost_usd),
         )
     console.print(table)
     if made.sobol:
         table = _table(
-            "Sobol indices: shares of the variance of GPU-hours",
+            "Sobol indices: shares of the variance of the cost",
             *("constant", "first order", "total"),
         )
         for index in made.sobol:

@@ -1,9 +1,7 @@
-"""From one step to the whole run: the batch ramp, memory, and the range."""
+"""From one step to the run: the batch ramp, memory, and what moves the step."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -56,7 +54,7 @@ def phase_time(
 LEANER = (
     {"recompute": ("layernorm", "moe_act")},
     {"recompute": ("layernorm", "mla_up_proj", "moe_act")},
-    {"recompute": ("layernorm", "mla_up_proj", "mlp")},
+    {"recompute": ("layernorm", "mla_up_proj", "mlp", "moe")},
     {"recompute": ("full",)},
 )
 """Changes that save memory, from the cheapest to the dearest in time."""
@@ -149,18 +147,3 @@ def relative_range(
         cases[index][0]: (float(ratio[index]), float(ratio[index + 1]))
         for index in range(1, len(cases), 2)
     }
-
-
-def combined_range(effects: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
-    """Return the factors of the whole range: independent effects add in squares.
-
-    >>> low, high = combined_range({"a": (0.9, 1.2), "b": (1.0, 1.0)})
-    >>> round(low, 6), round(high, 6)
-    (0.9, 1.2)
-    """
-    down = up = 0.0
-    for pair in effects.values():
-        logs = [math.log(ratio) for ratio in pair]
-        down += min(0.0, *logs) ** 2
-        up += max(0.0, *logs) ** 2
-    return math.exp(-math.sqrt(down)), math.exp(math.sqrt(up))

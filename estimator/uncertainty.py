@@ -16,6 +16,7 @@ import numpy as np
 
 from estimator import catalog
 from estimator.batch import answers
+from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.specs.base import Constant, constants
@@ -42,7 +43,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Swing:
-    """What one constant alone does between its ends, all others at their values."""
+    """What one constant alone does between its ends, all others at their values.
+
+    Constants of prices and programmes move dollars and no GPU-hour.
+    """
 
     input: str
     low: float
@@ -56,13 +60,13 @@ class Swing:
 
     @property
     def width(self) -> float:
-        """GPU-hours between both ends."""
-        return abs(self.gpu_hours[1] - self.gpu_hours[0])
+        """Dollars between both ends."""
+        return _width(self.cost_usd)
 
 
 @dataclass(frozen=True)
 class SobolIndex:
-    """The share of the variance of GPU-hours that one constant explains."""
+    """The share of the variance of the cost that one constant explains."""
 
     input: str
     first: float
@@ -79,6 +83,8 @@ class Uncertainty:
     """The distribution of an estimate, and what it comes from."""
 
     scenario: str
+    cost_basis: str
+    """In words."""
     num_samples: int
     seed: int
     spreads: dict[str, Spread]
@@ -93,6 +99,7 @@ class Uncertainty:
         """Return plain values without the draws, ready for JSON."""
         return {
             "scenario": self.scenario,
+            "cost_basis": self.cost_basis,
             "num_samples": self.num_samples,
             "seed": self.seed,
             "distribution": "triangular, mode at the value, constants independent",
@@ -137,24 +144,25 @@ def uncertainty(
         scenario = catalog.load_scenario(scenario, overrides)
     varied = {
         path: constant
-        for path, constant in constants(scenario.cluster, "cluster")
+        for path, constant in constants(scenario)
         if constant.low < constant.high
     }
     if not varied:
         raise InfeasibleError("no constant of this scenario has a range")
     value = answers(scenario, {}, 1)
     tornado = _tornado(scenario, varied)
-    base = float(value["gpu_hours"][0])
     matter = {
         swing.input: varied[swing.input]
         for swing in tornado
-        if max(abs(end - base) for end in swing.gpu_hours) > NEGLIGIBLE * base
+        if _moves(swing.gpu_hours, value["gpu_hours"])
+        or _moves(swing.cost_usd, value["cost_usd"])
     }
     rng = np.random.default_rng(seed)
     drawn = _drawn(matter, rng.random((num_samples, len(matter))))
     draws = answers(scenario, drawn, num_samples)
     return Uncertainty(
         scenario=scenario.name,
+        cost_basis=basis_title(scenario),
         num_samples=num_samples,
         seed=seed,
         spreads={
@@ -192,6 +200,11 @@ def _percentiles(values: Floats) -> list[float]:
     return [float(item) for item in np.percentile(values, list(PERCENTILES.values()))]
 
 
+def _moves(ends: tuple[float, float], value: Floats) -> bool:
+    base = float(value[0])
+    return max(abs(end - base) for end in ends) > NEGLIGIBLE * base
+
+
 def _tornado(scenario: Scenario, varied: dict[str, Constant]) -> list[Swing]:
     """Return each constant's swing; two lanes belong to each."""
     rates = {}
@@ -213,7 +226,11 @@ def _tornado(scenario: Scenario, varied: dict[str, Constant]) -> list[Swing]:
         )
         for index, (path, constant) in enumerate(varied.items())
     ]
-    return sorted(swings, key=lambda swing: -swing.width)
+    return sorted(swings, key=lambda swing: (-swing.width, -_width(swing.gpu_hours)))
+
+
+def _width(ends: tuple[float, float]) -> float:
+    return abs(ends[1] - ends[0])
 
 
 def _pair(values: Floats, index: int) -> tuple[float, float]:
@@ -235,8 +252,10 @@ def _sobol(
         "bounds": [[0.0, 1.0]] * len(varied),
     }
     shares = design.sample(problem, SOBOL_SAMPLES, calc_second_order=False, seed=seed)
-    hours = answers(scenario, _drawn(varied, shares), len(shares))["gpu_hours"]
-    made = analysis.analyze(problem, hours, calc_second_order=False, seed=seed)
+    dollars = answers(scenario, _drawn(varied, shares), len(shares))["cost_usd"]
+    if not np.ptp(dollars):
+        return ()
+    made = analysis.analyze(problem, dollars, calc_second_order=False, seed=seed)
     columns = (made[name].tolist() for name in ("S1", "ST", "S1_conf", "ST_conf"))
     indices = [SobolIndex(*row) for row in zip(varied, *columns, strict=True)]
     return tuple(sorted(indices, key=lambda index: -index.total))

@@ -36,6 +36,8 @@ _SMALL = {k: v for k, v in _DECIMAL.items() if v <= 1}
 
 HOUR_S = 3600.0
 DAY_S = 86400.0
+YEAR_H = 8766.0
+MONTH_H = YEAR_H / 12
 KWH_JOULES = 3.6e6
 
 
@@ -60,6 +62,10 @@ def _table() -> dict[str, tuple[float, str]]:
         "h": (HOUR_S, "s"),
         "d": (DAY_S, "s"),
         "USD/h": (1.0, "USD/h"),
+        "USD/year": (1.0, "USD/year"),
+        "USD/kW/month": (1.0, "USD/kW/month"),
+        "USD/GB": (1.0, "USD/GB"),
+        "USD/GB/month": (1.0, "USD/GB/month"),
         "USD/kWh": (1.0, "USD/kWh"),
         "g/kWh": (1.0, "g/kWh"),
         "mm2": (1.0, "mm2"),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from estimator import catalog
 from estimator.api import estimate
 from estimator.errors import InputError
+from estimator.peers import against_peers
 from estimator.predictions import Unmapped, predict_all
 from estimator.record_files import MAX_BYTES, Broken, parse_records
 from estimator.record_scenarios import family
 from estimator.registry import suggestion
 from estimator.report import Report
-from estimator.scoring import Row, against_peers, summary
+from estimator.scoring import Row, summary
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Outcome:
     anchors: tuple[Anchor, ...] = ()
     peers: tuple[Mapping[str, Any], ...] = ()
     """What other simulators reach, as ``validation/peers.yaml`` says."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Family -> what ``validation/families.yaml`` calls it."""
+
+    def title(self, family: str) -> str:
+        """Return what a family is called; its own name where nothing is."""
+        return self.titles.get(family, family)
 
     def summary(self) -> dict[str, Any]:
         """Return the errors by family, over families, in sweeps and of memory."""
@@ -89,6 +96,7 @@ def validate(
         If a file cannot be read, or no record is of this split and family.
     """
     folder = catalog.data_folder() / "validation"
+    peers, titles = folder / "peers.yaml", folder / "families.yaml"
     entries = read(runs or folder / "runs")
     kept = _filtered(entries, split, source)
     results = predict_all(kept)
@@ -96,16 +104,13 @@ def validate(
         rows=tuple(row for rows, _ in results for row in rows),
         unmapped=tuple(lost for _, lost in results if lost is not None),
         num_records=len(kept),
-        peers=tuple(_peers(folder / "peers.yaml")),
+        peers=tuple(read(peers) if peers.is_file() else ()),
+        titles=catalog.read("scenario", str(titles)) if titles.is_file() else {},
     )
     if runs is not None or split or source not in (None, "dsv3"):
         return outcome
     rows, anchors = _main_scenario(folder / "deepseek-v3.yaml")
     return replace(outcome, rows=outcome.rows + rows, anchors=anchors)
-
-
-def _peers(path: Path) -> list[Any]:
-    return read(path) if path.is_file() else []
 
 
 def read(path: Path) -> list[Any]:

@@ -9,7 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from estimator.scoring import Row, against_peers, grouped, of_quantity, spread, worst
+from estimator.peers import against_peers
+from estimator.scoring import (
+    GROUPS,
+    LEAST_IN_SWEEP,
+    LEAST_SPREAD,
+    Row,
+    families,
+    grouped,
+    of_quantity,
+    spread,
+    worst,
+)
 from estimator.validation import Outcome
 from estimator.wording import short
 
@@ -22,7 +33,7 @@ QUANTITIES: Mapping[str, tuple[str, float, str]] = {
     "fits": ("Fits in memory", 1.0, ""),
 }
 """Quantity -> title, what one unit stands for, unit."""
-WORDS = ("worst", "run", "record", "plan", "sweep", "GPUs", "reason")
+WORDS = ("worst", "run", "record", "plan", "sweep", "GPUs", "reason", "group")
 """Columns that are no numbers, though a cell may begin with one."""
 Cells = Sequence[str]
 
@@ -74,13 +85,15 @@ FAMILY_COLUMNS = ("family", "GPU", "runs", "median", "p90", "bias", "worst")
 
 def mean_lines(summary: Mapping[str, Any]) -> Iterator[Cells]:
     """Yield what all families come to, by kind of model."""
-    for kind, mean in summary["mean_of_family_medians"].items():
+    for kind, mean in summary["mean_of_families"].items():
         runs = summary["runs"].get(kind)
         if runs:
             yield (
                 kind,
                 str(runs["num_runs"]),
-                percent(mean),
+                percent(mean["median_abs_error"]),
+                percent(mean["p90_abs_error"]),
+                percent(mean["bias"], is_signed=True),
                 percent(runs["median_abs_error"]),
                 percent(runs["p90_abs_error"]),
                 percent(runs["bias"], is_signed=True),
@@ -91,10 +104,29 @@ MEAN_COLUMNS = (
     "models",
     "runs",
     "mean of family medians",
+    "of their p90",
+    "of their bias",
     "median of runs",
-    "p90",
-    "bias",
+    "p90 of runs",
+    "bias of runs",
 )
+
+
+GROUP_COLUMNS = ("by", "group", "runs", "median", "p90", "bias")
+
+
+def group_lines(rows: Sequence[Row]) -> Iterator[Cells]:
+    """Yield the errors of step time by accelerator, kind of model, plan and scale."""
+    for name, key in GROUPS.items():
+        for group, made in families(rows, key).items():
+            yield (
+                name.replace("_", " "),
+                group,
+                f"{made['num_runs']:,}",
+                percent(made["median_abs_error"]),
+                percent(made["p90_abs_error"]),
+                percent(made["bias"], is_signed=True),
+            )
 
 
 def memory_words(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -112,6 +144,21 @@ def memory_words(summary: Mapping[str, Any]) -> Iterator[str]:
         f"{labels['num_predicted']} predicted not to fit, {labels['num_right']} of "
         f"them rightly: precision "
         f"{percent(labels['precision'])}, recall {percent(labels['recall'])}."
+    )
+
+
+def sweep_words(summary: Mapping[str, Any]) -> str:
+    """Return the worst ranking of plans inside a sweep, as a sentence."""
+    least = summary["least_rank_correlation"]
+    if least is None:
+        return (
+            f"No mapping sweep with {LEAST_IN_SWEEP} timed runs or more spreads by "
+            f"{LEAST_SPREAD} or more."
+        )
+    told = sum(made["spread"] >= LEAST_SPREAD for made in summary["sweeps"])
+    return (
+        f"Ranking of plans inside {told} mapping sweeps: Spearman's correlation at "
+        f"least {least:.2f}."
     )
 
 
@@ -143,12 +190,29 @@ def peer_lines(outcome: Outcome) -> Iterator[Cells]:
     """Yield our error beside that of others on the same rows."""
     for made in against_peers(outcome.rows, outcome.peers):
         yield (
-            made["family"],
+            outcome.title(made["family"]),
             str(made["num_runs"]),
             percent(made["mean_abs_error"]),
             made["peer"],
             percent(made["peer_mean_abs_error"]),
         )
+
+
+ROW_COLUMNS = ("run", "measured", "predicted", "error", "other simulator", "its error")
+
+
+def peer_row_lines(outcome: Outcome) -> Iterator[Cells]:
+    """Yield the runs that others predicted too, one by one."""
+    for made in against_peers(outcome.rows, outcome.peers):
+        for row in made["rows"]:
+            yield (
+                row["id"],
+                short(row["measured"]),
+                short(row["predicted"]),
+                percent(row["error"], is_signed=True),
+                f"{short(row['peer_predicted'])} {made['peer']}",
+                percent(row["peer_error"], is_signed=True),
+            )
 
 
 ANCHOR_COLUMNS = ("DeepSeek-V3", "measured", "predicted", "error", "tolerance")
@@ -186,6 +250,7 @@ def print_outcome(outcome: Outcome) -> None:
     for title, columns, lines in (
         ("Step time by source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
         ("Over families", MEAN_COLUMNS, mean_lines(summary)),
+        ("By what they ran on and how", GROUP_COLUMNS, group_lines(outcome.rows)),
         (
             "Furthest off",
             ("run", "measured", "predicted", "error", "plan"),
@@ -193,11 +258,12 @@ def print_outcome(outcome: Outcome) -> None:
         ),
         ("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
         ("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
+        ("The same, run by run, s", ROW_COLUMNS, peer_row_lines(outcome)),
         ("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
         ("Without a prediction", ("record", "reason"), _unmapped(outcome)),
     ):
         _print(console, title, columns, list(lines))
-    for line in memory_words(summary):
+    for line in (sweep_words(summary), *memory_words(summary)):
         console.print(line)
     console.print(count_words(summary))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from estimator.report import Assumption, Memory
+from collections.abc import Mapping
+
+from estimator.report import Assumption, Memory, Report
 
 LAYER_WORDS = {
     "specification": "Specification: datasheets",
     "achievable": "Achievable: micro-benchmarks of single kernels and links",
     "in-situ": "In situ: a kernel trace, computation and communication side by side",
-    "price": "Price and power",
+    "price": "Price, power and programme",
     "scenario": "Assumed where sources are silent",
 }
 LAYER_ADDS = {
@@ -16,6 +18,26 @@ LAYER_ADDS = {
     "achievable": "micro-benchmarks of single kernels and links",
     "in-situ": "a kernel trace with computation and communication side by side",
 }
+FIGURE_WORDS: Mapping[str, str] = {
+    "breakdown": "Where a step goes",
+    "ranks": "What each pipeline rank does",
+    "timeline": "One step over time",
+    "memory": "Memory",
+    "layers": "From datasheets to the step",
+    "sensitivity": "What the step is sensitive to",
+}
+PART_WORDS = {
+    "gpu_usd": "accelerators",
+    "server_usd": "the rest of the servers",
+    "network_usd": "network",
+    "colocation_usd": "building",
+    "energy_usd": "energy",
+    "experiments_usd": "experiments",
+    "staff_usd": "staff",
+    "storage_usd": "storage",
+    "egress_usd": "transfer",
+}
+"""Parts of a cost, as people call them."""
 IF_IT_DID = "Time and cost below are what it would take if it did."
 _REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
 
@@ -62,8 +84,16 @@ def brief(name: str) -> str:
 
 
 def weight(row: Assumption) -> float:
-    """Return how far an assumption moves the step, both ends together."""
-    return sum(abs(ratio - 1) for ratio in row.step_effect) if row.step_effect else 0.0
+    """Return how far an assumption moves the step or the cost, both ends together."""
+    effect = row.step_effect or row.cost_effect or ()
+    return sum(abs(ratio - 1) for ratio in effect)
+
+
+def price_words(report: Report) -> str:
+    """Return whose money it is: the basis of a cost, and what an hour comes to."""
+    title = report.cost_basis_title
+    dollars = f"{report.usd_per_gpu_hour:.3f}".rstrip("0").rstrip(".")
+    return f"{title[0].upper()}{title[1:]}: ${dollars} per GPU-hour"
 
 
 def does_not_fit(memory: Memory) -> str:

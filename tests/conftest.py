@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from estimator.schedules.ir import (
     result,
 )
 from estimator.specs.scenario import Scenario
+from estimator.validation import Outcome, validate
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,20 @@ def deepseek() -> Scenario:
 @pytest.fixture(scope="session")
 def report(deepseek: Scenario) -> Report:
     return estimate(deepseek)
+
+
+@pytest.fixture(scope="session")
+def selection(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The published runs in ``validation/``, predicted once for all test processes."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    path = folder / "selection.pickle"
+    with (folder / "selection.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_file():
+            path.write_bytes(pickle.dumps(validate()))
+        made: Outcome = pickle.loads(path.read_bytes())  # noqa: S301 - written above
+    return made
 
 
 @pytest.fixture(scope="session")

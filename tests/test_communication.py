@@ -88,11 +88,16 @@ def test_without_limits_visits_follow_the_hypergeometric_law(places, items, data
     assert value == pytest.approx(places * (1 - missed))
 
 
-def test_skew_grows_with_the_ranks_that_wait():
-    waits = [skew_s(2e-3, ranks) for ranks in (1, 2, 8, 64, 512)]
+def test_skew_grows_with_the_nodes_and_ranks_that_wait():
+    waits = [skew_s(2e-3, 8 * nodes, nodes) for nodes in (1, 2, 4, 6, 8, 64)]
     assert waits[0] == 0
     assert waits == sorted(waits)
-    assert waits[3] == 2e-3
+    assert waits[4] == 2e-3
+
+
+def test_an_exchange_inside_one_domain_waits_for_nobody():
+    assert skew_s(2e-3, 64, 1) == 0
+    assert skew_s(2e-3, 1, 1) == 0
 
 
 @pytest.mark.parametrize("name", list(collective))
@@ -135,4 +140,4 @@ def test_negative_sizes_are_refused():
     with pytest.raises(ValueError, match="must be positive"):
         group(0, 1, 8)
     with pytest.raises(ValueError, match="must be positive"):
-        skew_s(1e-3, 0)
+        skew_s(1e-3, 0, 1)

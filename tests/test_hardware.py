@@ -16,14 +16,12 @@ from estimator.step_model import StepModel
 STATUSES = {"read", "derived", "recalled", "assumed", "disputed"}
 FILES = [
     (kind, name)
-    for kind in ("gpu", "node", "fabric", "price", "power")
+    for kind in ("gpu", "node", "fabric", "price", "power", "programme")
     for name in catalog.names(kind)
 ]
-NUMBERS = {
-    "gpu": ("num_sms", "hbm_bytes", "hbm_bytes_per_s", "tdp_watts", "die_area_mm2"),
-    "node": ("nvlink_bytes_per_s", "nvlink_latency_s", "max_power_watts"),
-    "fabric": ("bytes_per_s", "latency_s", "oversubscription", "gpus_per_nic"),
-}
+WITH_SOURCES = ("gpu", "node", "fabric")
+QUANTITY = re.compile(r"[\d.]+(e[-+]?\d+)? ?[A-Za-zµ][\w/]*")
+LABELS = {"name", "title", "date", "electricity_date", "release_date"}
 COUNTS = {
     "num_sms",
     "gpus_per_node",
@@ -51,13 +49,24 @@ def test_every_constant_has_a_source_a_unit_and_a_status(kind, name):
         assert constant.low <= constant.value <= constant.high, path
 
 
+def plain_numbers(document, path=()):
+    """Yield the paths of numbers and quantities outside constants."""
+    for key, value in document.items():
+        here = (*path, key)
+        if isinstance(value, Mapping):
+            yield from () if "value" in value else plain_numbers(value, here)
+        elif isinstance(value, str) and key not in LABELS:
+            yield from [".".join(here)] if QUANTITY.fullmatch(value) else []
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield ".".join(here)
+
+
 @pytest.mark.parametrize(
-    ("kind", "name"), [file for file in FILES if file[0] in NUMBERS]
+    ("kind", "name"), [file for file in FILES if file[0] in WITH_SOURCES]
 )
 def test_every_plain_number_has_a_source_and_a_status(kind, name):
     record = catalog.load(kind, name)
-    keys = [*NUMBERS[kind], *(f"peak_flop_per_s.{d}" for d in peaks(record))]
-    for key in keys:
+    for key in plain_numbers(catalog.read(kind, name)):
         assert source_of(record, key).strip(), key
         assert status_of(record, key) in STATUSES, key
     for listed in (*record.recalled, *record.status, *record.sources):
@@ -71,8 +80,16 @@ def test_every_plain_number_has_a_source_and_a_status(kind, name):
                 owner = getattr(owner, part, None)
 
 
-def peaks(record):
-    return getattr(record, "peak_flop_per_s", {})
+@pytest.mark.parametrize(
+    ("kind", "name"), [file for file in FILES if file[0] not in WITH_SOURCES]
+)
+def test_every_price_and_intensity_has_a_source_and_a_status(kind, name):
+    record = catalog.load(kind, name)
+    sources = {"usd_per_kwh": ("electricity_source", "electricity_status")}
+    for key in plain_numbers(catalog.read(kind, name)):
+        source, status = sources.get(key, ("source", "status"))
+        assert getattr(record, source).strip(), key
+        assert getattr(record, status) in STATUSES, key
 
 
 def bare_numbers(document, path=()):
@@ -157,13 +174,38 @@ def test_a_price_is_dated_and_buys_a_known_gpu(name):
     assert price.source
     assert price.provider
     assert price.commitment
-    assert 0.3 < price.usd_per_gpu_hour < 15
+    if price.basis == "rental":
+        assert 0.3 < price.usd_per_gpu_hour < 15
+        return
+    owned = price.owned
+    assert owned.server_usd.low > 5e3
+    assert owned.server_usd.high < 100e3
+    assert 1 < owned.server_per_gpu.value < 3
+    assert 0.05 < owned.network_share.low < owned.network_share.high < 0.4
+    assert 1 / 8 < owned.amortised_per_year.low < owned.amortised_per_year.high < 1
+    assert 0.3 < owned.utilisation.low <= owned.utilisation.high <= 1
+    assert 50 < owned.colocation.low < owned.colocation.high < 500
+
+
+@pytest.mark.parametrize("name", catalog.names("programme"))
+def test_a_programme_is_plausible(name):
+    made = catalog.load("programme", name)
+    assert 1 <= made.compute_factor.low < made.compute_factor.high < 10
+    assert 1 < made.num_contributors.low < made.num_contributors.high < 5000
+    assert 0 < made.fte_per_contributor.low < made.fte_per_contributor.high <= 1
+    assert 0.1 < made.years.low < made.years.high < 5
+    assert 20e3 < made.compensation.low < made.compensation.high < 2e6
+    assert 1 < made.staff_overhead.low < made.staff_overhead.high < 2
+    assert 0.001 < made.storage.low < made.storage.high < 0.1
+    assert 0 <= made.egress.low < made.egress.high < 0.5
 
 
 @pytest.mark.parametrize("name", catalog.names("power"))
 def test_a_place_is_plausible(name):
     power = catalog.load("power", name)
     assert 20 < power.g_co2_per_kwh < 800
+    assert 1 <= power.pue.low < power.pue.high < 2
+    assert 0.3 < power.average_power.low < power.average_power.high <= 1
     assert power.source
     assert power.date
     if power.usd_per_kwh is not None:

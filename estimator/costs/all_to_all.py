@@ -101,7 +101,7 @@ class AllToAll:
     dispatch_s: float
     combine_s: float
     skew_s: float
-    """Wait for the slowest rank in front of each of them."""
+    """Wait in front of each of them, over many nodes."""
     dispatch_bytes: float = 0.0
     combine_bytes: float = 0.0
     """What the busiest rank sends over the fabric; over NVLink where one node is all.
@@ -158,7 +158,7 @@ def all_to_all(
     return AllToAll(
         dispatch_s * imbalance,
         combine_s * imbalance,
-        skew_s(links.rank_skew_s, num_ranks),
+        skew_s(links.rank_skew_s, num_ranks, num_nodes),
         num_tokens * (crossing or local) * out * imbalance,
         num_tokens * (crossing or local) * back * imbalance,
     )

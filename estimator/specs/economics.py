@@ -1,34 +1,107 @@
-"""What an hour costs, in dollars, joules and carbon."""
+"""What a GPU-hour and a whole programme cost, in dollars, joules and carbon."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from estimator.specs.base import Fraction, spec
+from estimator.specs.base import Constant, ConstantOf, Fraction, spec
 from estimator.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 
 Known = Literal["read", "derived", "recalled", "assumed", "disputed"]
 
+Sum = Annotated[Constant, ConstantOf("USD")]
+PerYear = Annotated[Constant, ConstantOf("USD/year")]
+Rent = Annotated[Constant, ConstantOf("USD/kW/month")]
+Transfer = Annotated[Constant, ConstantOf("USD/GB")]
+Storage = Annotated[Constant, ConstantOf("USD/GB/month")]
+
+
+@spec
+class Ownership:
+    """What the owner of a cluster pays; energy comes from the scenario's ``power``."""
+
+    server_usd: Sum
+    """A GPU's share of its server, as bought, GPU included."""
+    server_per_gpu: Fraction
+    """Price of that share over the price of the GPU alone."""
+    network_share: Fraction
+    """Network between servers, over the cost of servers and network together."""
+    amortised_per_year: Fraction
+    """What a year takes of the value that hardware has when it starts."""
+    years_before: Fraction
+    """From purchase to the start of training, in years: value is lost before, too."""
+    utilisation: Fraction
+    """Hours in use over hours owned."""
+    colocation: Rent
+    """Rent of space, power distribution and cooling, by the server's maximum power;
+    electricity apart."""
+
 
 @spec
 class Price:
-    """A dated price of one GPU for one hour."""
+    """A dated price of one GPU for one hour: rented, or owned."""
 
     name: str
     title: str
-    basis: Literal["rental"]
-    usd_per_gpu_hour: UsdPerHour
+    basis: Literal["rental", "owned"]
     date: str
     source: str
     includes: str
     """What the price covers, in words."""
+    usd_per_gpu_hour: UsdPerHour | None = None
+    """Of a rental."""
+    owned: Ownership | None = None
+    """What an hour of an owned GPU is made of."""
     gpu: str = ""
     """The GPU that it buys, by name."""
     provider: str = ""
     commitment: Literal[
-        "", "on demand", "1 year", "3 years", "spot", "index", "assumption"
+        "", "on demand", "1 year", "3 years", "spot", "index", "assumption", "purchase"
     ] = ""
     status: Known = "read"
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        if self.basis == "rental" and self.usd_per_gpu_hour is None:
+            raise ValueError("usd_per_gpu_hour: a rental price needs it")
+        if self.basis == "owned" and self.owned is None:
+            raise ValueError("owned: a price of this basis needs this part")
+        if self.basis == "owned" and self.usd_per_gpu_hour is not None:
+            raise ValueError(
+                "usd_per_gpu_hour: an owned GPU's hour is added up from `owned`; set "
+                "price.owned.server_usd, or take a rental price"
+            )
+        if self.basis == "rental" and self.owned is not None:
+            raise ValueError("owned: a rental price has no such part")
+
+
+@spec
+class Programme:
+    """What surrounds the final run: experiments, people, data kept and moved."""
+
+    name: str
+    title: str
+    compute_factor: Fraction
+    """Computation of the whole programme over that of the final run."""
+    num_contributors: Fraction
+    fte_per_contributor: Fraction
+    """Share of full time, mean over contributors."""
+    years: Fraction
+    """From the start of the project to its release."""
+    compensation: PerYear
+    """Pay of a full-time contributor, equity included."""
+    staff_overhead: Fraction
+    """Employer's cost over pay."""
+    data_bytes_per_token: Fraction
+    """Bytes of data kept for each token of the final run."""
+    num_checkpoints: Fraction
+    """Full checkpoints kept."""
+    checkpoint_bytes_per_param: Fraction
+    storage: Storage
+    egress: Transfer
+    """Paid once for the data kept."""
+    source: str
+    """Of the method."""
     notes: str = ""
 
 

@@ -14,7 +14,7 @@ from estimator.specs.base import Constant, ConstantOf
 from estimator.specs.scenario import Scenario
 from estimator.units import Unit
 
-RATE_ROOTS = ("cluster", "price", "power")
+RATE_ROOTS = ("cluster", "price", "power", "programme")
 BARE_RATES = ("cluster.fabric.oversubscription",)
 """Pure numbers without the annotation of a unit."""
 

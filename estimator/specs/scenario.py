@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from estimator.specs.base import spec
-from estimator.specs.economics import Power, Price
+from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.hardware import Cluster
 from estimator.specs.layout import EVEN, check_layout, parse_layout
 from estimator.specs.model import Transformer
@@ -26,6 +26,8 @@ class Scenario:
     phases: tuple[Phase, ...]
     price: Price
     power: Power
+    programme: Programme | None = None
+    """What the cost includes beside the final run; None: nothing."""
     recompute: Recompute = ()
     question: str = ""
     assumptions: tuple[str, ...] = ()

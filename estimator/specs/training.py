@@ -12,11 +12,22 @@ from estimator.specs.base import Count, CountOrNone, Number, spec
 from estimator.specs.layout import EVEN
 
 Module = Literal[
-    "full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp", "second_product"
+    "full",
+    "core_attn",
+    "layernorm",
+    "mla_up_proj",
+    "moe_act",
+    "mlp",
+    "moe",
+    "second_product",
 ]
 """Modules whose activations are recomputed, as Megatron-LM names them.
-``second_product``: every second product of a layer, as torchtitan's selective
-checkpointing by operation."""
+
+``mlp`` is the feed-forward block of dense layers only, ``moe`` that of the others with
+both its exchanges; ``moe_act`` the activation between the products of an expert.
+``second_product`` is every second product of a layer, as torchtitan's selective
+checkpointing by operation repeats them.
+"""
 
 Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
 """Number format and scaling of linear layers; everything else stays BF16 or FP32.

@@ -73,10 +73,10 @@ def _activation_bytes(size: Sizes, width: int) -> float:
     return moved + size.format.cast * width
 
 
-def _activation_input_bytes(size: Sizes, width: int) -> float:
-    """Bytes per row of its backward pass."""
+def _activation_input_bytes(size: Sizes, width: int, *modules: str) -> float:
+    """Bytes per row of its backward pass; any of ``modules`` repeats the forward."""
     up = _up(size, width)
-    again = {"moe_act", "mlp"} & size.recompute
+    again = size.recompute.intersection(modules)
     moved = 2.0 * width + 4.0 * up + (2.0 * (up + width) if again else 0.0)
     if _is_unfused(size):
         moved += UNFUSED_GATE_BACKWARD * width
@@ -116,7 +116,10 @@ def dense_input(size: Sizes) -> Segment:
         Traffic(
             "activation, casts backward",
             size.tokens
-            * (_activation_input_bytes(size, width) + cast * size.model.hidden_size),
+            * (
+                _activation_input_bytes(size, width, "moe_act", "mlp")
+                + cast * size.model.hidden_size
+            ),
             8 if size.format.cast else 2,
         ),
     )
@@ -179,20 +182,17 @@ def moe_forward(size: Sizes) -> Segment:
 def moe_input(size: Sizes) -> Segment:
     """Return their backward pass to the input."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _activation_input_bytes(size, width) + _permuted_bytes(size)
+    moved = rows * _activation_input_bytes(size, width, "moe_act")
+    moved += _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block_input(
             size, size.expert_tokens, shared_width, 1, "shared expert"
         )
         cast = size.format.cast + 2 * size.format.recast
-        each = _activation_input_bytes(size, shared_width)
+        each = _activation_input_bytes(size, shared_width, "moe_act")
         moved += size.expert_tokens * (each + cast * size.model.hidden_size)
-    again: Segment = ()
-    if "mlp" in size.recompute:
-        again = _block(size, rows, width, size.local_experts, "again experts")
     return (
-        *again,
         *shared,
         *_block_input(size, rows, width, size.local_experts, "experts"),
         Traffic("permutation, activation, casts backward", moved, 20),

@@ -126,8 +126,6 @@ def _mamba(size: Sizes) -> Stored:
 
 def _hidden(size: Sizes, width: float) -> float:
     """Bytes per row kept inside a feed-forward block of ``width``."""
-    if "mlp" in size.recompute:
-        return 0.0
     is_half = "second_product" in size.recompute
     up = (2 if size.model.mlp.is_gated and not is_half else 1) * width
     before = size.format.kept if size.keeps_12_bits else 2.0
@@ -138,10 +136,12 @@ def _hidden(size: Sizes, width: float) -> float:
 
 
 def _feed_forward(size: Sizes, element: Element) -> Stored:
+    if element.feed_forward is None or element.feed_forward in size.recompute:
+        return Stored(0.0, 0.0)
     if element.feed_forward == "mlp":
         width = size.model.mlp.ffn_hidden_size / size.tp
         return Stored(0.0, size.tokens * _hidden(size, width))
-    return _moe(size) if element.feed_forward == "moe" else Stored(0.0, 0.0)
+    return _moe(size)
 
 
 def _moe(size: Sizes) -> Stored:

@@ -100,8 +100,11 @@ class Pair:
 
         Backward, a combine's gradient is dispatched and a dispatch's combined.
         """
-        if back and "full" in self.chunks.size.recompute:
-            gradient = self._again(back, gradient)
+        again = self.chunks.size.recompute
+        if back and "full" in again:
+            gradient = self._again(back, "attention again F", gradient)
+        elif back and back.feed_forward == "moe" and "moe" in again:
+            gradient = self._again(back, "", gradient)
         gradient = self._travel(back, "combine backward", "dispatch", gradient)
         routed = self._block(ahead, "attention F", 0, out)
         gradient, ready = self._input(back, "mlp I", 2, gradient)
@@ -116,10 +119,13 @@ class Pair:
             self._scatter(back, last)
         return out, gradient
 
-    def _again(self, element: Element, need: Need) -> Need:
-        """Run a layer forward once more, from its input: part of its input pass."""
+    def _again(self, element: Element, mixer: str, need: Need) -> Need:
+        """Run a layer forward once more as part of its input pass.
+
+        From its input, or from that of its experts where ``mixer`` names no operation.
+        """
         first = len(self.made)
-        routed = self._block(element, "attention again F", 0, need)
+        routed = self._block(element, mixer, 0, need) if mixer else need
         routed = self._travel(element, "dispatch again", "dispatch", routed)
         routed = self._block(element, "mlp again F", 1, routed)
         done = self._travel(element, "combine again", "combine", routed)

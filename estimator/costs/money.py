@@ -1,0 +1,85 @@
+"""What hardware, energy and people cost: pure functions of numbers.
+
+The cost of owning is the formula of Epoch AI: "The rising costs of training frontier AI
+models", arXiv 2405.21015, as its code has it (epoch-research/training-cost-trends,
+commit 263c40a), extended by the rent of the building and by idle hours.
+"""
+
+from __future__ import annotations
+
+import math
+
+from estimator.units import MONTH_H, YEAR_H
+
+
+def value_after(price_usd: float, per_year: float, years: float) -> float:
+    """Return what hardware is worth some years after it was bought.
+
+    Parameters
+    ----------
+    per_year : float
+        Rate of decline; 0.322 is Epoch's 0.14 orders of magnitude a year, the trend of
+        price per operation: ``10**(-0.14 t) = exp(-0.322 t)``.
+
+    Examples
+    --------
+    >>> round(value_after(10_000.0, 0.14 * math.log(10), 1.0))
+    7244
+    """
+    left: float = math.e ** (-per_year * years)
+    return price_usd * left
+
+
+def amortised_usd_per_hour(
+    value_usd: float, per_year: float, utilisation: float = 1.0
+) -> float:
+    """Return what an hour in use takes of the value of hardware.
+
+    Epoch amortises at the rate of decline, which is when replacement pays, and counts
+    no idle hours: a utilisation of 1.
+
+    Examples
+    --------
+    >>> round(amortised_usd_per_hour(33_810.0, 0.14 * math.log(10)), 3)
+    1.243
+    """
+    return value_usd * per_year / YEAR_H / utilisation
+
+
+def network_usd(servers_usd: float, network_share: float) -> float:
+    """Return what the network costs that takes a share of the whole cluster.
+
+    >>> round(network_usd(81.0, 0.19), 3)
+    19.0
+    """
+    return servers_usd * network_share / (1 - network_share)
+
+
+def colocation_usd_per_hour(
+    watts: float, usd_per_kw_month: float, utilisation: float = 1.0
+) -> float:
+    """Return the rent of power and space for one hour in use.
+
+    >>> round(colocation_usd_per_hour(1275.0, 184.06), 3)
+    0.321
+    """
+    return watts / 1000 * usd_per_kw_month / MONTH_H / utilisation
+
+
+def staff_usd(
+    num_contributors: float,
+    fte_per_contributor: float,
+    years: float,
+    usd_per_year: float,
+    overhead: float,
+) -> float:
+    """Return what the people of a project cost their employer.
+
+    Examples
+    --------
+    GPT-4's 284 contributors over a year; Epoch AI: 35 million, 27 to 44.
+
+    >>> round(staff_usd(284, 0.285, 1.0, 330e3, 1.32) / 1e6, 1)
+    35.3
+    """
+    return num_contributors * fte_per_contributor * years * usd_per_year * overhead

@@ -1,0 +1,124 @@
+"""Our own selection of published runs: what it holds, and what is said about it."""
+
+import runpy
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from estimator.record_scenarios import family
+from estimator.scoring import LEAST_SPREAD, of_quantity
+from estimator.validation import read
+from estimator.validation_markdown import markdown
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = runpy.run_path(str(ROOT / "benchmarks" / "blocks.py"))
+ENTRIES = read(ROOT / "validation" / "runs")
+RUNS = [entry for entry in ENTRIES if entry["record"] == "run"]
+
+
+def test_the_readme_holds_what_the_command_prints(selection):
+    told = BLOCKS["blocks"]((ROOT / "README.md").read_text())
+    assert told["validate --markdown"] == markdown(selection), (
+        "python benchmarks/blocks.py writes it again"
+    )
+
+
+def test_a_block_is_replaced_and_the_text_around_it_stays():
+    text = "a\n<!-- estimator list gpu -->\nold\n<!-- end -->\nb\n"
+    assert BLOCKS["blocks"](text) == {"list gpu": "old\n"}
+    assert BLOCKS["printed"]("validate --runs ../nowhere.yaml --markdown") is None
+
+
+# ---- what the selection holds
+
+
+def test_it_is_large_and_of_many_families():
+    assert len(RUNS) >= 300
+    families = {family(entry) for entry in RUNS}
+    assert len(families) >= 15
+    assert "hfnanotron" not in families  # third-party copy, licence unconfirmed
+
+
+@pytest.mark.parametrize("key", ["source", "where", "trust", "split"])
+def test_each_record_says_where_it_is_from(key):
+    assert [entry["id"] for entry in ENTRIES if not entry.get(key)] == []
+
+
+def test_each_run_says_how_its_source_counts_flop():
+    assert [run["id"] for run in RUNS if not run.get("flop_convention")] == []
+
+
+def test_each_record_has_its_own_name_and_a_known_split_and_trust():
+    names = Counter(entry["id"] for entry in ENTRIES)
+    assert names.most_common(1)[0][1] == 1
+    assert {entry["split"] for entry in ENTRIES} == {"calibration", "public"}
+    assert {entry["trust"] for entry in ENTRIES} <= {"A", "B"}
+
+
+def test_each_family_has_a_title(selection):
+    families = {row.family for row in selection.rows}
+    assert families <= set(selection.titles)
+
+
+# ---- what is predicted
+
+
+def test_every_record_of_it_is_predicted(selection):
+    assert [lost.id for lost in selection.unmapped] == []
+    assert {row.id for row in selection.rows} >= {entry["id"] for entry in ENTRIES}
+
+
+def test_the_budgets_of_the_main_scenario_are_scored(selection):
+    budgets = of_quantity(selection.rows, "gpu_hours")
+    assert {row.measured for row in budgets} == {2664e3, 2788e3}
+    told = selection.summary()["budgets"]
+    assert [made["error"] for made in told] == [row.error for row in budgets]
+
+
+def test_the_steps_of_the_main_scenario_stand_beside_their_tolerance(selection):
+    assert len(selection.anchors) >= 10
+    for made in selection.anchors:
+        assert abs(made.error) <= made.tolerance, made.name
+
+
+def test_peers_stand_beside_us_on_the_same_rows(selection):
+    made = selection.to_dict()["peers"]
+    pairs = {(each["family"], each["peer"]) for each in made}
+    assert {
+        ("korthikanti", "Calculon"),
+        ("korthikanti", "SimuMax"),
+        ("vtrain", "Calculon"),
+        ("simumax", "SimuMax"),
+    } <= pairs
+    rows = {row["id"] for each in made for row in each["rows"]}
+    assert len(rows) == 8  # Korthikanti et al., table 5
+    for each in made:
+        errors = [abs(row["peer_error"]) for row in each["rows"]]
+        if errors:  # figures of single rows and their published mean agree
+            mean = sum(errors) / len(errors)
+            assert mean == pytest.approx(each["peer_mean_abs_error"], abs=1e-3)
+
+
+def test_memory_and_out_of_memory_are_scored(selection):
+    made = selection.summary()
+    assert made["memory"]["num_runs"] == sum(
+        each["num_runs"] for each in made["memory_by_family"].values()
+    )
+    labels = made["out_of_memory"]
+    assert labels["num_labels"] == len(ENTRIES)
+    assert labels["num_out_of_memory"] == len(ENTRIES) - len(RUNS)
+
+
+def test_groups_hold_every_step_once(selection):
+    made, steps = selection.summary(), of_quantity(selection.rows, "step_s")
+    for name in ("gpus", "model_kinds", "plans", "scales"):
+        assert sum(each["num_runs"] for each in made[name].values()) == len(steps)
+
+
+def test_a_sweep_holds_plans_of_one_model_batch_and_cluster(selection):
+    for made in selection.summary()["sweeps"]:
+        assert made["num_runs"] >= 10
+        assert -1 <= made["spearman"] <= 1
+        if made["spread"] >= LEAST_SPREAD:
+            assert selection.summary()["least_rank_correlation"] <= made["spearman"]
