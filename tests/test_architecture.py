@@ -26,7 +26,7 @@ LAYERS = [
     {"api", "listing", "huggingface", "batch", "record_plans"},
     {"axes", "executors", "store", "plan_space"},
     {"points", "plan_bound", "plan_rows"},
-    {"plan_layout", "record_scenarios"},
+    {"plan_layout", "plan_standing", "record_scenarios"},
     {"comparison", "sweep", "uncertainty", "plan", "record_figures"},
     {"scoring"},
     {"predictions", "peers"},
