@@ -143,14 +143,11 @@ def _inputs(shares: tuple[Share, ...]) -> None:
     st.markdown("**What differs**")
     rows = []
     for share in sorted(shares, key=lambda share: -abs(share.cost_usd)):
-        path, _, change = share.input.partition(": ")
-        old, _, new = change.partition(" -> ")
-        is_one = brief(share.input) == share.input
+        path, _, change = brief(share.input).partition(": ")
         rows.append(
             {
-                "Input": breakable(plain(path if is_one else brief(share.input))),
-                "Baseline": breakable(plain(old)) if is_one else "",
-                "Now": breakable(plain(new)) if is_one else "",
+                "Input": breakable(plain(path)),
+                "Change": breakable(plain(change)),
                 "USD": f"{share.cost_usd:+,.0f}",
                 "GPU-hours": f"{share.gpu_hours:+,.0f}",
             }
