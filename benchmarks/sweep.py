@@ -16,7 +16,7 @@ from pathlib import Path
 
 from estimator.api import estimate
 from estimator.catalog import load_scenario
-from estimator.sweep import sweep
+from estimator.sweeps import sweep
 
 NAME = "deepseek-v3"
 BANDWIDTH = "cluster.fabric.bytes_per_s=25 GB/s:100 GB/s"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from estimator import sweep
+from estimator import sweeps
 from estimator.errors import EstimatorError
 from estimator.findings.what_if import MEASURES, Answers, Measure, lines, what_if
 from estimator.pages.drawing import draw
@@ -207,7 +207,7 @@ def _answers(question: Question, x: Varied, y: Varied) -> Answers:
 
 @st.cache_data(max_entries=KEPT, show_spinner="Evaluating every combination")
 def _swept(question: Question, vary: Sequence[str]) -> dict[str, Any]:
-    columns = sweep.sweep(question.scenario, vary, question.overrides).columns
+    columns = sweeps.sweep(question.scenario, vary, question.overrides).columns
     return {name: columns[name] for name in (*MEASURES, "fits", "reason")}
 
 
