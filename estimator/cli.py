@@ -103,13 +103,14 @@ def run_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import api, results
+    from estimator import api
+    from estimator.results import Result
 
     loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
     reports = [api.estimate(scenario) for scenario in loaded]
     steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
     again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
-    made = results.of_reports(loaded, reports, again, steps)
+    made = Result(loaded, reports, again, steps)
     if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
@@ -127,6 +128,10 @@ def compare_command(
         list[str] | None,
         typer.Option("--vary", metavar="PATH=V1,V2,...", help="One column per value."),
     ] = None,
+    sequential: Annotated[
+        bool,
+        typer.Option("--sequential", help="Attribute one input after the other."),
+    ] = False,
     overrides: Overrides = None,
     out: Out = None,
     chart: Chart = None,
@@ -138,17 +143,21 @@ def compare_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import comparison, pictures, results
+    from estimator import comparison, pictures
+    from estimator.results import Result
 
     if chart is not None:
         pictures.check_target(chart)
-    made = comparison.compare(scenarios, vary or (), overrides or ())
+    made = comparison.compare(
+        scenarios, vary or (), overrides or (), is_sequential=sequential
+    )
     if chart is not None:
         pictures.write_difference(made, chart)
         _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
-    again = _again("compare", *scenarios, *axes, *_sets(overrides))
-    result = results.of_comparison(made, again)
+    order = ["--sequential"] if sequential else []
+    again = _again("compare", *scenarios, *axes, *order, *_sets(overrides))
+    result = Result(made.scenarios, made.reports, again, comparison=made)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
