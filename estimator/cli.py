@@ -139,9 +139,9 @@ def compare_command(
     result = results.of_comparison(made, again)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
-    from estimator import tables
+    from estimator import tables_compare
 
-    tables.print_comparison(made, has_notes=not quiet)
+    tables_compare.print_comparison(made, has_notes=not quiet)
 
 
 @cli.command("validate")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
-from estimator import tables
+from estimator import tables, tables_compare
 from estimator.findings.breakdown import breakdown
 from estimator.findings.memory import memory
 from estimator.findings.ranks import ranks
@@ -60,11 +60,11 @@ def sections(result: Result) -> Iterator[Section]:
     else:
         first = result.reports[0].scenario
         yield replace(
-            words(tables.comparison(result.comparison), "Side by side"),
+            words(tables_compare.comparison(result.comparison), "Side by side"),
             sentences=tuple(_misfits(result.reports)),
         )
         yield words(
-            tables.differences(result.comparison),
+            tables_compare.differences(result.comparison),
             f"Why they differ from {first} (Shapley values)",
         )
     yield from assumptions(result.reports)
@@ -123,6 +123,8 @@ def _estimate(report: Report) -> Iterator[Section]:
         is_about=True,
     )
     yield words(tables.headline(report), "The answer", ("", "value", "what it is"))
+    if sum(usd > 0 for usd in report.cost.values()) > 1:
+        yield words(tables.costs(report), "What it costs")
     yield phases(report)
     found = (
         (tables.causes(report), "Where a step goes", breakdown),
@@ -176,7 +178,11 @@ def assumptions(reports: Sequence[Report]) -> Iterator[Section]:
     holders: dict[Assumption, list[str]] = {}
     for report in reports:
         for row in report.assumptions:
-            shared = row if len(reports) == 1 else replace(row, step_effect=None)
+            shared = (
+                row
+                if len(reports) == 1
+                else replace(row, step_effect=None, cost_effect=None)
+            )
             if isinstance(row.value, str):
                 shared = replace(shared, source="", name="")
             holders.setdefault(shared, []).append(report.scenario)
