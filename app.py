@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
 from estimator.errors import EstimatorError
-from estimator.pages import controls, estimate
+from estimator.pages import controls, estimate, links, schedule
+from estimator.pages.question import Question
 from estimator.pages.text import plain
+
+# title, place in the address, and what shows the page; the first one opens
+PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
+    ("Estimate", "estimate", estimate.page),
+    ("Schedule", "schedule", schedule.page),
+)
 
 
 def main() -> None:
     """Read the controls, then run the page that is open."""
     st.set_page_config("estimator", layout="wide")
+    asked = links.parameters()
     try:
         question = controls.question()
     except EstimatorError as error:
         st.error(plain(str(error)))
         return
     pages = [
-        st.Page(
-            partial(estimate.page, question),
-            title="Estimate",
-            url_path="estimate",
-            default=True,
-        )
+        st.Page(partial(show, question), title=title, url_path=path, default=not index)
+        for index, (title, path, show) in enumerate(PAGES)
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    notice = st.empty()
+    try:
+        page.run()
+    except EstimatorError as error:
+        st.error(plain(str(error)))
+    with notice:
+        links.name_ignored(asked, question)
 
 
 main()

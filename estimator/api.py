@@ -159,9 +159,8 @@ def layers(scenario: Scenario) -> dict[str, float]:
 
 def trace(scenario: Scenario) -> StepTrace:
     """Return what happens when in one step of the main phase, as SimPy plays it."""
-    seq_len, _, batch = simulated(main_phase(scenario))
-    model = StepModel(scenario, seq_len)
-    return model.simulate(model.scheduled(model.num_microbatches(batch.final)))
+    model, num_microbatches = _main_step(scenario)
+    return model.simulate(num_microbatches)
 
 
 def traced_step(scenario: Scenario) -> TracedStep:
@@ -172,9 +171,27 @@ def traced_step(scenario: Scenario) -> TracedStep:
     InfeasibleError
         If the parts of the scenario do not fit together, or the step is too long.
     """
+    model, num_microbatches = _main_step(scenario)
+    return model.traced(num_microbatches)
+
+
+def check_traced(scenario: Scenario) -> None:
+    """Raise unless a step is short enough for :func:`traced_step`; cheap.
+
+    Raises
+    ------
+    InfeasibleError
+        If the parts of the scenario do not fit together, or the step is too long.
+    """
+    model, num_microbatches = _main_step(scenario)
+    model.check_traced(num_microbatches)
+
+
+def _main_step(scenario: Scenario) -> tuple[StepModel, int]:
+    """Return the model of the main phase, and the micro-batches that a step runs."""
     seq_len, _, batch = simulated(main_phase(scenario))
     model = StepModel(scenario, seq_len)
-    return model.traced(model.scheduled(model.num_microbatches(batch.final)))
+    return model, model.scheduled(model.num_microbatches(batch.final))
 
 
 def assumptions(
@@ -207,6 +224,7 @@ def assumptions(
             )
             for text in scenario.assumptions
         ),
+        *_price_assumptions(scenario),
         *_batch_assumptions(scenario, models),
     ]
 
@@ -283,6 +301,14 @@ def _layer(path: str) -> str:
 
 def _status(source: str, known: str = "read") -> str:
     return "set" if SET_BY_USER in source else known
+
+
+def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
+    """Yield that a price is taken for another GPU than the one it is of."""
+    price, gpu = scenario.price, scenario.cluster.node.gpu.name
+    if price.gpu and price.gpu != gpu:
+        text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
+        yield Assumption("price", text, "", price.name, "scenario", status="assumed")
 
 
 def _batch_assumptions(

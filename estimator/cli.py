@@ -49,6 +49,12 @@ Out = Annotated[
         help="Write tables: FILE.xlsx, .csv, .parquet, .json, .md or .tex.",
     ),
 ]
+Chart = Annotated[
+    Path | None,
+    typer.Option(
+        "--chart", metavar="FILE", help="Draw it: FILE.html, .png, .svg or .pdf."
+    ),
+]
 
 
 def _print_version(shown: bool) -> None:
@@ -123,6 +129,7 @@ def compare_command(
     ] = None,
     overrides: Overrides = None,
     out: Out = None,
+    chart: Chart = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -131,9 +138,14 @@ def compare_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import comparison, results
+    from estimator import comparison, pictures, results
 
+    if chart is not None:
+        pictures.check_target(chart)
     made = comparison.compare(scenarios, vary or (), overrides or ())
+    if chart is not None:
+        pictures.write_difference(made, chart)
+        _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     again = _again("compare", *scenarios, *axes, *_sets(overrides))
     result = results.of_comparison(made, again)
@@ -220,10 +232,7 @@ def schedule_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the schedule to this file.")
     ] = None,
-    chart: Annotated[
-        Path | None,
-        typer.Option("--chart", help="Draw it: FILE.html, .png, .svg or .pdf."),
-    ] = None,
+    chart: Chart = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -284,13 +293,7 @@ def trace_command(
     loaded = catalog.load_scenario(scenario, overrides or ())
     step = api.traced_step(loaded)
     events = perfetto.events(step)
-    about = {
-        "scenario": loaded.name,
-        "gpu": loaded.cluster.node.gpu.name,
-        "num_gpus": loaded.cluster.num_gpus,
-        "step_s": step.step_s,
-    }
-    export.write_trace(out, events, about)
+    export.write_trace(out, events, perfetto.about(step, loaded))
     _note(
         f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
         f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
@@ -333,9 +336,9 @@ def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> 
     if as_json:
         print_json(rows)
         return
-    from estimator import tables
+    from estimator import tables_catalog
 
-    tables.print_rows(kind, rows, has_notes=not quiet)
+    tables_catalog.print_rows(kind, rows, has_notes=not quiet)
 
 
 @cli.command("show")
@@ -354,9 +357,9 @@ def show_command(
     if as_json:
         print_json(shown)
         return
-    from estimator import tables
+    from estimator import tables_catalog
 
-    tables.print_record(shown)
+    tables_catalog.print_record(shown)
 
 
 @cli.command("schema")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from estimator import api, attribution, catalog
+from estimator.batch import Batch
 from estimator.documents import Map, parse_override
 from estimator.errors import InfeasibleError, InputError
 from estimator.report import Report
@@ -80,6 +81,21 @@ def compare(
             document.put("name", label, document.place)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
+    groups = tuple(name for name, _ in columns)
+    made = of_documents(documents)
+    return replace(
+        made, groups=groups, labels=tuple(labels), axis=axis.rpartition(".")[2]
+    )
+
+
+def of_documents(documents: Sequence[Map]) -> Comparison:
+    """Return the scenarios that resolved documents describe side by side.
+
+    Raises
+    ------
+    InputError
+        If one does not describe a scenario.
+    """
     scenarios = tuple(map(_scenario, documents))
     reports = tuple(map(api.estimate, scenarios))
     shares = tuple(
@@ -87,14 +103,8 @@ def compare(
         for document, report in zip(documents[1:], reports[1:], strict=True)
         for share in _shares(documents[0], document, reports[0], report)
     )
-    return Comparison(
-        scenarios,
-        reports,
-        shares,
-        groups=tuple(name for name, _ in columns),
-        labels=tuple(labels),
-        axis=axis.rpartition(".")[2],
-    )
+    names = tuple(report.scenario for report in reports)
+    return Comparison(scenarios, reports, shares, names, ("",) * len(names))
 
 
 def _in_words(patch: str, document: Map) -> str:
@@ -147,8 +157,8 @@ def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share
             document = attribution.patched(
                 before, after, [path for index in subset for path in paths[index]]
             )
-            report = api.estimate(_scenario(document), has_range=False)
-            known[subset] = (report.gpu_hours, report.cost_usd)
+            made = Batch(_scenario(document)).answer()
+            known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
 
     try:

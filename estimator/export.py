@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,17 +87,27 @@ def write_trace(
         If it cannot be written; what was there before then stays as it was.
     """
     check_target(path, TRACE_SUFFIXES)
-    lines = (line.encode() for line in _trace_lines(events, about))
-    _write(path, lines, is_packed=path.name.endswith(".gz"))
+    is_packed = path.name.endswith(".gz")
+    _write(path, _trace_lines(events, about), is_packed=is_packed)
+
+
+def packed_trace(
+    events: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> bytes:
+    """Return what :func:`write_trace` writes into a ``.json.gz``."""
+    file = io.BytesIO()
+    _write_parts(file, _trace_lines(events, about), is_packed=True)
+    return file.getvalue()
 
 
 def _trace_lines(
     events: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
-) -> Iterator[str]:
-    yield f'{{"displayTimeUnit":"ms","otherData":{_encode(about)},"traceEvents":[\n'
+) -> Iterator[bytes]:
+    head = f'{{"displayTimeUnit":"ms","otherData":{_encode(about)},"traceEvents":[\n'
+    yield head.encode()
     for number, event in enumerate(events):
-        yield f",\n{_encode(event)}" if number else _encode(event)
-    yield "\n]}\n"
+        yield (f",\n{_encode(event)}" if number else _encode(event)).encode()
+    yield b"\n]}\n"
 
 
 def _refused(path: Path, error: OSError) -> InputError:

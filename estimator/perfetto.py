@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from estimator import provenance
 from estimator.breakdown import SYNCHRONISATION
 from estimator.engine.step import Span
 from estimator.schedules.ir import Instruction, Op, Program
+from estimator.specs.scenario import Scenario
 from estimator.step_model import TracedStep
 from estimator.workload.operations import Operation, Stream
 
@@ -62,6 +65,17 @@ def events(step: TracedStep) -> list[Event]:
             named += _thread(thread, stream, number)
             timed += [event | thread for event in slices[rank, stream]]
     return named + sorted(timed, key=lambda event: (event["ts"], event["tid"]))
+
+
+def about(step: TracedStep, scenario: Scenario) -> dict[str, Any]:
+    """Return what a trace shows and where it comes from."""
+    return {
+        "scenario": scenario.name,
+        "gpu": scenario.cluster.node.gpu.name,
+        "num_gpus": scenario.cluster.num_gpus,
+        "step_s": step.step_s,
+        "provenance": asdict(provenance.of_scenario(scenario)),
+    }
 
 
 def _place(stream: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ It shows the tables that the terminal shows, and between them their figures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from rich.table import Table
@@ -16,6 +16,7 @@ from estimator.findings.base import Answer, Bars, Timeline
 from estimator.provenance import Provenance
 from estimator.report import Assumption, Report
 from estimator.wording import (
+    FIGURE_WORDS,
     IF_IT_DID,
     LAYER_WORDS,
     brief,
@@ -40,14 +41,6 @@ th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; vertical-align: top;
 code { background: #f2f4f5; padding: 0.1rem 0.3rem; overflow-wrap: anywhere; }
 @media print { h2 { break-after: avoid; } svg, tr { break-inside: avoid; } }
 """
-SECTIONS: Mapping[str, str] = {
-    "breakdown": "Where a step goes",
-    "ranks": "What each pipeline rank does",
-    "timeline": "One step over time",
-    "memory": "Memory",
-    "layers": "From datasheets to the step",
-    "sensitivity": "What the step is sensitive to",
-}
 
 
 def page(answer: Answer, made: Provenance, command: str) -> Iterator[str]:
@@ -80,7 +73,7 @@ def page(answer: Answer, made: Provenance, command: str) -> Iterator[str]:
         "layers": tables.layers(answer.layers),
     }
     for name in sorted(figures, key=_place):
-        yield f"<h2>{SECTIONS.get(name, name)}</h2>\n"
+        yield f"<h2>{FIGURE_WORDS.get(name, name)}</h2>\n"
         yield from _figure(name, figures[name])
         if name in extra:
             yield from _table(extra[name])
@@ -94,7 +87,7 @@ def page(answer: Answer, made: Provenance, command: str) -> Iterator[str]:
 
 
 def _place(name: str) -> int:
-    known = list(SECTIONS)
+    known = list(FIGURE_WORDS)
     return known.index(name) if name in known else len(known)
 
 

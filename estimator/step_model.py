@@ -156,13 +156,7 @@ class StepModel:
         InfeasibleError
             If it has more than :data:`MOST_TRACED` operations.
         """
-        size = num_microbatches * self._operations_per_microbatch()
-        if size > MOST_TRACED:
-            raise InfeasibleError(
-                f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
-                why=f"a trace shows at most {MOST_TRACED:,}",
-                fix="a smaller batch: --set phases.0.global_batch_size=...",
-            )
+        self.check_traced(num_microbatches)
         work, made = self.chunks(), self.program(num_microbatches)
         return TracedStep(
             made,
@@ -174,6 +168,22 @@ class StepModel:
             self.optimizer_parts(),
             work.send_bytes,
         )
+
+    def check_traced(self, num_microbatches: int) -> None:
+        """Raise unless a step is short enough for a trace; cheap, for before the work.
+
+        Raises
+        ------
+        InfeasibleError
+            If it has more than :data:`MOST_TRACED` operations.
+        """
+        size = num_microbatches * self._operations_per_microbatch()
+        if size > MOST_TRACED:
+            raise InfeasibleError(
+                f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
+                why=f"a trace shows at most {MOST_TRACED:,}",
+                fix="a smaller batch: --set phases.0.global_batch_size=...",
+            )
 
     def _operations_per_microbatch(self) -> int:
         """Return the operations of one micro-batch on all ranks."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -286,66 +285,3 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
 
 def _indented(text: str, columns: int) -> Padding:
     return Padding(Text(text, style="dim"), (0, 0, 0, columns))
-
-
-NOT_TABULATED = (
-    "sources",
-    "notes",
-    "recalled",
-    "status",
-    "source",
-    "electricity_source",
-    "includes",
-    "peak_flop_per_s",
-    "num_sms",
-    "torus",
-)
-"""Parts of a row that only ``show`` and ``--json`` print."""
-MAX_COLUMNS = 8
-
-
-def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) -> None:
-    """Print a list of built-in things."""
-    out = console()
-    columns = [
-        key for key in (rows[0] if rows else {"name": ""}) if key not in NOT_TABULATED
-    ]
-    if len(columns) > MAX_COLUMNS:
-        columns = [key for key in columns if key != "title"]
-    table = new_table("", *((key.replace("_", " "), "left") for key in columns))
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(key))) for key in columns))
-    out.print(table)
-    if has_notes and rows:
-        out.print(f"Sources: estimator show {kind} {rows[0]['name']}")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return "" if value is None else ("yes" if value else "no")
-    if isinstance(value, int | float):
-        return short(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value)
-    return str(value)
-
-
-def print_record(record: Mapping[str, Any], indent: int = 0) -> None:
-    """Print one record, nested mappings indented."""
-    out = console()
-    for key, value in record.items():
-        pad = "  " * indent
-        if isinstance(value, Mapping) and value:
-            out.print(Text(f"{pad}{key}"))
-            print_record(value, indent + 1)
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            out.print(Text(f"{pad}{key}"))
-            for item in value:
-                print_record(item, indent + 1)
-        elif value is False or value not in ("", None, [], {}):
-            is_count = isinstance(value, int) and not isinstance(value, bool)
-            shown = f"{value:,}" if is_count else _cell(value)
-            out.print(Text(f"{pad}{key}  {shown}"))

@@ -12,23 +12,25 @@ import urllib.request
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from estimator import catalog
 from estimator.pages.controls import KEYS
 from estimator.wording import short
 
 CHARTS = {
-    "Pipeline": ["breakdown", "timeline", "ranks"],
     "Memory": ["breakdown", "memory"],
     "Constants": ["breakdown", "layers", "sensitivity"],
     "Assumptions": ["breakdown"],
+    "Export": ["breakdown"],
 }
 
 
-def opened(**parameters):
+def opened(page="estimate", **parameters):
     """Return the app as a link with these parameters opens it."""
     app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True  # no browser, nothing to wait for
+    app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
     for key, value in parameters.items():
         app.query_params[key] = value
     return checked(app.run())
@@ -58,6 +60,11 @@ def command(app):
     return shlex.split(app.code[0].value)
 
 
+def drawn(app):
+    """Return the keys of the figures on a page."""
+    return [chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")]
+
+
 @pytest.fixture(scope="module")
 def plain():
     return shown(opened())
@@ -68,8 +75,7 @@ def test_every_tab_opens_with_its_figures(view, charts):
     app = opened(view=view)
     assert len(app.metric) == 4
     assert not app.error
-    keys = [chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")]
-    assert keys == charts
+    assert drawn(app) == charts
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def test_an_h100_is_no_dearer_than_an_h800(plain):
 
 def test_a_plan_that_does_not_fit_says_so_first():
     app = opened(recompute="")
-    first = app.main[0]
+    first = app.main[1]  # below the place of what a link got wrong
     assert first.type == "error"
     assert said(first).startswith("It does not fit")
     assert "needs 69.7 GB and fits" in said(first)
@@ -229,11 +235,59 @@ def test_every_assumption_stands_in_a_table(report):
     assert rows + len(texts) == len(report.assumptions)
 
 
+def test_the_schedule_page_draws_one_step(report):
+    app = opened("schedule")
+    assert drawn(app) == ["timeline", "ranks"]
+    assert shown(app)["Step"] == f"{report.step.step_s:.2f} s"
+    assert shown(app)["Bubble"] == f"{report.step.bubble_fraction:.1%}"
+    assert len(app.get("segmented_control")) == 1
+
+
+def test_a_second_schedule_stands_on_the_same_axis():
+    app = opened("schedule", against="1f1b")
+    assert "with 1f1b" in said_below(app, "Step")
+    finding = next(said(each) for each in app.markdown if "waits" in said(each))
+    assert finding.startswith("**dualpipe waits 12% of 19.7")
+    assert "1f1b waits" in finding
+    assert not app.warning
+
+
+def said_below(app, label):
+    delta = next(each.delta for each in app.metric if each.label == label)
+    return delta.replace("\\", "")
+
+
+def test_a_second_schedule_gets_even_stages_where_it_needs_them():
+    assert "zb-v, even stages" in said_below(opened("schedule", against="zb-v"), "Step")
+
+
+def test_a_second_schedule_brings_its_stages_per_rank():
+    app = opened("schedule", scenario="gpt3-175b", against="1f1b")
+    assert "1f1b, its own stages per rank" in said_below(app, "Step")
+
+
+def test_a_second_schedule_that_cannot_run_is_one_message(monkeypatch):
+    monkeypatch.setattr("estimator.pages.schedule.ADAPTED", {"": ()})
+    app = opened("schedule", scenario="gpt3-175b", against="1f1b")
+    assert "places 1 of a micro-batch's stages" in said(app.warning[0])
+    assert drawn(app) == ["timeline", "ranks"]
+
+
 def test_a_step_too_long_to_draw_is_not_drawn(monkeypatch):
-    monkeypatch.setattr("estimator.pages.estimate.MOST_DRAWN", 1)
-    app = opened()
+    monkeypatch.setattr("estimator.pages.schedule.MOST_DRAWN", 1)
+    app = opened("schedule")
     assert "too long to draw" in app.info[0].value
-    assert not app.get("segmented_control")
+    assert drawn(app) == ["ranks"]
+
+
+def test_the_question_goes_from_page_to_page():
+    app = opened(gpus="4096", ib="25")
+    cost = shown(app)["Cost"]
+    app._page_hash = calc_hash("schedule")
+    checked(app.run())
+    assert app.number_input(key="ib").value == 25.0
+    app._page_hash = calc_hash("estimate")
+    assert shown(checked(app.run()))["Cost"] == cost
 
 
 def test_the_dashboard_names_a_missing_extra(monkeypatch, run):

@@ -32,7 +32,7 @@ LAYERS = [
     {"predictions", "peers"},
     {"extras", "provenance", "validation"},
     {"charts", "tables", "tables_many", "pipelines", "perfetto", "export", "results"},
-    {"tables_compare"},
+    {"tables_catalog", "tables_compare"},
     {"figures", "validation_tables", "frames", "sections"},
     {"report_html", "validation_page", "validation_markdown", "formats"},
     {"pictures"},

@@ -32,6 +32,30 @@ Window = tuple[float, float]
 
 def timeline(answer: Answer) -> Timeline:
     """Show what each pipeline rank does when in one step: chunks as boxes."""
+    step = answer.report.step
+    said = _waiting(answer.trace, len(step.ranks), step.step_s)
+    return Timeline(said, (_step_panel(answer, f"{answer.report.scenario}, one step"),))
+
+
+finding("timeline")(timeline)
+
+
+def step_timelines(answers: Mapping[str, Answer]) -> Timeline:
+    """Return steps under each other by name, and how much of each ranks wait."""
+    said = [
+        f"{name} waits {_share(answer.report.step.bubble_fraction)} of "
+        f"{answer.report.step.step_s:.2f} s"
+        for name, answer in answers.items()
+    ]
+    panels = (
+        _step_panel(answer, f"{name}: step {answer.report.step.step_s:.4g} s")
+        for name, answer in answers.items()
+    )
+    return Timeline(", ".join(said), tuple(panels))
+
+
+def _step_panel(answer: Answer, name: str) -> Panel:
+    """Return the chunks of a scenario's step."""
     step, trace = answer.report.step, answer.trace
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for span in trace.instructions:
@@ -43,12 +67,7 @@ def timeline(answer: Answer) -> Timeline:
         Box(rank, trace.makespan_s, step.step_s, "optimizer")
         for rank in range(num_ranks)
     ]
-    name = f"{answer.report.scenario}, one step"
-    said = _waiting(trace, num_ranks, step.step_s)
-    return Timeline(said, (Panel(name, num_ranks, step.step_s, _sorted(boxes)),))
-
-
-finding("timeline")(timeline)
+    return Panel(name, num_ranks, step.step_s, _sorted(boxes))
 
 
 def schedule_timeline(steps: Sequence[PipelineStep]) -> Timeline:

@@ -15,8 +15,8 @@ import streamlit as st
 
 from estimator import catalog
 from estimator.errors import EstimatorError
-from estimator.pages import links
 from estimator.pages.question import Question
+from estimator.plan_space import NOT_TRAINING
 from estimator.schedules.ir import schedule
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
@@ -24,8 +24,8 @@ from estimator.specs.training import Module, Recipe
 
 FIRST = "deepseek-v3"
 GB = 1e9
-NOT_TRAINING = {"forward-only"}
-"""Schedules that leave the backward pass out."""
+TRAINING = [name for name in schedule if name not in NOT_TRAINING]
+"""Schedules that have a backward pass."""
 
 
 def _gigabytes(value: float) -> str:
@@ -102,7 +102,6 @@ def question() -> Question:
     EstimatorError
         If the scenario's own file is broken.
     """
-    asked = links.parameters()
     with st.sidebar:
         names = catalog.names("scenario")
         name = st.selectbox(
@@ -121,9 +120,7 @@ def question() -> Question:
         with st.expander("How it is trained", expanded=True):
             _training(base)
     patches = (patch for control in REST for patch in control.patch(base))
-    made = Question(on_node.scenario, (*on_node.overrides, *patches))
-    links.name_ignored(asked, KEYS, made)
-    return made
+    return Question(on_node.scenario, (*on_node.overrides, *patches))
 
 
 def _take_scenario() -> None:
@@ -204,8 +201,7 @@ def _rate(label: str, key: str, value: float, step: float, about: str) -> None:
 
 
 def _training(base: Scenario) -> None:
-    names = [name for name in schedule if name not in NOT_TRAINING]
-    _choice("Schedule", "schedule", names, base.plan.schedule)
+    _choice("Schedule", "schedule", TRAINING, base.plan.schedule)
     st.toggle(
         "Even stages",
         base.plan.stage_layout == EVEN,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pandas as pd
 import streamlit as st
 
-from estimator.charts.base import chart
 from estimator.errors import EstimatorError
-from estimator.pages import links
+from estimator.pages import downloads
 from estimator.pages.question import Question
+from estimator.pages.show import figure, let_numbers_paint
 from estimator.pages.text import breakable, plain
 from estimator.report import Assumption, Report
 from estimator.units import DAY_S
@@ -25,14 +24,10 @@ from estimator.wording import (
     weight,
 )
 
-MOST_DRAWN = 20_000
-"""Chunks of a step up to which its timeline is drawn."""
-PARTS = ("Whole step", "Start", "Middle", "End")
-PAUSE_S = 0.7
 NARROW = 164
 """Pixels of a number, so that two stand side by side on a phone."""
-WINDOW = 0.2
-"""Share of a step that a part of the timeline shows."""
+VIEW = "view"
+"""The key of the tab that is open."""
 
 
 def page(question: Question) -> None:
@@ -44,32 +39,20 @@ def page(question: Question) -> None:
         return
     _headline(question, report)
     _phases(report)
-    _let_numbers_paint()
-    _figure(question, "breakdown")
+    let_numbers_paint()
+    figure(question, "breakdown")
     views = {
-        "Pipeline": _pipeline,
         "Memory": _memory,
         "Constants": _constants,
         "Assumptions": _assumptions,
+        "Export": downloads.show,
     }
-    tabs = st.tabs(list(views), key=links.VIEW, bind="query-params")
+    tabs = st.tabs(list(views), key=VIEW, bind="query-params")
     for tab, show in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
                 show(question)
     _reproduce(question, report)
-
-
-def _let_numbers_paint() -> None:
-    """Wait once a session, so that numbers do not wait for the chart library.
-
-    The browser shows nothing of what arrives together with a first chart until 5 MB of
-    code are loaded: numbers come after 4 to 5 s without the pause, 1.6 s with it
-    (Chromium without a cache, two busy cores).
-    """
-    if "has_painted" not in st.session_state:
-        st.session_state["has_painted"] = True
-        time.sleep(PAUSE_S)
 
 
 def _headline(question: Question, report: Report) -> None:
@@ -139,16 +122,6 @@ def _badges(report: Report) -> None:
             )
 
 
-def _figure(question: Question, name: str, **xaxis: object) -> None:
-    """Show a registered figure under its finding, which wraps on a narrow screen."""
-    figure = chart[name](question)
-    finding = figure.layout.title.text
-    figure.update_layout(title=None, margin={"t": 24})
-    figure.update_xaxes(**xaxis)
-    st.markdown(f"**{plain(finding)}**")
-    st.plotly_chart(figure, key=name, alt=finding, config={"displaylogo": False})
-
-
 def _phases(report: Report) -> None:
     """Show what each phase takes; published ones are marked."""
     st.markdown("**Phases**")
@@ -172,28 +145,8 @@ def _phases(report: Report) -> None:
     )
 
 
-def _pipeline(question: Question) -> None:
-    step = question.report.step
-    if 2 * step.num_microbatches * len(step.ranks) > MOST_DRAWN:
-        st.info(
-            f"A step of {step.num_microbatches:,} micro-batches on {len(step.ranks)} "
-            "ranks is too long to draw; its seconds by rank are below."
-        )
-    else:
-        part = st.segmented_control(
-            "Part of the step", PARTS, default=PARTS[0], required=True, key="part"
-        )
-        first = {"Start": 0.0, "Middle": 0.5 - WINDOW / 2, "End": 1 - WINDOW}
-        begin = first.get(str(part))
-        window: dict[str, object] = {}
-        if begin is not None:
-            window["range"] = [begin * step.step_s, (begin + WINDOW) * step.step_s]
-        _figure(question, "timeline", **window)
-    _figure(question, "ranks")
-
-
 def _memory(question: Question) -> None:
-    _figure(question, "memory")
+    figure(question, "memory")
     in_flight = question.report.memory.in_flight
     st.caption(
         f"Activations of up to {max(in_flight)} chunks are alive on a rank at a time."
@@ -201,8 +154,8 @@ def _memory(question: Question) -> None:
 
 
 def _constants(question: Question) -> None:
-    _figure(question, "layers")
-    _figure(question, "sensitivity")
+    figure(question, "layers")
+    figure(question, "sensitivity")
 
 
 def _assumptions(question: Question) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import streamlit as st
 
 from estimator.pages.text import plain
 
-VIEW = "view"
-"""The key of the tab that is open."""
 IGNORED = "ignored in the link"
 MOST_SHOWN = 200
 """Characters of ignored parameters that are repeated."""
@@ -20,17 +18,17 @@ def parameters() -> dict[str, list[str]]:
     return {key: st.query_params.get_all(key) for key in st.query_params}
 
 
-def name_ignored(
-    asked: Mapping[str, list[str]], known: Collection[str], shown: object
-) -> None:
-    """Name what a link asks that no control took, until what is shown changes."""
+def name_ignored(asked: Mapping[str, list[str]], shown: object) -> None:
+    """Name what a link asks that no control took, until what is shown changes.
+
+    To be called when every control of the page has been shown.
+    """
     if IGNORED not in st.session_state:
         left = [
             f"{key}={value}"
             for key, values in asked.items()
-            if key != VIEW
             for value in values
-            if key not in known or not _is_taken(key, value)
+            if key not in st.session_state or not _is_taken(key, value)
         ]
         st.session_state[IGNORED] = (", ".join(left)[:MOST_SHOWN], shown)
     text, of = st.session_state[IGNORED]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from estimator import api, catalog
 from estimator.engine.step import StepTrace
+from estimator.errors import EstimatorError
 from estimator.report import Report
 from estimator.specs.scenario import Scenario
 
@@ -27,6 +28,10 @@ class Question:
     scenario: str
     overrides: Overrides = ()
 
+    def patched(self, *overrides: str) -> Question:
+        """Return the same question with more patches on top."""
+        return replace(self, overrides=(*self.overrides, *overrides))
+
     @property
     def command(self) -> str:
         """The command line that gives the same numbers."""
@@ -42,6 +47,15 @@ class Question:
     def report(self) -> Report:
         """The estimate."""
         return _report(self.scenario, self.overrides)
+
+    @property
+    def problem(self) -> str:
+        """Why there is no estimate; empty where there is one."""
+        try:
+            _report(self.scenario, self.overrides)
+        except EstimatorError as error:
+            return str(error)
+        return ""
 
     @property
     def trace(self) -> StepTrace:

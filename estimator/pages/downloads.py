@@ -1,0 +1,188 @@
+"""Everything an estimate can be downloaded as, each file made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import NamedTuple
+
+import streamlit as st
+
+from estimator import api, export, perfetto, pictures, provenance, results
+from estimator.errors import EstimatorError
+from estimator.findings.base import finding
+from estimator.formats.base import file_format, file_name
+from estimator.pages.question import Question
+from estimator.pages.text import plain
+from estimator.specs.scenario import Scenario
+from estimator.wording import FIGURE_WORDS
+
+LABELS = {"md": "Markdown", "tex": "LaTeX", "parquet": "Parquet", "json.gz": "Perfetto"}
+KINDS = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+    "json.gz": "application/gzip",
+    "md": "text/markdown",
+    "parquet": "application/vnd.apache.parquet",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "tex": "application/x-tex",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""Ending -> media type."""
+WIDTH = 108
+"""Pixels of a button, so that three stand side by side on a phone."""
+_drawing = Lock()
+"""Matplotlib's settings are the process's: one figure is drawn at a time."""
+
+
+class File(NamedTuple):
+    """A file to download."""
+
+    name: str
+    ending: str
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files of one kind, or why there are none."""
+
+    title: str
+    files: tuple[File, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
+    """Return what an estimate can be downloaded as.
+
+    Nothing here asks the session: files are made in another thread.
+    """
+    answer = pictures.Estimate(scenario)
+    return (
+        _tables(answer, command),
+        _report(answer, command),
+        _trace(scenario),
+        *_figures(answer),
+    )
+
+
+def _tables(answer: pictures.Estimate, command: str) -> Group:
+    def encoded(ending: str) -> bytes:
+        made = results.of_reports(
+            [answer.scenario], [answer.report], command, [answer.layers]
+        )
+        return file_format[ending].encode(made)
+
+    files, problems = [], []
+    for ending in file_format:
+        try:
+            file_format[ending].require()
+        except EstimatorError as error:
+            problems.append(str(error))
+        else:
+            name = file_name(answer.scenario.name, ending)
+            files.append(File(name, ending, partial(encoded, ending)))
+    return Group("Tables", tuple(files), tuple(problems))
+
+
+def _report(answer: pictures.Estimate, command: str) -> Group:
+    def encoded() -> bytes:
+        from estimator import report_html
+
+        source = provenance.of_scenario(answer.scenario)
+        with _drawing:
+            return "".join(report_html.page(answer, source, command)).encode()
+
+    title = "Report, whole in itself"
+    try:
+        pictures.need_matplotlib()
+    except EstimatorError as error:
+        return Group(title, problems=(str(error),))
+    return Group(
+        title, (File(file_name(answer.scenario.name, "html"), "html", encoded),)
+    )
+
+
+def _trace(scenario: Scenario) -> Group:
+    def encoded() -> bytes:
+        step = api.traced_step(scenario)
+        return export.packed_trace(
+            perfetto.events(step), perfetto.about(step, scenario)
+        )
+
+    title = "Every operation of a step, for ui.perfetto.dev"
+    try:
+        api.check_traced(scenario)
+    except EstimatorError as error:
+        return Group(title, problems=(str(error),))
+    name = file_name(scenario.name, "json.gz")
+    return Group(title, (File(name, "json.gz", encoded),))
+
+
+def _figures(answer: pictures.Estimate) -> tuple[Group, ...]:
+    def encoded(figure: str, ending: str) -> bytes:
+        from estimator.figures import frame, write
+
+        footer = str(provenance.of_scenario(answer.scenario))
+        with _drawing:
+            drawn = write.drawn(finding[figure](answer), footer)
+            return frame.encoded(drawn, ending)
+
+    try:
+        pictures.need_matplotlib()
+    except EstimatorError as error:
+        return (Group("Figures", problems=(str(error),)),)
+    return tuple(
+        Group(
+            FIGURE_WORDS.get(figure, figure),
+            tuple(
+                File(
+                    file_name(f"{answer.scenario.name}-{figure}", ending),
+                    ending,
+                    partial(encoded, figure, ending),
+                )
+                for ending in pictures.FORMATS
+            ),
+        )
+        for figure in finding
+    )
+
+
+def show(question: Question) -> None:
+    """Show a button for each file; what is not installed is named."""
+    st.caption(
+        "Each file carries " + plain(str(provenance.of_scenario(question.resolved)))
+    )
+    for group in groups(question.resolved, question.command):
+        st.markdown(f"**{group.title}**")
+        with st.container(horizontal=True):
+            for file in group.files:
+                st.download_button(
+                    LABELS.get(file.ending, file.ending.upper()),
+                    data=file.make,
+                    file_name=file.name,
+                    mime=KINDS[file.ending],
+                    on_click="ignore",
+                    key=f"download {file.name}",
+                    width=WIDTH,
+                )
+        if group.problems:
+            st.caption(plain("; ".join(group.problems)))
+    st.markdown("**The same files from the command line**")
+    target = question.command.replace("estimator run", "{}", 1)
+    st.code(
+        "\n".join(
+            (
+                f"{question.command} --out FILE.xlsx",
+                target.format("estimator report") + " --out FILE.html --charts FOLDER",
+                target.format("estimator trace") + " --out FILE.json.gz",
+            )
+        ),
+        language="bash",
+        wrap_lines=True,
+    )

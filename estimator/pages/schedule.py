@@ -1,0 +1,128 @@
+"""The Schedule page: one step on a time axis, and another schedule beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from estimator.charts.timeline import drawn
+from estimator.findings.base import Timeline
+from estimator.findings.timeline import WINDOWS, step_timelines, timeline, windows
+from estimator.pages.controls import TRAINING
+from estimator.pages.question import Question
+from estimator.pages.show import figure, under_finding
+from estimator.pages.text import plain
+from estimator.specs.layout import EVEN
+
+MOST_DRAWN = 20_000
+"""Chunks of a step up to which it is drawn."""
+NARROW = 164
+"""Pixels of a number, so that two stand side by side on a phone."""
+NONE, WHOLE = "none", "whole step"
+EVENLY, PER_RANK = f"plan.stage_layout={EVEN}", "plan.stages_per_rank=null"
+ADAPTED: Mapping[str, tuple[str, ...]] = {
+    "": (),
+    ", even stages": (EVENLY,),
+    ", its own stages per rank": (PER_RANK,),
+    ", its own even stages": (EVENLY, PER_RANK),
+}
+"""What a second schedule may change of the plan, the least first."""
+AGAINST = "against"
+"""The key of the second schedule."""
+
+
+def page(question: Question) -> None:
+    """Show one step of what the controls ask, or one message that says why not."""
+    report = question.report
+    st.subheader(
+        plain(f"One step of {report.scenario}: {report.step.step_s:.2f} s"),
+        anchor=False,
+    )
+    own = question.resolved.plan.schedule
+    beside = st.selectbox(
+        "Second schedule",
+        [NONE, *(name for name in TRAINING if name != own)],
+        key=AGAINST,
+        bind="query-params",
+        width=300,
+        help="The same scenario with another schedule, on the same time axis.",
+    )
+    asked = {own: question}
+    if beside != NONE:
+        asked |= _other(question, str(beside))
+    _numbers(asked)
+    if any(_num_chunks(each) > MOST_DRAWN for each in asked.values()):
+        st.info(
+            f"A step of {report.step.num_microbatches:,} micro-batches on "
+            f"{len(report.step.ranks)} ranks is too long to draw; its seconds by rank "
+            "are below."
+        )
+    else:
+        _timeline(timeline(question) if len(asked) == 1 else step_timelines(asked))
+    figure(question, "ranks")
+
+
+def _other(question: Question, name: str) -> dict[str, Question]:
+    """Return the same question with another schedule, with other stages if it must."""
+    plain_name = question.patched(f"plan.schedule={name}")
+    for words, patches in ADAPTED.items():
+        made = plain_name.patched(*patches)
+        if not made.problem:
+            return {name + words: made}
+    st.warning(plain(plain_name.problem))
+    return {}
+
+
+def _num_chunks(question: Question) -> int:
+    step = question.report.step
+    return 2 * step.num_microbatches * len(step.ranks)
+
+
+def _numbers(asked: dict[str, Question]) -> None:
+    """Show each schedule's numbers, the second one's below the first one's."""
+    rows = []
+    for name, question in asked.items():
+        step, memory = question.report.step, question.report.memory
+        rows.append(
+            {
+                "name": name,
+                "Step": f"{step.step_s:.2f} s",
+                "Bubble": f"{step.bubble_fraction:.1%}",
+                "Chunks in flight": f"{max(memory.in_flight)}",
+                "Peak memory": f"{memory.peak_bytes / 1e9:.1f} GB",
+            }
+        )
+    first, *others = rows
+    helps = {
+        "Bubble": "Share of the step in which ranks wait, mean over ranks.",
+        "Chunks in flight": "The most activations that a rank keeps at once.",
+        "Peak memory": "Of the fullest rank.",
+    }
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for label, value in first.items():
+            if label == "name":
+                continue
+            st.metric(
+                label,
+                plain(value),
+                plain(f"{others[0][label]} with {others[0]['name']}")
+                if others
+                else None,
+                delta_color="off",
+                delta_arrow="off",
+                help=helps.get(label),
+                width=NARROW,
+            )
+
+
+def _timeline(made: Timeline) -> None:
+    """Show steps, whole or in windows where they are long."""
+    shown, parts = drawn(made), windows(made)
+    if len(parts) > 1:
+        ranges = dict(zip(WINDOWS, parts, strict=True)) | {WHOLE: (0.0, made.end_s)}
+        part = st.segmented_control(
+            "Part of the step", list(ranges), default=WHOLE, required=True, key="part"
+        )
+        shown.update_xaxes(range=list(ranges[str(part)]))
+    under_finding(shown, "timeline")

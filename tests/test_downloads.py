@@ -1,0 +1,122 @@
+"""What the dashboard offers to download opens, and holds the numbers on the page."""
+
+import gzip
+import io
+import json
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import openpyxl
+import pandas as pd
+import pytest
+from matplotlib import image
+from streamlit.testing.v1 import AppTest
+
+from estimator import catalog, provenance
+from estimator.catalog import load_scenario
+from estimator.findings.base import finding
+from estimator.pages import downloads
+from estimator.pictures import FORMATS
+
+
+@pytest.fixture(scope="module")
+def groups(deepseek):
+    return downloads.groups(deepseek, "estimator run deepseek-v3")
+
+
+@pytest.fixture(scope="module")
+def made(groups):
+    """Every file but the figures, by its ending."""
+    files = [file for group in groups[:3] for file in group.files]
+    return {file.ending: file.make() for file in files}
+
+
+def test_every_kind_of_file_is_offered(groups):
+    assert not [group.problems for group in groups if group.problems]
+    names = [file.name for group in groups for file in group.files]
+    tables = ["csv", "json", "md", "parquet", "tex", "xlsx"]
+    assert names == [
+        *(f"deepseek-v3.{ending}" for ending in [*tables, "html", "json.gz"]),
+        *(f"deepseek-v3-{name}.{ending}" for name in finding for ending in FORMATS),
+    ]
+
+
+def test_tables_hold_the_numbers_of_the_report(made, report):
+    hours = pytest.approx(report.gpu_hours, rel=1e-14)
+    assert json.loads(made["json"])[0]["gpu_hours"] == hours
+    for frame in (
+        pd.read_csv(io.BytesIO(made["csv"]), comment="#"),
+        pd.read_parquet(io.BytesIO(made["parquet"])),
+    ):
+        assert frame.set_index("quantity")["value"]["gpu_hours"].iloc[0] == hours
+    book = openpyxl.load_workbook(io.BytesIO(made["xlsx"]))
+    rows = book["summary"].iter_rows(values_only=True)
+    assert {row[1]: row[2] for row in rows}["gpu_hours"] == hours
+    assert b"| GPU-hours | 2.7" in made["md"]
+    assert rb"\begin{longtable}" in made["tex"]
+
+
+def test_the_report_is_a_page(made, deepseek):
+    page = made["html"].decode()
+    assert page.startswith("<!doctype html>")
+    assert str(provenance.of_scenario(deepseek)) in page
+
+
+def test_the_trace_says_where_it_comes_from(made, deepseek, report):
+    trace = json.loads(gzip.decompress(made["json.gz"]))
+    said = trace["otherData"]
+    assert said["step_s"] == pytest.approx(report.step.step_s)
+    source = provenance.of_scenario(deepseek)
+    assert said["provenance"]["configuration"] == source.configuration
+    assert len(trace["traceEvents"]) > 10_000
+
+
+def test_each_figure_opens(groups):
+    group = next(group for group in groups if group.files[0].name.endswith("ranks.png"))
+    png, svg, pdf = (file.make() for file in group.files)
+    assert min(image.imread(io.BytesIO(png)).shape[:2]) > 300
+    words = " ".join(ET.fromstring(svg).itertext())  # noqa: S314 - our own file
+    assert "seconds of a step" in words
+    assert "configuration" in words
+    assert pdf.count(b"/Type /Page ") == 1
+
+
+def test_names_of_files_are_plain(deepseek):
+    named = replace(deepseek, name="../../etc/pass wd\n<b>")
+    for group in downloads.groups(named, ""):
+        for file in group.files:
+            assert file.name.startswith("etc-pass-wd-b")
+
+
+def test_what_is_not_installed_is_named(deepseek, monkeypatch):
+    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    tables, page, trace, figures = downloads.groups(deepseek, "")
+    assert [file.ending for file in tables.files] == ["csv", "json", "md", "tex"]
+    assert tables.problems == (
+        "a Parquet file, its origin in the metadata needs pyarrow: install the extra 'export'",
+        "a spreadsheet needs xlsxwriter: install the extra 'export'",
+    )
+    assert (page.files, figures.files) == ((), ())
+    assert trace.files
+
+
+def test_a_step_too_long_for_a_trace_says_so():
+    patch = "phases.0.global_batch_size=1966080"
+    scenario = load_scenario("deepseek-v3", [patch])
+    trace = downloads.groups(scenario, "")[2]
+    assert not trace.files
+    assert "a trace shows at most" in trace.problems[0]
+
+
+def test_the_page_has_a_button_for_each_file(groups):
+    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
+    app.session_state["has_painted"] = True
+    app.query_params["view"] = "Export"
+    app.run()
+    assert not app.exception
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert labels[:8] == [
+        "CSV", "JSON", "Markdown", "Parquet", "LaTeX", "XLSX", "HTML", "Perfetto",
+    ]  # fmt: skip
+    assert labels[8:11] == ["PNG", "SVG", "PDF"]
+    assert "estimator report deepseek-v3 --out" in app.code[0].value
