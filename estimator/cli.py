@@ -103,13 +103,14 @@ def run_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import api, results
+    from estimator import api
+    from estimator.results import Result
 
     loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
     reports = [api.estimate(scenario) for scenario in loaded]
     steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
     again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
-    made = results.of_reports(loaded, reports, again, steps)
+    made = Result(loaded, reports, again, steps)
     if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
@@ -138,7 +139,8 @@ def compare_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import comparison, pictures, results
+    from estimator import comparison, pictures
+    from estimator.results import Result
 
     if chart is not None:
         pictures.check_target(chart)
@@ -148,7 +150,7 @@ def compare_command(
         _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     again = _again("compare", *scenarios, *axes, *_sets(overrides))
-    result = results.of_comparison(made, again)
+    result = Result(made.scenarios, made.reports, again, comparison=made)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables_compare

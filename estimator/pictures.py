@@ -19,6 +19,7 @@ from estimator.findings.difference import difference
 from estimator.findings.timeline import schedule_timeline
 from estimator.registry import suggestion
 from estimator.report import Report
+from estimator.results import Result
 from estimator.specs.scenario import Scenario
 
 HTML = ".html"
@@ -45,6 +46,10 @@ class Estimate:
     def layers(self) -> dict[str, float]:
         """Seconds of a step as layers of constants are added."""
         return api.layers(self.scenario)
+
+    def result(self, command: str) -> Result:
+        """Return the answers as what a command found."""
+        return Result([self.scenario], [self.report], command, [self.layers])
 
 
 def need_matplotlib() -> None:
@@ -164,20 +169,20 @@ def write_report(
         _check_folder(folder)
     require("a report or its figures", "export", "matplotlib")
     answer = Estimate(catalog.load_scenario(name, overrides))
-    made = provenance.of_scenario(answer.scenario)
     written = []
     if out:
         from estimator import report_html
 
         patches = [word for patch in overrides for word in ("--set", patch)]
         command = shlex.join(["estimator", "run", name, *patches])
-        export.write_text(out, report_html.page(answer, made, command))
+        export.write_text(out, report_html.page(answer, answer.result(command)))
         written.append(out)
     if folder:
         from estimator.figures import write
 
         _make_folder(folder)
-        written += write.write_all(answer, str(made), folder, kinds)
+        footer = str(provenance.of_scenario(answer.scenario))
+        written += write.write_all(answer, footer, folder, kinds)
     return written
 
 

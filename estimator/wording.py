@@ -19,13 +19,14 @@ LAYER_ADDS = {
     "in-situ": "a kernel trace with computation and communication side by side",
 }
 FIGURE_WORDS: Mapping[str, str] = {
-    "breakdown": "Where a step goes",
-    "ranks": "What each pipeline rank does",
+    "breakdown": "Where the seconds of a step go",
+    "ranks": "Seconds of a step by pipeline rank",
     "timeline": "One step over time",
-    "memory": "Memory",
+    "memory": "Memory by pipeline rank, GB at the peak",
     "layers": "From datasheets to the step",
     "sensitivity": "What the step is sensitive to",
 }
+"""Titles of figures, and of the tables below them."""
 PART_WORDS = {
     "gpu_usd": "accelerators",
     "server_usd": "the rest of the servers",

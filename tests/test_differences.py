@@ -20,6 +20,7 @@ def opened(scenario="deepseek-v3", overrides=(), baseline=None, variants=None):
 
     kwargs = {"scenario": scenario, "overrides": overrides}
     app = AppTest.from_function(script, default_timeout=60, kwargs=kwargs)
+    app.session_state["has_painted"] = True
     if baseline:
         app.query_params["baseline"] = baseline
     if variants is not None:
@@ -183,6 +184,6 @@ def test_what_does_not_fit_is_said_first():
     assert len(app.metric) == 4
 
 
-def test_a_wrong_question_is_one_message():
-    (error,) = opened(overrides=["cluster.num_gpus=2000"]).error
+def test_a_wrong_question_is_one_message(open_page):
+    (error,) = open_page("compare", gpus="2000").error
     assert "try num_gpus: 2048" in said(error)

@@ -27,7 +27,9 @@ def opened(scenario="deepseek-v3", overrides=()):
         what_if.page(Question(scenario, tuple(overrides)))
 
     kwargs = {"scenario": scenario, "overrides": overrides}
-    return checked(AppTest.from_function(script, default_timeout=60, kwargs=kwargs))
+    app = AppTest.from_function(script, default_timeout=60, kwargs=kwargs)
+    app.session_state["has_painted"] = True
+    return checked(app)
 
 
 def checked(app):
@@ -210,8 +212,30 @@ def test_its_command_sweeps_the_same_numbers(app, run, tmp_path):
     assert sorted(swept) == pytest.approx(sorted(shown))
 
 
-def test_a_wrong_question_is_one_message():
-    app = opened(overrides=["cluster.num_gpus=2000"])
+def test_a_wrong_question_is_one_message(open_page):
+    app = open_page("what-if", gpus="2000")
     (error,) = app.error
     assert "try num_gpus: 2048" in said(error)
     assert not app.get("plotly_chart")
+
+
+def test_a_link_holds_inputs_and_their_ends(open_page):
+    app = open_page(
+        "what-if", show="MFU", across="GPUs", across_from="2048", across_to="4096",
+        up="Precision", up_names=["bf16", "fp8"], **{"as": "Lines"},
+    )  # fmt: skip
+    assert not app.warning
+    assert charts(app)[0] == "lines"
+    frame = app.dataframe[0].value
+    assert set(frame["Precision"]) == {"bf16", "fp8"}
+    assert frame["GPUs"].max() == 4096
+
+
+def test_another_scenario_starts_with_its_own_values(open_page):
+    app = open_page("what-if")
+    assert app.number_input(key="up_from").value == 1024
+    app.selectbox(key="scenario").set_value("llama-3.1-405b")
+    assert checked(app).number_input(key="up_from").value == 8192
+    app.selectbox(key="across").set_value("GPUs")
+    assert checked(app).selectbox(key="up").value != "GPUs"
+    assert app.number_input(key="across_from").value == 8192

@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from estimator import attribution, catalog, comparison, tables_compare
+from estimator import attribution, catalog, comparison, provenance, tables_compare
 from estimator.comparison import Comparison, Share
-from estimator.errors import EstimatorError
 from estimator.findings.difference import brief, difference
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
@@ -28,17 +27,9 @@ QUANTITIES = {"Cost": "cost_usd", "GPU-hours": "gpu_hours"}
 
 def page(question: Question) -> None:
     """Show the question beside a baseline, or one message that says why not."""
-    try:
-        name = question.resolved.name
-    except EstimatorError as error:
-        st.error(plain(str(error)))
-        return
+    name = question.resolved.name
     baseline = _baseline(question)
-    try:
-        made = _compared(question, baseline)
-    except EstimatorError as error:
-        st.error(plain(str(error)))
-        return
+    made = _compared(question, baseline)
     before, after = made.reports
     st.subheader(plain(f"{after.scenario} against {before.scenario}"), anchor=False)
     if not made.shares:
@@ -55,9 +46,18 @@ def page(question: Question) -> None:
     bases = dict.fromkeys(map(price_words, (after, before)))
     st.caption(plain(". Baseline: ".join(bases) + "."))
     shown = st.segmented_control(
-        "Show", list(QUANTITIES), default="Cost", required=True, key="compared"
+        "Show",
+        list(QUANTITIES),
+        default="Cost",
+        required=True,
+        key="compared",
+        bind="query-params",
     )
-    draw(difference(before, after, made.shares, QUANTITIES[str(shown)]), "difference")
+    draw(
+        difference(before, after, made.shares, QUANTITIES[str(shown)]),
+        "difference",
+        provenance.of_scenario(made.scenarios[1]),
+    )
     st.caption(
         "Each share is a Shapley value: the input's effect, averaged over every order "
         "in which the inputs could have been changed. They add up to the difference."

@@ -1,4 +1,4 @@
-"""A finding as a figure on a page: its title as text that wraps, the chart below."""
+"""Figures of other inputs than one estimate: the chart, and its files for print."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import streamlit as st
 
 from estimator.charts.draw import drawn
 from estimator.findings.base import Bars, Heat, Plot
-from estimator.pages.text import plain
-
-CONFIG = {"displaylogo": False}
-TOP = 24
-"""Pixels above a chart whose title stands outside."""
+from estimator.pages import downloads
+from estimator.pages.show import let_numbers_paint, under_finding
+from estimator.provenance import Provenance
 
 
-def draw(made: Plot | Heat | Bars, key: str) -> None:
-    """Show what was found, then its chart; bars are a waterfall."""
-    figure = drawn(made)
-    figure.update_layout(title=None, margin={"t": TOP})
-    st.markdown(f"**{plain(made.finding)}**")
-    st.plotly_chart(figure, key=key, alt=made.finding, config=CONFIG)
+def draw(made: Plot | Heat | Bars, key: str, source: Provenance) -> None:
+    """Show what was found, its chart, and below it the chart as files.
+
+    Parameters
+    ----------
+    key : str
+        Of the chart on the page; names its files.
+    source : Provenance
+        Where the figure comes from, for its foot.
+    """
+    let_numbers_paint()
+    under_finding(drawn(made), key)
+    with st.popover("Download this figure"):
+        files = downloads.of_figure(made, str(source), f"{source.name}-{key}")
+        downloads.buttons(files)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from estimator import sweep
-from estimator.errors import EstimatorError
+from estimator import provenance, sweep
 from estimator.findings.what_if import MEASURES, Answers, Measure, lines, what_if
 from estimator.pages.drawing import draw
 from estimator.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
@@ -39,11 +38,7 @@ MAP, LINES = "Map", "Lines"
 
 def page(question: Question) -> None:
     """Show what a number becomes as two inputs change, or one message why not."""
-    try:
-        scenario, now = question.resolved, question.report
-    except EstimatorError as error:
-        st.error(plain(str(error)))
-        return
+    scenario, now = question.resolved, question.report
     st.subheader(plain(f"What if {scenario.name} had other inputs?"), anchor=False)
     changed = ", ".join(question.overrides)
     st.caption(
@@ -64,11 +59,8 @@ def page(question: Question) -> None:
     limit = _limit(MEASURES[column], own)
     if column == "cost_usd":
         st.caption(plain(f"{price_words(now)}."))
-    try:
-        _chosen(question, column, limit, x, y)
-        _nodes(question, column, limit, x, scenario)
-    except EstimatorError as error:
-        st.error(plain(str(error)))
+    _chosen(question, column, limit, x, y)
+    _nodes(question, column, limit, x, scenario)
 
 
 Varied = tuple[Number | Choice, tuple[Any, ...]]
@@ -77,7 +69,12 @@ Varied = tuple[Number | Choice, tuple[Any, ...]]
 
 def _measure() -> str:
     shown = st.segmented_control(
-        "Show", list(LABELS.values()), default="Cost", required=True, key="show"
+        "Show",
+        list(LABELS.values()),
+        default="Cost",
+        required=True,
+        key="show",
+        bind="query-params",
     )
     return next(key for key, words in LABELS.items() if words == shown)
 
@@ -87,26 +84,57 @@ def _axes(scenario: Scenario) -> tuple[Varied, Varied]:
     words = [each.words for each in INPUTS if each.is_in(scenario)]
     left, right = st.columns(2)
     with left:
-        first = st.selectbox("Across", words, key="across")
-        x = _values(BY_WORDS[first], "across", scenario)
+        x = _axis("across", words, 0, scenario)
     with right:
-        others = [each for each in words if each != first]
-        own = "GPUs" if first != "GPUs" else others[0]
-        second = st.selectbox("Up", others, index=others.index(own), key="up")
-        y = _values(BY_WORDS[second], "up", scenario)
+        y = _axis("up", words, 1, scenario)
     return x, y
 
 
-def _values(each: Number | Choice, side: str, scenario: Scenario) -> Varied:
-    """Show the control of one input's values and return them."""
-    key = f"{side} {each.path} of {scenario.name}"
+def _axis(side: str, words: list[str], start: int, scenario: Scenario) -> Varied:
+    """Show the controls of one input: which it is, and its values."""
+    chosen = st.selectbox(
+        side.capitalize(),
+        words,
+        index=start,
+        key=side,
+        bind="query-params",
+        on_change=_keep_apart,
+        args=(side, words),
+    )
+    each = BY_WORDS[str(chosen)]
     if isinstance(each, Choice):
-        known = list(dict.fromkeys((each.own(scenario), *each.options())))
-        chosen = st.multiselect(
-            "Values", known, default=each.start(scenario), key=key, placeholder="none"
+        return each, _chosen_names(each, side, scenario)
+    return each, _chosen_numbers(each, side, scenario)
+
+
+def _keep_apart(side: str, words: list[str]) -> None:
+    """Give the other side another input than the one just chosen."""
+    other = "up" if side == "across" else "across"
+    if st.session_state[side] == st.session_state[other]:
+        st.session_state[other] = next(
+            each for each in words if each != st.session_state[side]
         )
-        return each, tuple(chosen)
+
+
+def _chosen_names(each: Choice, side: str, scenario: Scenario) -> tuple[str, ...]:
+    start = each.start(scenario)
+    key = f"{side}_names"
+    _start_again(side, each.path, scenario, {key: start})
+    chosen = st.multiselect(
+        "Values",
+        list(dict.fromkeys((*start, *each.options()))),
+        default=start,
+        key=key,
+        bind="query-params",
+        placeholder="none",
+    )
+    return tuple(chosen)
+
+
+def _chosen_numbers(each: Number, side: str, scenario: Scenario) -> tuple[float, ...]:
     low, high = each.ends(scenario)
+    start = {f"{side}_from": low, f"{side}_to": high, f"{side}_values": each.count}
+    _start_again(side, each.path, scenario, start)
     least = float(each.multiple(scenario)) if each.multiple else 0.0
     with st.container(horizontal=True):
         ends = [
@@ -115,15 +143,33 @@ def _values(each: Number | Choice, side: str, scenario: Scenario) -> Varied:
                 min_value=least,
                 value=value,
                 format="%g",
-                key=f"{key} {words}",
+                key=f"{side}_{words.lower()}",
+                bind="query-params",
                 width=NARROW,
             )
             for words, value in (("From", low), ("To", high))
         ]
         count = st.number_input(
-            "Values", 1, MOST_VALUES, each.count, key=f"{key} Values", width=NARROW
+            "Values",
+            min_value=1,
+            max_value=MOST_VALUES,
+            value=each.count,
+            key=f"{side}_values",
+            bind="query-params",
+            width=NARROW,
         )
-    return each, each.values((min(ends), max(ends)), int(count), scenario)
+    return each.values((min(ends), max(ends)), int(count), scenario)
+
+
+def _start_again(
+    side: str, path: str, scenario: Scenario, start: Mapping[str, object]
+) -> None:
+    """Set controls to where they start when another input or scenario is chosen."""
+    about = (path, scenario.name)
+    before = st.session_state.get(f"{side} is", about)
+    st.session_state[f"{side} is"] = about
+    if before != about:
+        st.session_state.update(start)
 
 
 def _limit(measure: Measure, own: float) -> float | None:
@@ -148,17 +194,26 @@ def _chosen(
     if not (x[1] and y[1]):
         st.info("Choose at least one value of each input.")
         return
-    answers = _answers(question, x, y)
+    answers, source = (
+        _answers(question, x, y),
+        provenance.of_scenario(question.resolved),
+    )
     forms = [MAP, LINES] if answers.x.is_number else [MAP]
     form = st.segmented_control(
-        "As", forms, default=MAP, required=True, key="as", label_visibility="collapsed"
+        "As",
+        forms,
+        default=MAP,
+        required=True,
+        key="as",
+        bind="query-params",
+        label_visibility="collapsed",
     )
     if form == LINES:
-        draw(lines(answers.few(MOST_LINES), column, limit), "lines")
+        draw(lines(answers.few(MOST_LINES), column, limit), "lines", source)
         if len(y[1]) > MOST_LINES:
             st.caption(plain(f"{MOST_LINES} of {len(y[1])} values of {y[0].words}."))
     else:
-        draw(what_if(answers, column, limit), "map")
+        draw(what_if(answers, column, limit), "map", source)
     _reasons(answers)
     _numbers(answers)
     st.code(_command(question, x, y), language="bash", wrap_lines=True)
@@ -186,7 +241,7 @@ def _nodes(
     if not chosen:
         return
     answers = _answers(question, x, (NODE, tuple(chosen)))
-    draw(lines(answers, column, limit), "nodes")
+    draw(lines(answers, column, limit), "nodes", provenance.of_scenario(scenario))
     _reasons(answers)
 
 
