@@ -55,7 +55,7 @@ def plan_of(
         ep=ep,
         etp=etp,
         zero=zero,
-        dp_shard=_shard(given.get("fsdp"), zero, dp, cp),
+        dp_shard=_shard(_group(given), zero, dp, cp),
         schedule=schedule,
         stages_per_rank=virtual,
         stage_layout=layout(
@@ -107,13 +107,14 @@ def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str])
     2
     """
     text = given.get("zero")
-    if isinstance(text, int) and not isinstance(text, bool):
-        return min(3, max(0, text))
+    if str(text).isdigit():
+        return min(3, int(str(text)[:9]))
     words = f"{text or ''} {given.get('sharding', '')}".lower().strip()
-    if not words and given.get("fsdp"):
+    if not words and _group(given):
         return 3
     if not words:
-        stage = 1 if source in rules.MEGATRON and dp > 1 else 0
+        is_megatron = source in rules.MEGATRON or _is_split(given)
+        stage = 1 if is_megatron and dp > 1 else 0
         if dp > 1:
             notes.append(f"the ZeRO stage is not printed: {stage}")
         return stage
@@ -121,7 +122,19 @@ def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str])
         return 2
     if re.search(r"zero-?1|distributed", words):
         return 1
-    return 3 if re.search(r"fsdp|zero-?3|full_shard|hybrid", words) else 0
+    is_whole = re.search(r"[fh]sdp|zero-?3|(full|hybrid)_?shard", words)
+    return 3 if is_whole or _group(given) else 0
+
+
+def _is_split(given: Mapping[str, Any]) -> bool:
+    """Return whether tensors or layers are split, as Megatron-LM and its kin do."""
+    return any(given.get(axis, 1) > 1 for axis in ("tp", "pp"))
+
+
+def _group(given: Mapping[str, Any]) -> Any:
+    """Return the ranks that share one copy, by Megatron's or torchtitan's name."""
+    shard = given.get("fsdp", given.get("dp_shard"))
+    return shard if shard is True or shard != 1 else None
 
 
 def _shard(fsdp: object, zero: int, dp: int, cp: int) -> int:

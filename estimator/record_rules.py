@@ -51,8 +51,40 @@ NODES: Mapping[str, tuple[str, str]] = {
 A record's text belongs to the longest key that it begins with, so ``H200-141GB`` is an
 H200, ``A100-80GB`` an A100 and ``H100-96GB-500W`` a part of its own."""
 
-GBIT_PER_S: Mapping[str, float] = {"a100": 200, "a800": 200, "mi250x": 200, "v100": 100}
-"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed."""
+MAKERS = (
+    "nvidia",
+    "amd",
+    "intel",
+    "google",
+    "aws",
+    "habana",
+    "instinct",
+    "cloud",
+    "hgx",
+)
+"""Words before an accelerator's own name."""
+SAME_AS: Mapping[str, str] = {
+    r"a100.*40g": "a10040gb",
+    r"h100.*94gb": "h100nvl",
+    r"gracehopper": "gh200",
+    r"trillium|v6e": "tpuv6e",
+    r"v5p": "tpuv5p",
+    r"tpuv5lite|v5e": "tpuv5e",
+    r"tpu7x|ironwood": "tpuironwood",
+    r"trn2": "trainium2",
+}
+"""Other names, as patterns of letters and digits -> key of :data:`NODES`."""
+
+GBIT_PER_S: Mapping[str, float] = {
+    "a100": 200,
+    "a800": 200,
+    "gaudi2": 300,
+    "gaudi3": 600,
+    "mi250x": 200,
+    "v100": 100,
+}
+"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed. A Gaudi
+has 24 ports of 100 (Gaudi 3: 200), three of which leave the node."""
 DEFAULT_GBIT_PER_S = 400.0
 
 FABRICS: tuple[tuple[str, float, str], ...] = (
@@ -60,7 +92,7 @@ FABRICS: tuple[tuple[str, float, str], ...] = (
     (r"omni-?path", 0, "omni-path-100-x4"),
     (r"1:7 oversubscription", 0, "roce-400-pods-7to1"),
     (r"\bici\b|torus", 0, "tpu-dcn"),
-    (r"roce|ethernet", 200, "roce-200"),
+    (r"roce|ethernet|slingshot", 200, "roce-200"),
     (r"roce", 400, "roce-400"),
     (r"", 100, "ib-hdr-rail-optimised"),
     (r"", 200, "ib-hdr-rail-optimised"),
@@ -70,6 +102,8 @@ FABRICS: tuple[tuple[str, float, str], ...] = (
 """Words in ``interconnect``, Gbit/s per GPU (0: any) -> fabric; the first that fits.
 
 It gives the latency and the efficiency; the rate is the record's."""
+TPU_FABRIC = "tpu-dcn"
+"""What connects pods of TPUs; inside one their chips are a scale-up domain."""
 
 NVIDIA_RECIPES = frozenset(
     {"dgxc", "mbridge", "nemo", "nemo24.07", "moezoo", "mcoremoe", "mlperf"}
@@ -153,6 +187,8 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"deepgemm|block", "fp8", ""),
     (r"fp8|e4m3", "fp8-tensor", ""),
     (r"bf16|fp16|bfloat|half", "bf16", ""),
+    (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),
+    (r"tf32|fp32|single", "bf16", "32-bit products are not modelled: BF16"),
 )
 """Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
 BLOCK_SCALED = frozenset({"dsv3"})
