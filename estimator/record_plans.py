@@ -40,6 +40,7 @@ def plan_of(
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
     schedule, virtual = _schedule(record, model.num_layers, pp, notes)
+    is_eager = source in rules.EAGER and not _is_compiled(record)
     is_nvidia = source in rules.NVIDIA_RECIPES
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
@@ -64,13 +65,28 @@ def plan_of(
         micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=rules.ATTENTION.get(source, "fused"),
-        fused_kernels=source not in rules.UNFUSED,
+        fused_kernels=source not in rules.UNFUSED and not is_eager,
+        fused_norms=not is_eager,
+        launch=_launch(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(source),
             gradient_reduce=is_nvidia,
             parameter_gather=is_nvidia,
         ),
     )
+
+
+def _is_compiled(record: Record) -> bool:
+    """Return whether a record's notes say ``torch.compile``, and not that it is off."""
+    return bool(re.search(r"(?<!no )compile", str(record.get("notes") or "").lower()))
+
+
+def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking"]:
+    """Return how a source's kernels reach the GPU."""
+    if source in rules.BLOCKING_LAUNCHES:
+        return "blocking"
+    is_compiled = any(word in str(record["id"]).lower() for word in rules.COMPILED)
+    return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
 
 
 def _tensor_overlap(source: str) -> Literal["none", "async", "pipelined"]:

@@ -25,6 +25,7 @@ LAYERS = [
     {"breakdown", "training", "attribution"},
     {"api", "listing", "huggingface", "batch", "record_plans", "record_clusters"},
     {"axes", "executors", "store", "plan_space", "record_gaps"},
+    {"designs"},
     {"points", "plan_bound", "plan_rows"},
     {"plan_layout", "plan_standing", "record_scenarios"},
     {"comparison", "sweep", "uncertainty", "plan", "record_figures"},

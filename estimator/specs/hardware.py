@@ -161,6 +161,9 @@ class Node:
     """What all GPUs of a PCIe node share once they do not reach each other directly."""
     offload_bytes_per_s: Rate | None = None
     """One way between one GPU and its host's memory."""
+    dispatch_s: Duration | None = None
+    """Host time of one kernel of an eager framework, Python to queue; none where
+    programs are compiled."""
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""

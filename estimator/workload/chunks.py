@@ -26,6 +26,9 @@ from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.stages import Element, elements
 from estimator.workload.work import Segment, Sizes, sizes
 
+HOST = "host launches"
+"""What time is booked under in which the GPU waits for the host."""
+
 
 class LayerTimes(NamedTuple):
     """Seconds of one layer's segments on the compute stream."""
@@ -63,6 +66,8 @@ class Chunks:
     """Pipeline ranks that share a node."""
     offload_bytes_per_s: float
     """To host memory and back; 0 where nothing is offloaded."""
+    dispatch_s: float
+    """Host time of one kernel; 0 where the host never holds up."""
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
@@ -123,20 +128,30 @@ class Chunks:
         """
         spent: defaultdict[str, float] = defaultdict(float)
         away: defaultdict[str, float] = defaultdict(float)
-        for operation in self.operations(op, stage, partner):
+        made = self.operations(op, stage, partner)
+        queued = [step for step in made if step.stream is not Stream.LAUNCH]
+        for operation in queued:
             is_compute = operation.stream is Stream.COMPUTE
             for kind, seconds in operation.parts:
                 (spent if is_compute else away)[kind] += seconds
-        exposed = self.seconds(op, stage, partner) - sum(spent.values())
+        alone = play(queued).makespan_s
+        exposed = alone - sum(spent.values())
         total = sum(away.values())
         for kind, seconds in away.items():
             name = "all-to-all" if kind == "rank skew" else kind
             if seconds:
                 spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
+        late = self.seconds(op, stage, partner) - alone
+        if late > 0:
+            spent[HOST] += late
         return dict(spent)
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
+        made = self._kernels(op, stage, partner)
+        return made + self._launches(made)
+
+    def _kernels(self, op: str, stage: int, partner: int) -> list[Operation]:
         parts = self.stages[stage]
         if op == Op.FB:
             return Pair(self, parts, self.stages[partner]).operations()
@@ -145,6 +160,26 @@ class Chunks:
         if op == Op.W:
             return weight_pass(self, parts)
         return Pair(self, (), parts, has_weights=op == Op.B).operations()
+
+    def _launches(self, made: list[Operation]) -> list[Operation]:
+        """Return the host's work for these operations, where it holds them up."""
+        launch = self.size.plan.launch
+        if launch == "graph" or not self.dispatch_s or not made:
+            return []
+        seconds = self.dispatch_s * sum(operation.num_kernels for operation in made)
+        is_blocking = launch == "blocking"
+        if not is_blocking and seconds <= play(made).makespan_s:
+            return []
+        return [
+            Operation(
+                "launches",
+                Stream.COMPUTE if is_blocking else Stream.LAUNCH,
+                seconds,
+                tuple(range(len(made))) if is_blocking else (),
+                ((HOST, seconds),),
+                made[-1].op,
+            )
+        ]
 
     def layer(self, element: Element, num_sms: int) -> LayerTimes:
         """Return a layer's segment times on ``num_sms`` SMs."""
@@ -197,6 +232,7 @@ class Chunks:
             {kind: seconds for kind, seconds in kinds.items() if seconds},
             sum(kernel.flop for kernel in segment),
             sum(kernel.num_bytes for kernel in segment),
+            sum(kernel.num_kernels for kernel in segment),
         )
 
 
@@ -244,7 +280,13 @@ def chunks(
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
+        dispatch_s=_dispatch_s(scenario, layer),
     )
+
+
+def _dispatch_s(scenario: Scenario, layer: Layer) -> float:
+    known = scenario.cluster.node.dispatch_s
+    return known.value if known and layer is not Layer.SPECIFICATION else 0.0
 
 
 def _offload_bytes_per_s(scenario: Scenario, layer: Layer) -> float:

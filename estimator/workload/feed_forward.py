@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from estimator.workload.work import (
     ACCUMULATE,
+    GRADIENT_KERNELS,
     Gemm,
     Segment,
     Sizes,
@@ -47,8 +48,11 @@ def _block_weight(
 ) -> Segment:
     """Return its weight gradients, one expert at a time."""
     h, each = size.model.hidden_size, -(-rows // groups)
+    launched = GRADIENT_KERNELS if groups == 1 else 1  # experts have no biases
     one = tuple(
-        weight_product(f"w {name} {part}", n, k, each, size.format.dtype)
+        weight_product(
+            f"w {name} {part}", n, k, each, size.format.dtype, num_kernels=launched
+        )
         for part, n, k in (("up", _up(size, width), h), ("down", h, width))
     )
     return one * groups
@@ -103,6 +107,9 @@ def dense_input(size: Sizes) -> Segment:
     again: Segment = ()
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
+    elif "second_product" in size.recompute:  # the sixth of a layer
+        h, dtype = size.model.hidden_size, size.format.dtype
+        again = (Gemm("again mlp up", size.tokens, width, h, dtype),)
     return (
         *again,
         *_block_input(size, size.tokens, width, 1, "mlp"),

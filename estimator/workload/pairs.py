@@ -30,6 +30,8 @@ class Times(NamedTuple):
     kinds: Mapping[str, float]
     flop: float = 0.0
     num_bytes: float = 0.0
+    num_kernels: int = 1
+    """Kernels that the host launches for it."""
 
 
 class Pair:
@@ -311,6 +313,7 @@ def _operation(
         layer=element.name,
         flop=times.flop,
         num_bytes=times.num_bytes,
+        num_kernels=times.num_kernels,
     )
 
 
