@@ -16,6 +16,7 @@ LAYERS = [
     {"schedules", "costs"},
     {"catalog", "record_mixers"},
     {"records", "record_rules"},
+    {"record_recipes"},
     {"workload"},
     {"engine"},
     {"report", "grid", "bill"},
