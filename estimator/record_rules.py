@@ -145,9 +145,8 @@ LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
 BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain", "simumax"})
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
 Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
-``mpu/layers.py``). SimuMax keeps
-everything that overlaps off (MooreThreads/SimuMax, commit 4dcaae5,
-``docs/b200/b200_real_repro_guide.md``)."""
+``mpu/layers.py``). SimuMax keeps whatever overlaps off (MooreThreads/SimuMax, commit
+4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
 BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
