@@ -8,7 +8,15 @@ from functools import partial
 import streamlit as st
 
 from estimator.errors import EstimatorError
-from estimator.pages import compare, controls, estimate, links, schedule, what_if
+from estimator.pages import (
+    compare,
+    controls,
+    estimate,
+    links,
+    schedule,
+    validation,
+    what_if,
+)
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
@@ -18,6 +26,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Schedule", "schedule", schedule.page),
     ("What-if", "what-if", what_if.page),
     ("Compare", "compare", compare.page),
+    ("Validation", "validation", validation.page),
 )
 
 
