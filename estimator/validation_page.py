@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.util import find_spec
 
+from estimator import provenance
 from estimator.findings.base import Figure
 from estimator.findings.errors import errors
 from estimator.findings.validation import validation
@@ -73,6 +74,7 @@ def page(outcome: Outcome) -> str:
     """
     summary = outcome.summary()
     words = (sweep_words(summary), *memory_words(summary))
+    source = provenance.of_data("validation", [row.to_dict() for row in outcome.rows])
     parts = [
         "<h1>Predicted against measured</h1>",
         f"<p>{escape(count_words(summary))} Error = predicted / measured - 1.</p>",
@@ -91,6 +93,7 @@ def page(outcome: Outcome) -> str:
             ("record", "reason"),
             ((made.id, made.reason) for made in outcome.unmapped),
         ),
+        f"<p><small>{escape(str(source))}</small></p>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -43,6 +43,7 @@ LAYERS = [
         "results",
         "asked",
     },
+    {"tables_catalog", "tables_compare"},
     {"figures", "validation_tables", "frames", "sections"},
     {"report_html", "validation_page", "validation_markdown", "formats"},
     {"pictures"},

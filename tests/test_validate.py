@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,7 @@ def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_p
     assert text.count("url(") == text.count("url(#")  # of a figure's own parts
     assert text.count("<svg") == 5  # no memory is measured
     assert "someone-&lt;script&gt;" in text
+    assert f"validation | estimator {version('estimator')} | " in text
 
 
 def test_a_split_and_a_family_are_filters(run, runs_file):
