@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from estimator.errors import EstimatorError
-from estimator.pages import controls, estimate, links, schedule
+from estimator.pages import controls, estimate, links, scenario, schedule, show
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
@@ -16,6 +16,7 @@ from estimator.pages.text import plain
 PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Estimate", "estimate", estimate.page),
     ("Schedule", "schedule", schedule.page),
+    ("Scenario", "scenario", scenario.page),
 )
 
 
@@ -29,11 +30,12 @@ def main() -> None:
         st.error(plain(str(error)))
         return
     pages = [
-        st.Page(partial(show, question), title=title, url_path=path, default=not index)
-        for index, (title, path, show) in enumerate(PAGES)
+        st.Page(partial(shown, question), title=title, url_path=path, default=not index)
+        for index, (title, path, shown) in enumerate(PAGES)
     ]
     page = st.navigation(pages, position="top")
     notice = st.empty()
+    show.refusal()
     try:
         page.run()
     except EstimatorError as error:

@@ -39,6 +39,8 @@ def spec(cls: type[T]) -> type[T]:
 
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
+Depth = Annotated[int, Field(gt=0, le=4096)]
+"""Layers, stages and ranks of a pipeline, each of which is looked at one by one."""
 CountOrNone = Annotated[int, Field(ge=0, le=10**9)]
 Number = Annotated[float, Field(gt=0)]
 
