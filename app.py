@@ -8,7 +8,16 @@ from functools import partial
 import streamlit as st
 
 from estimator.errors import EstimatorError
-from estimator.pages import controls, estimate, links, scenario, schedule, show
+from estimator.pages import (
+    compare,
+    controls,
+    estimate,
+    links,
+    scenario,
+    schedule,
+    show,
+    what_if,
+)
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
@@ -16,6 +25,8 @@ from estimator.pages.text import plain
 PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Estimate", "estimate", estimate.page),
     ("Schedule", "schedule", schedule.page),
+    ("What-if", "what-if", what_if.page),
+    ("Compare", "compare", compare.page),
     ("Scenario", "scenario", scenario.page),
 )
 

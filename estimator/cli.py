@@ -49,6 +49,12 @@ Out = Annotated[
         help="Write tables: FILE.xlsx, .csv, .parquet, .json, .md or .tex.",
     ),
 ]
+Chart = Annotated[
+    Path | None,
+    typer.Option(
+        "--chart", metavar="FILE", help="Draw it: FILE.html, .png, .svg or .pdf."
+    ),
+]
 
 
 def _print_version(shown: bool) -> None:
@@ -97,13 +103,14 @@ def run_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import api, results
+    from estimator import api
+    from estimator.results import Result
 
     loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
     reports = [api.estimate(scenario) for scenario in loaded]
     steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
     again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
-    made = results.of_reports(loaded, reports, again, steps)
+    made = Result(loaded, reports, again, steps)
     if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
@@ -123,6 +130,7 @@ def compare_command(
     ] = None,
     overrides: Overrides = None,
     out: Out = None,
+    chart: Chart = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -131,12 +139,18 @@ def compare_command(
         from estimator.formats.base import check_target
 
         check_target(out)
-    from estimator import comparison, results
+    from estimator import comparison, pictures
+    from estimator.results import Result
 
+    if chart is not None:
+        pictures.check_target(chart)
     made = comparison.compare(scenarios, vary or (), overrides or ())
+    if chart is not None:
+        pictures.write_difference(made, chart)
+        _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     again = _again("compare", *scenarios, *axes, *_sets(overrides))
-    result = results.of_comparison(made, again)
+    result = Result(made.scenarios, made.reports, again, comparison=made)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
@@ -220,10 +234,7 @@ def schedule_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write the schedule to this file.")
     ] = None,
-    chart: Annotated[
-        Path | None,
-        typer.Option("--chart", help="Draw it: FILE.html, .png, .svg or .pdf."),
-    ] = None,
+    chart: Chart = None,
     against: Annotated[
         list[str] | None,
         typer.Option(

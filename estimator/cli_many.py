@@ -92,6 +92,11 @@ def plan_command(
     budget: Annotated[
         float | None, typer.Option(metavar="USD", help="The fastest plan within it.")
     ] = None,
+    standing: Annotated[
+        int,
+        typer.Option(metavar="N", help="Rank the own plan among N drawn at random."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same draws.")] = 0,
     overrides: Overrides = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -110,6 +115,8 @@ def plan_command(
             top=top,
             deadline_s=None if deadline is None else deadline * DAY_S,
             budget_usd=budget,
+            num_drawn=standing,
+            seed=seed,
             progress=progress,
         )
     if as_json:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from estimator import api, attribution, catalog
+from estimator.batch import Batch
 from estimator.documents import Map
 from estimator.errors import InfeasibleError, InputError
 from estimator.report import Report
@@ -68,6 +69,17 @@ def compare(
             label = f"{name} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
         documents.append(document)
+    return of_documents(documents)
+
+
+def of_documents(documents: Sequence[Map]) -> Comparison:
+    """Return the scenarios that resolved documents describe side by side.
+
+    Raises
+    ------
+    InputError
+        If one does not describe a scenario.
+    """
     scenarios = tuple(map(_scenario, documents))
     reports = tuple(map(api.estimate, scenarios))
     shares = tuple(
@@ -113,8 +125,8 @@ def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share
             document = attribution.patched(
                 before, after, [path for index in subset for path in paths[index]]
             )
-            report = api.estimate(_scenario(document), has_range=False)
-            known[subset] = (report.gpu_hours, report.cost_usd)
+            made = Batch(_scenario(document)).answer()
+            known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
 
     try:

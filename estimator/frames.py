@@ -5,7 +5,7 @@ Names are those of ``run --json``; a name's ending is its unit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -54,39 +54,40 @@ def unit(name: str) -> str:
 
 def frames(result: Result) -> dict[str, pd.DataFrame]:
     """Return every table by name; the first column is the scenario."""
-    made = {
-        name: _frame(
-            {"scenario": report.scenario} | row
-            for report in result.reports
-            for row in rows(report)
-        )
-        for name, rows in TABLES.items()
-    }
-    if result.layers:
-        made["layers"] = _frame(
-            {"scenario": report.scenario, "layer": layer, "step_s": seconds}
-            for report, steps in zip(result.reports, result.layers, strict=True)
-            for layer, seconds in steps.items()
-        )
-    if result.comparison is not None:
-        made["differences"] = _frame(vars(s) for s in result.comparison.shares)
-    return {name: frame for name, frame in made.items() if len(frame)}
+    held: dict[str, list[Row]] = {}
+    for name, row in _rows(result):
+        held.setdefault(name, []).append(row)
+    return {name: pd.DataFrame(rows) for name, rows in held.items()}
 
 
 def long(result: Result) -> pd.DataFrame:
     """Return one table with a row for every number; words stand in ``text``."""
-    parts = [_long(name, frame) for name, frame in frames(result).items()]
-    whole = pd.concat(parts, ignore_index=True).reindex(columns=list(LONG))
-    numbers = ["value", "low", "high"]
-    return whole.astype(dict.fromkeys(numbers, float))
+    rows = [
+        {"scenario": row["scenario"], "table": name, **number}
+        for name, row in _rows(result)
+        for number in LONG_ROWS.get(name, _numbers_of)(row)
+    ]
+    frame = pd.DataFrame(rows, columns=list(LONG))
+    return frame.astype(dict.fromkeys(("value", "low", "high"), float))
 
 
-def _frame(rows: Iterator[Row]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows))
+def _rows(result: Result) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of all tables, each with its table's name."""
+    for name, rows in TABLES.items():
+        for report in result.reports:
+            for row in rows(report):
+                yield name, {"scenario": report.scenario} | row
+    for report, steps in zip(result.reports, result.layers, strict=False):
+        for layer, seconds in steps.items():
+            row = {"scenario": report.scenario, "layer": layer, "step_s": seconds}
+            yield "layers", row
+    if result.comparison is not None:
+        yield from (("differences", vars(each)) for each in result.comparison.shares)
 
 
 def _summary(report: Report) -> Iterator[Row]:
     yield {"quantity": "gpu", "value": None, "text": report.gpu}
+    yield {"quantity": "cost_basis", "value": None, "text": report.cost_basis}
     ranges = {
         **report.range,
         "wall_s": report.wall_range_s,
@@ -146,15 +147,18 @@ def _memory(report: Report) -> Iterator[Row]:
 def _assumptions(report: Report) -> Iterator[Row]:
     for row in report.assumptions:
         is_said = isinstance(row.value, str)
-        low, high = row.step_effect or (None, None)
+        step_low, step_high = row.step_effect or (None, None)
+        cost_low, cost_high = row.cost_effect or (None, None)
         yield {
             "constant": row.name,
             "value": None if is_said else float(row.value),
             "unit": row.unit,
             "low": row.low,
             "high": row.high,
-            "step_at_low": low,
-            "step_at_high": high,
+            "step_at_low": step_low,
+            "step_at_high": step_high,
+            "cost_at_low": cost_low,
+            "cost_at_high": cost_high,
             "layer": row.layer,
             "status": row.status,
             "source": row.source,
@@ -172,30 +176,30 @@ TABLES: Mapping[str, Callable[[Report], Iterator[Row]]] = {
 }
 
 
-def _long(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table's numbers under each other, in the order of its rows."""
-    if name == "summary":
-        return frame.assign(table=name)
-    if name == "assumptions":
-        return _long_assumptions(frame.rename(columns={"constant": "item"}))
-    key = frame.columns[1]
-    texts = [key, "scenario", *(c for c in ("basis", "source") if c in frame)]
-    numbers = frame.melt(id_vars=texts, var_name="quantity", ignore_index=False)
-    numbers = numbers.sort_index(kind="stable").dropna(subset="value")
-    made = numbers.rename(columns={key: "item", "basis": "text"})
-    units = [unit(str(quantity)) for quantity in made["quantity"]]
-    return made.assign(table=name, unit=units, item=made["item"].astype(str))
+def _numbers_of(row: Row) -> Iterator[Row]:
+    """Yield the numbers of a row; its second cell says what it is about."""
+    (_, _), (_, item), *cells = row.items()
+    words = {"text": row.get("basis"), "source": row.get("source")}
+    for name, value in cells:
+        if isinstance(value, int | float):
+            number = {"quantity": name, "value": value, "unit": unit(name)}
+            yield {"item": str(item), **number, **words}
 
 
-def _long_assumptions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each constant, then what its ends do to the step, which is 1 without."""
-    moving = frame.dropna(subset=["step_at_low"])
-    effects = moving.assign(
-        quantity="step_ratio",
-        value=1.0,
-        unit="1",
-        low=moving["step_at_low"],
-        high=moving["step_at_high"],
-    )
-    whole = pd.concat([frame.assign(quantity="value"), effects])
-    return whole.sort_index(kind="stable").assign(table="assumptions")
+def _constant(row: Row) -> Iterator[Row]:
+    """Yield a constant, then what its ends do to the step or the cost, over 1."""
+    held = {"item": row["constant"], "source": row["source"]}
+    ends = {name: row[name] for name in ("value", "unit", "low", "high", "text")}
+    yield {"quantity": "value", **held, **ends}
+    for moved in ("step", "cost"):
+        low, high = row[f"{moved}_at_low"], row[f"{moved}_at_high"]
+        if low is not None:
+            ratio = {"value": 1.0, "unit": "1", "low": low, "high": high}
+            yield {"quantity": f"{moved}_ratio", **held, **ratio}
+
+
+LONG_ROWS: Mapping[str, Callable[[Row], Iterable[Row]]] = {
+    "summary": lambda row: [row],
+    "assumptions": _constant,
+}
+"""What is not simply a row of numbers."""

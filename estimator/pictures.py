@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from estimator import api, catalog, export, provenance
+from estimator.comparison import Comparison
 from estimator.engine.bubble import PipelineStep
 from estimator.engine.step import StepTrace
 from estimator.errors import InputError
 from estimator.extras import require
+from estimator.findings.difference import difference
 from estimator.findings.timeline import schedule_timeline
 from estimator.registry import suggestion
 from estimator.report import Report
+from estimator.results import Result
 from estimator.specs.scenario import Scenario
 
 HTML = ".html"
@@ -43,6 +46,10 @@ class Estimate:
     def layers(self) -> dict[str, float]:
         """Seconds of a step as layers of constants are added."""
         return api.layers(self.scenario)
+
+    def result(self, command: str) -> Result:
+        """Return the answers as what a command found."""
+        return Result([self.scenario], [self.report], command, [self.layers])
 
 
 def need_matplotlib() -> None:
@@ -79,13 +86,41 @@ def write_schedules(steps: Sequence[PipelineStep], spent: Any, path: Path) -> No
     footer = str(provenance.of_schedules(list(steps), spent))
     if path.suffix == HTML:
         from estimator.charts import timeline
+        from estimator.charts.base import page
 
         figure = timeline.zoomable(timeline.drawn(made), made)
-        export.write_text(path, [timeline.page(figure, footer)])
+        export.write_text(path, [page(figure, footer)])
         return
     from estimator.figures import write
 
     write.write(made, footer, path)
+
+
+def write_difference(made: Comparison, path: Path) -> None:
+    """Draw what each changed input adds to the cost of the second scenario.
+
+    Raises
+    ------
+    InputError
+        If there are more than two scenarios, or the file cannot be written.
+    """
+    if len(made.reports) != 2:
+        raise InputError(
+            f"--chart draws one difference, not {len(made.reports) - 1}",
+            fix="two scenarios, or one and --vary PATH=OLD,NEW",
+        )
+    shown = difference(*made.reports, made.shares)
+    before, after = map(provenance.of_scenario, made.scenarios)
+    footer = f"{after} | baseline {before.name} {before.configuration}"
+    if path.suffix == HTML:
+        from estimator.charts import difference as chart
+        from estimator.charts.base import page
+
+        export.write_text(path, [page(chart.drawn(shown), footer)])
+        return
+    from estimator.figures import write
+
+    write.write(shown, footer, path)
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -134,20 +169,20 @@ def write_report(
         _check_folder(folder)
     require("a report or its figures", "export", "matplotlib")
     answer = Estimate(catalog.load_scenario(name, overrides))
-    made = provenance.of_scenario(answer.scenario)
     written = []
     if out:
         from estimator import report_html
 
         patches = [word for patch in overrides for word in ("--set", patch)]
         command = shlex.join(["estimator", "run", name, *patches])
-        export.write_text(out, report_html.page(answer, made, command))
+        export.write_text(out, report_html.page(answer, answer.result(command)))
         written.append(out)
     if folder:
         from estimator.figures import write
 
         _make_folder(folder)
-        written += write.write_all(answer, str(made), folder, kinds)
+        footer = str(provenance.of_scenario(answer.scenario))
+        written += write.write_all(answer, footer, folder, kinds)
     return written
 
 

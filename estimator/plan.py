@@ -19,8 +19,9 @@ from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.plan_bound import Bounds
 from estimator.plan_layout import balanced_layouts
-from estimator.plan_rows import PlanRow, Plans, evaluated
+from estimator.plan_rows import PlanRow, Plans, Standing, evaluated
 from estimator.plan_space import Candidate, Pipe, pipes, placement, planned, shapes
+from estimator.plan_standing import standing
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S
 
@@ -28,6 +29,7 @@ OBJECTIVES = ("cost_usd", "wall_s")
 MOST_EVALUATED = 240
 """Plans evaluated in full for one number of GPUs."""
 MAX_TOP = 1000
+MAX_DRAWN = 10_000
 GPU_FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 """Numbers of GPUs tried for a deadline or a budget, over the scenario's own."""
 
@@ -50,6 +52,8 @@ def plan(
     top: int = 10,
     deadline_s: float | None = None,
     budget_usd: float | None = None,
+    num_drawn: int = 0,
+    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plans:
     """Return the best plans for a scenario's model, cluster and phases.
@@ -67,6 +71,10 @@ def plan(
         Plans to return.
     deadline_s, budget_usd : float, optional
         Ask for the cheapest plan in time, or the fastest one within the budget.
+    num_drawn : int
+        Say how the scenario's own plan stands among so many drawn from all.
+    seed : int
+        The same seed draws the same plans.
 
     Raises
     ------
@@ -76,18 +84,30 @@ def plan(
         If no plan fits in memory.
     """
     _check(objective, top, gpus, deadline_s, budget_usd)
+    _check_draws(num_drawn, seed)
     if isinstance(scenario, str):
         scenario = catalog.load_scenario(scenario, overrides)
     own = scenario.cluster.num_gpus
     asks = deadline_s is not None or budget_usd is not None
     numbers = list(gpus) or [int(own * factor) for factor in GPU_FACTORS if asks]
     numbers = sorted({*numbers} or {own})
+    given = evaluated(scenario)
+    if num_drawn and not (given and given.fits and own in numbers):
+        raise InfeasibleError(
+            f"the own plan of {scenario.name} stands nowhere",
+            why="it does not fit, or not on these numbers of GPUs",
+            fix=f"--gpus {own}, or no --standing",
+        )
     found: list[_Found] = []
+    stands: Standing | None = None
     for done, number in enumerate(numbers):
-        found.append(_search(_on(scenario, number), top))
+        target = _on(scenario, number)
+        candidates, bound_s, num_considered = _bounded(target)
+        found.append(_search(target, candidates, bound_s, num_considered, top))
+        if given and num_drawn and number == own:
+            stands = standing(scenario, candidates, bound_s, given, num_drawn, seed)
         if progress:
             progress(done + 1, len(numbers))
-    given = evaluated(scenario)
     every = [row for one in found for row in one.rows]
     if given and given.fits and own in numbers and given not in every:
         every.append(given)
@@ -111,6 +131,7 @@ def plan(
         given=given,
         pareto=tuple(plan_rows.pareto(rows)),
         answer=plan_rows.answer(rows, deadline_s, budget_usd),
+        standing=stands,
     )
 
 
@@ -134,6 +155,13 @@ def _check(
         raise InputError("--gpus are 1 to 10,000,000")
 
 
+def _check_draws(num_drawn: int, seed: int) -> None:
+    if not 0 <= num_drawn <= MAX_DRAWN:
+        raise InputError(f"--standing is 0 to {MAX_DRAWN:,}, not {num_drawn:,}")
+    if seed < 0:
+        raise InputError(f"a seed is not negative, got {seed}")
+
+
 def _on(scenario: Scenario, num_gpus: int) -> Scenario:
     """Return the scenario on another number of GPUs, its own plan not checked."""
     if num_gpus == scenario.cluster.num_gpus:
@@ -154,9 +182,14 @@ def _on(scenario: Scenario, num_gpus: int) -> Scenario:
     return replace(scenario, cluster=cluster, plan=alone)
 
 
-def _search(scenario: Scenario, top: int) -> _Found:
+def _search(
+    scenario: Scenario,
+    candidates: Sequence[Candidate],
+    bound_s: Floats,
+    num_considered: int,
+    top: int,
+) -> _Found:
     """Evaluate the plans that promise most, until the rest cannot be better."""
-    candidates, bound_s, num_considered = _bounded(scenario)
     kinds = [(c.pipe.schedule, c.shape.tp > 1) for c in candidates]
     names = list(dict.fromkeys(kinds))
     kind = np.array([names.index(name) for name in kinds], dtype=np.intp)

@@ -31,6 +31,19 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A plan among others that were drawn at random, each as likely."""
+
+    num_drawn: int
+    num_fitting: int
+    """Of those drawn: their parts fit together, and they fit in memory."""
+    num_better: int
+    """Of those that fit: cheaper than the plan."""
+    share_better: float
+    """Of those that fit; its standard error is about sqrt(share / fitting)."""
+
+
+@dataclass(frozen=True)
 class Plans:
     """The best plans, and how far the answer is proven."""
 
@@ -50,6 +63,8 @@ class Plans:
     """Per number of GPUs the best plan, where no other is both cheaper and faster."""
     answer: PlanRow | None = None
     """What meets the deadline with the fewest dollars, or the budget soonest."""
+    standing: Standing | None = None
+    """How the scenario's own plan stands among all, if that was asked."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

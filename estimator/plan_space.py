@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.errors import EstimatorError
+from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.layout import EVEN
@@ -189,8 +189,10 @@ def _placement(pipe: Pipe) -> Placement | None:
         pipeline = Pipeline(pipe.pp, count, pipe.stages_per_rank)
         try:
             made = program(pipe.schedule, pipeline)
-        except EstimatorError:
+        except InfeasibleError:
             continue
+        except InputError:  # never so many stages on a rank
+            return None
         return _read(made, count)
     return None
 

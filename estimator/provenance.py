@@ -61,6 +61,11 @@ def of_schedules(steps: list[PipelineStep], durations: Any) -> Provenance:
     return _made(name, [rows, to_plain(durations)])
 
 
+def of_data(name: str, value: Any) -> Provenance:
+    """Return where a figure comes from that shows other data than one scenario."""
+    return _made(name, to_plain(value))
+
+
 def _made(name: str, value: Any) -> Provenance:
     canonical = json.dumps(value, sort_keys=True, default=str).encode()
     return Provenance(

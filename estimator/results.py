@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from estimator import provenance
@@ -12,21 +13,24 @@ from estimator.provenance import Provenance
 from estimator.report import Report
 from estimator.specs.scenario import Scenario
 
-RANGES = "every sourced constant between its ends, independent effects added in squares"
-
 
 @dataclass(frozen=True)
 class Result:
     """Reports of one command, ready to be shown or written."""
 
-    reports: tuple[Report, ...]
-    sources: tuple[Provenance, ...]
-    """Where each report comes from."""
+    scenarios: Sequence[Scenario]
+    reports: Sequence[Report]
+    """Of each scenario."""
     command: str = ""
     """The command line that gives the same numbers."""
-    layers: tuple[Mapping[str, float], ...] = ()
+    layers: Sequence[Mapping[str, float]] = ()
     """Of each report the step as layers of constants are added, if it was asked."""
     comparison: Comparison | None = None
+
+    @cached_property
+    def sources(self) -> tuple[Provenance, ...]:
+        """Where each report comes from."""
+        return tuple(map(provenance.of_scenario, self.scenarios))
 
     @property
     def title(self) -> str:
@@ -41,6 +45,17 @@ class Result:
         """Name, version, date and configuration of each report."""
         return tuple(map(str, self.sources))
 
+    def said(self, part: str) -> tuple[str, ...]:
+        """Return what the reports say alike, each sentence once.
+
+        Parameters
+        ----------
+        part : str
+            A field of reports that holds words, such as ``not_counted``.
+        """
+        words = dict.fromkeys(getattr(report, part) for report in self.reports)
+        return tuple(f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in words)
+
     def to_dict(self) -> Any:
         """Return plain values, ready for JSON."""
         rows = [
@@ -53,20 +68,3 @@ class Result:
             return rows
         shares = [vars(share) for share in self.comparison.shares]
         return {"scenarios": rows, "attribution": shares}
-
-
-def of_reports(
-    scenarios: Sequence[Scenario],
-    reports: Sequence[Report],
-    command: str = "",
-    layers: Sequence[Mapping[str, float]] = (),
-) -> Result:
-    """Return the result of estimates."""
-    sources = tuple(map(provenance.of_scenario, scenarios))
-    return Result(tuple(reports), sources, command, tuple(layers))
-
-
-def of_comparison(made: Comparison, command: str = "") -> Result:
-    """Return the result of a comparison."""
-    sources = tuple(map(provenance.of_scenario, made.scenarios))
-    return Result(made.reports, sources, command, comparison=made)

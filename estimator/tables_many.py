@@ -83,6 +83,13 @@ def print_plans(made: Plans) -> None:
             else "others have bounds below these: better ones are not excluded"
         )
     )
+    if made.standing:
+        stands = made.standing
+        console.print(
+            f"of {stands.num_drawn:,} plans drawn at random {stands.num_fitting:,} fit "
+            f"in memory, {stands.num_better:,} of them ({stands.share_better:.0%}) "
+            "are better than the scenario's own"
+        )
     if made.answer:
         row = made.answer
         console.print(

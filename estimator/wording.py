@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from estimator.report import Assumption, Memory
+from estimator.report import Assumption, Memory, Report
 
 LAYER_WORDS = {
     "specification": "Specification: datasheets",
@@ -19,13 +19,14 @@ LAYER_ADDS = {
     "in-situ": "a kernel trace with computation and communication side by side",
 }
 FIGURE_WORDS: Mapping[str, str] = {
-    "breakdown": "Where a step goes",
-    "ranks": "What each pipeline rank does",
+    "breakdown": "Where the seconds of a step go",
+    "ranks": "Seconds of a step by pipeline rank",
     "timeline": "One step over time",
-    "memory": "Memory",
+    "memory": "Memory by pipeline rank, GB at the peak",
     "layers": "From datasheets to the step",
     "sensitivity": "What the step is sensitive to",
 }
+"""Titles of figures, and of the tables below them."""
 PART_WORDS = {
     "gpu_usd": "accelerators",
     "server_usd": "the rest of the servers",
@@ -87,6 +88,13 @@ def weight(row: Assumption) -> float:
     """Return how far an assumption moves the step or the cost, both ends together."""
     effect = row.step_effect or row.cost_effect or ()
     return sum(abs(ratio - 1) for ratio in effect)
+
+
+def price_words(report: Report) -> str:
+    """Return whose money it is: the basis of a cost, and what an hour comes to."""
+    title = report.cost_basis_title
+    dollars = f"{report.usd_per_gpu_hour:.3f}".rstrip("0").rstrip(".")
+    return f"{title[0].upper()}{title[1:]}: ${dollars} per GPU-hour"
 
 
 def does_not_fit(memory: Memory) -> str:

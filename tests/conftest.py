@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from estimator import cli
+from estimator import catalog, cli
 from estimator.api import estimate
 from estimator.catalog import load_scenario
 from estimator.report import Report
@@ -60,6 +60,26 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def open_page():
+    """A function that opens a page of the dashboard as a link does."""
+    pytest.importorskip("streamlit")
+    from streamlit.testing.v1 import AppTest
+    from streamlit.util import calc_hash
+
+    def opened(page: str, **parameters: Any) -> AppTest:
+        app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=90)
+        app.session_state["has_painted"] = True  # no browser, nothing to wait for
+        app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
+        for key, value in parameters.items():
+            app.query_params[key] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_what_is_not_installed_is_named(deepseek, monkeypatch):
     tables, page, trace, figures = downloads.groups(deepseek, "")
     assert [file.ending for file in tables.files] == ["csv", "json", "md", "tex"]
     assert tables.problems == (
-        "a Parquet file, its origin in the metadata needs pyarrow: install the extra 'export'",
+        "a Parquet file needs pyarrow: install the extra 'export'",
         "a spreadsheet needs xlsxwriter: install the extra 'export'",
     )
     assert (page.files, figures.files) == ((), ())

@@ -43,8 +43,8 @@ def folder(answer, made, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(answer, made):
-    return "".join(report_html.page(answer, made, "estimator run deepseek-v3"))
+def page(answer):
+    return "".join(report_html.page(answer, answer.result("estimator run deepseek-v3")))
 
 
 def words_of(path):
@@ -160,15 +160,16 @@ def test_the_report_has_every_part(page, answer, made):
         assert part in page
     for row in answer.report.assumptions[:5]:
         assert row.source.split("&")[0] in page
-    assert answer.report.not_counted in page
+    assert answer.report.not_counted[1:] in page
+    assert answer.report.range_method[1:-1].replace("'", "&#x27;") in page
     assert str(made) in page
     assert "estimator run deepseek-v3" in page
 
 
-def test_names_in_a_report_are_words_not_markup(answer, made):
+def test_names_in_a_report_are_words_not_markup(answer):
     bad = "<script>alert(1)</script>"
     row = replace(answer.report.assumptions[0], source=bad, status="assumed")
-    hostile = pictures.Estimate(answer.scenario)
+    hostile = pictures.Estimate(replace(answer.scenario, name=bad))
     hostile.__dict__.update(
         trace=answer.trace,
         layers=answer.layers,
@@ -179,12 +180,12 @@ def test_names_in_a_report_are_words_not_markup(answer, made):
             assumptions=(row,) * 2 + answer.report.assumptions,
         ),
     )
-    page = "".join(report_html.page(hostile, replace(made, name=bad), bad))
+    page = "".join(report_html.page(hostile, hostile.result(bad)))
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 6
 
 
-def test_what_does_not_fit_is_said_first(answer, made):
+def test_what_does_not_fit_is_said_first(answer):
     memory = replace(answer.report.memory, fits=False, advice="tp: 2 would fit")
     crowded = pictures.Estimate(answer.scenario)
     crowded.__dict__.update(
@@ -192,18 +193,18 @@ def test_what_does_not_fit_is_said_first(answer, made):
         trace=answer.trace,
         layers=answer.layers,
     )
-    page = "".join(report_html.page(crowded, made, ""))
+    page = "".join(report_html.page(crowded, crowded.result("")))
     assert page.index("It does not fit") < page.index("GPU-hours")
 
 
 def test_a_step_that_cannot_be_played_leaves_its_figure_out(
-    answer, made, tmp_path, monkeypatch
+    answer, tmp_path, monkeypatch
 ):
     def refuse(_):
         raise InfeasibleError("too many chunks")
 
     monkeypatch.setitem(finding._entries, "timeline", refuse)
-    page = "".join(report_html.page(answer, made, ""))
+    page = "".join(report_html.page(answer, answer.result("")))
     assert "Not drawn: too many chunks" in page
     written = write.write_all(answer, "", tmp_path, ["svg"])
     assert [path.stem for path in written] == [n for n in NAMES if n != "timeline"]

@@ -61,3 +61,21 @@ def stacked(made: Bars, value: str) -> go.Figure:
         )
     figure.update_xaxes(type="category")
     return figure
+
+
+def page(figure: go.Figure, footer: str) -> str:
+    """Return one HTML file that needs no network, where the figure comes from below."""
+    figure.update_layout(margin={"b": 60})
+    figure.add_annotation(
+        text=footer,
+        x=0,
+        y=0,
+        yshift=-58,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        showarrow=False,
+        font={"size": 10, "color": "#5d656d"},
+    )
+    made: str = figure.to_html(include_plotlyjs=True, config={"displaylogo": False})
+    return made

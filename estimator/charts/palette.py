@@ -47,9 +47,15 @@ ENDS: Mapping[str, str] = {
     "constant at its high end": HIGH_END,
     "added by the layer": LOW_END,
     "whole step": HIGH_END,
+    "saves": LOW_END,
+    "adds": "#e14a1b",
+    "difference": HIGH_END,
 }
-GROUPS = ("#1d57a8", "#d0412e", "#4f9a46", "#dd84b4", "#6fc3ee", "#ecd444")
+GROUPS = ("#1d57a8", "#4f9a46", "#dd84b4", "#6fc3ee", "#ecd444", "#d0412e")
 """Groups without a cause of their own, such as sources of runs or kinds of node."""
+LADDER = "cividis"
+"""From little to much: lightness grows alone, for every kind of sight; in both
+libraries under this name."""
 LIMIT, GUIDE = "#d1495b", NEUTRAL
 """What must not be exceeded; lines that only lead the eye."""
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from estimator.charts.palette import GUIDE, LIMIT, colour
 from estimator.figures.frame import add_legend, framed
 from estimator.findings.base import Bars, Series
+from estimator.wording import short
 
 THICK = 0.72
 ROOM = 1.14
@@ -69,10 +70,20 @@ def _finish(axes: Axes, made: Bars, longest: float) -> None:
         name, height = made.limit
         longest = max(longest, height)
         axes.axhline(height, color=LIMIT, linestyle="--", linewidth=1.6, label=name)
-    if any(value < 0 for series in made.series for value in series.values):
+    axis.set_major_formatter(lambda value, _: short(value))
+    ends = [end for series in made.series for end in _ends(series)]
+    if min(ends, default=0.0) < 0:
+        room = (ROOM - 1) * (max(ends) - min(ends))
         axes.axvline(0, color=GUIDE, linewidth=1)
-        axes.margins(x=0.12)
+        axes.set_xlim(min(ends) - room, max(ends) + room)
     elif made.is_horizontal:
         axes.set_xlim(0, ROOM * longest)
     else:
         axes.set_ylim(0, ROOM * longest)
+
+
+def _ends(series: Series) -> list[float]:
+    """Return where the bars of a series begin and end."""
+    starts = series.starts or (0.0,) * len(series.values)
+    rows = zip(starts, series.values, strict=True)
+    return [end for start, value in rows for end in (start, start + value)]

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from estimator import export
 from estimator.errors import InfeasibleError
-from estimator.figures import bars, plot, timeline
+from estimator.figures import bars, heat, plot, timeline
 from estimator.figures.frame import STYLE, encoded
-from estimator.findings.base import Answer, Bars, Plot, Timeline, finding
+from estimator.findings.base import Answer, Bars, Heat, Plot, Timeline, finding
 from estimator.findings.base import Figure as Made
 
 
@@ -25,6 +25,8 @@ def drawn(made: Made, footer: str) -> Figure:
             return timeline.draw(made, footer)
         if isinstance(made, Plot):
             return plot.draw(made, footer)
+        if isinstance(made, Heat):
+            return heat.draw(made, footer)
         return bars.draw(made, footer)
 
 

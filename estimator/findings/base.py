@@ -1,4 +1,4 @@
-"""The data of a figure, whatever draws it: bars, boxes on a time axis, points."""
+"""The data of a figure, whatever draws it: bars, boxes on a time axis, points, maps."""
 
 from __future__ import annotations
 
@@ -137,7 +137,44 @@ class Plot:
     """Both axes are logarithmic."""
 
 
-Figure = Bars | Timeline | Plot
+@dataclass(frozen=True)
+class Heat:
+    """A number at every combination of two inputs."""
+
+    finding: str
+    x_axis: str
+    y_axis: str
+    z_axis: str
+    """What colour measures, with its unit."""
+    x_names: tuple[str, ...]
+    y_names: tuple[str, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+    """One row per name of the y axis; None where the combination does not work."""
+    reasons: tuple[tuple[str, ...], ...]
+    """Why not, at the same places."""
+    limit: tuple[str, float] | None = None
+    """A value at which a line is drawn, and the line's name."""
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The places, x and y, where a combination does not work."""
+        return [
+            (x, y)
+            for y, row in enumerate(self.cells)
+            for x, value in enumerate(row)
+            if value is None
+        ]
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether some values lie below the limit and some above."""
+        if self.limit is None:
+            return False
+        known = [value for row in self.cells for value in row if value is not None]
+        return bool(known) and min(known) < self.limit[1] < max(known)
+
+
+Figure = Bars | Timeline | Plot | Heat
 Finding = Callable[[Answer], Bars | Timeline]
 
 finding: Registry[Finding] = Registry("chart", package="estimator.findings")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.results import RANGES, Result
+from estimator.results import Result
 
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -19,9 +19,8 @@ def about(result: Result) -> Iterator[tuple[str, str]]:
     yield "date", result.sources[0].date
     yield "command", result.command
     yield "names", "those of `estimator run --json`; shares are fractions of 1"
-    yield "ranges", RANGES
-    for words in dict.fromkeys(report.not_counted for report in result.reports):
-        yield "not counted", words
+    for name, part in (("ranges", "range_method"), ("not counted", "not_counted")):
+        yield name, " ".join(result.said(part))
 
 
 def as_words(text: str) -> str:

@@ -68,33 +68,25 @@ def words(text: str) -> str:
 
 
 def _document(result: Result) -> Iterator[str]:
-    parts = list(sections(result))
+    parts = [part for part in sections(result) if part.rows or not part.figure]
     numbers = numbered(parts)
     first = result.sources[0].configuration
-    own = dict.fromkeys(source.configuration for source in result.sources)
+    own = {source.configuration: str(source) for source in result.sources}
     yield "".join(f"% {words(footer)}\n" for footer in result.footers)
     yield f"% {words(result.command)}\n{PREAMBLE}"
-    if not parts[0].is_about:
-        yield f"\\section*{{{words(result.title)}}}\n"
     for part in parts:
-        title = words(part.title)
-        if part.is_about:
+        title = words(part.headline)
+        if part.rows:
+            caption = f"{title}~\\cite{{{','.join(own)}}}"
+            yield from _table(part, numbers, first, caption)
+        elif part.level == 1:
             yield f"\\section*{{{title}}}\n"
-        if part.sentences and not part.is_about:
+        else:
             yield f"\\medskip\\noindent\\textbf{{{title}}}\\par\n"
         for sentence in part.sentences:
             yield f"\\noindent {words(sentence)}\\par\n"
-        if part.rows:
-            yield from _table(
-                part, numbers, first, f"{title}~\\cite{{{','.join(own)}}}"
-            )
     yield "\\begin{thebibliography}{99}\n"
-    for configuration in own:
-        footer = next(
-            str(source)
-            for source in result.sources
-            if source.configuration == configuration
-        )
+    for configuration, footer in own.items():
         yield f"\\bibitem{{{configuration}}} {words(footer)}"
         yield f" | \\texttt{{{words(result.command)}}}\n" if result.command else "\n"
     for said, number in numbers.items():

@@ -29,17 +29,14 @@ def words(text: str) -> str:
 
 
 def _document(result: Result) -> Iterator[str]:
-    parts = list(sections(result))
+    parts = [part for part in sections(result) if part.rows or not part.figure]
     numbers = numbered(parts)
-    if not parts[0].is_about:
-        yield f"# {words(result.title)}\n\n"
     for part in parts:
-        yield f"{'#' if part.is_about else '##'} {words(part.title)}\n\n"
-        for sentence in part.sentences:
-            yield f"{words(sentence)}\n\n"
+        yield f"{'#' * part.level} {words(part.headline)}\n\n"
         if part.rows:
             yield from _table(part, numbers)
             yield "\n"
+        yield from (f"{words(sentence)}\n\n" for sentence in part.sentences)
     if numbers:
         yield "## Sources\n\n"
         yield from (f"{number}. {words(said)}\n" for said, number in numbers.items())

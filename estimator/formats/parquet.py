@@ -12,7 +12,7 @@ from estimator.results import Result
 
 @writes("parquet", "pyarrow")
 def encode(result: Result) -> bytes:
-    """Return a Parquet file, its origin in the metadata."""
+    """Return a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -188,10 +188,22 @@ def take_defaults() -> None:
             st.session_state[control.key] = control.default(scenario)
 
 
-def set_value(path: str, value: str) -> None:
-    """Set a path to a value, by its control where it has one; for callbacks."""
+def set_value(question: Question, path: str, value: str) -> None:
+    """Set a path to a value, by its control where it has one; for callbacks.
+
+    Raises
+    ------
+    EstimatorError
+        If it is no value for this path; nothing is set then.
+    """
+    patched = question.patched(f"{path}={value}").resolved
+    control = next((each for each in REST if each.path == path), None)
     kept = [line for line in set_lines() if line.partition("=")[0].strip() != path]
-    st.session_state[SET] = "\n".join((*kept, f"{path}={value}"))
+    if control:
+        st.session_state[control.key] = control.default(patched)
+    else:
+        kept.append(f"{path}={value}")
+    st.session_state[SET] = "\n".join(kept)
 
 
 def _take_node() -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from estimator import api, export, perfetto, pictures, provenance, results
+from estimator import api, export, perfetto, pictures, provenance
 from estimator.errors import EstimatorError
-from estimator.findings.base import finding
+from estimator.findings.base import Figure, finding
 from estimator.formats.base import file_format, file_name
 from estimator.pages.question import Question
 from estimator.pages.text import plain
@@ -73,10 +73,7 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
 
 def _tables(answer: pictures.Estimate, command: str) -> Group:
     def encoded(ending: str) -> bytes:
-        made = results.of_reports(
-            [answer.scenario], [answer.report], command, [answer.layers]
-        )
-        return file_format[ending].encode(made)
+        return file_format[ending].encode(answer.result(command))
 
     files, problems = [], []
     for ending in file_format:
@@ -94,9 +91,8 @@ def _report(answer: pictures.Estimate, command: str) -> Group:
     def encoded() -> bytes:
         from estimator import report_html
 
-        source = provenance.of_scenario(answer.scenario)
         with _drawing:
-            return "".join(report_html.page(answer, source, command)).encode()
+            return "".join(report_html.page(answer, answer.result(command))).encode()
 
     title = "Report, whole in itself"
     try:
@@ -153,6 +149,54 @@ def _figures(answer: pictures.Estimate) -> tuple[Group, ...]:
     )
 
 
+def of_figure(made: Figure, footer: str, name: str) -> Group:
+    """Return the files of one figure, or why there are none.
+
+    Parameters
+    ----------
+    footer : str
+        Where the figure comes from.
+    name : str
+        Of the files, before their ending.
+    """
+
+    def encoded(ending: str) -> bytes:
+        from estimator.figures import frame, write
+
+        with _drawing:
+            return frame.encoded(write.drawn(made, footer), ending)
+
+    title = "This figure"
+    try:
+        pictures.need_matplotlib()
+    except EstimatorError as error:
+        return Group(title, problems=(str(error),))
+    return Group(
+        title,
+        tuple(
+            File(file_name(name, ending), ending, partial(encoded, ending))
+            for ending in pictures.FORMATS
+        ),
+    )
+
+
+def buttons(group: Group) -> None:
+    """Show a button for each file of a group, or why there is none."""
+    with st.container(horizontal=True):
+        for file in group.files:
+            st.download_button(
+                LABELS.get(file.ending, file.ending.upper()),
+                data=file.make,
+                file_name=file.name,
+                mime=KINDS[file.ending],
+                on_click="ignore",
+                key=f"download {file.name}",
+                width=WIDTH,
+            )
+    if group.problems:
+        st.caption(plain("; ".join(group.problems)))
+
+
 def show(question: Question) -> None:
     """Show a button for each file; what is not installed is named."""
     st.caption(
@@ -160,19 +204,7 @@ def show(question: Question) -> None:
     )
     for group in groups(question.resolved, question.command):
         st.markdown(f"**{group.title}**")
-        with st.container(horizontal=True):
-            for file in group.files:
-                st.download_button(
-                    LABELS.get(file.ending, file.ending.upper()),
-                    data=file.make,
-                    file_name=file.name,
-                    mime=KINDS[file.ending],
-                    on_click="ignore",
-                    key=f"download {file.name}",
-                    width=WIDTH,
-                )
-        if group.problems:
-            st.caption(plain("; ".join(group.problems)))
+        buttons(group)
     st.markdown("**The same files from the command line**")
     target = question.command.replace("estimator run", "{}", 1)
     st.code(

@@ -59,12 +59,17 @@ class Question:
         return written.scenario_yaml(self.resolved, self.base)
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What the command line calls it: a name and patches, or its file."""
+        if self.is_own:
+            return (self.file_name,)
+        patches = (word for patch in self.overrides for word in ("--set", patch))
+        return (self.scenario, *patches)
+
+    @property
     def command(self) -> str:
         """The command line that gives the same numbers."""
-        if self.is_own:
-            return shlex.join(["estimator", "run", self.file_name])
-        patches = [word for patch in self.overrides for word in ("--set", patch)]
-        return shlex.join(["estimator", "run", self.scenario, *patches])
+        return shlex.join(["estimator", "run", *self.words])
 
     @property
     def resolved(self) -> Scenario:

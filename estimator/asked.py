@@ -1,0 +1,87 @@
+"""What a scenario asks, in words: model, cluster, plan, phases, price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from estimator.api import simulated
+from estimator.costs.params import params
+from estimator.specs.layout import EVEN
+from estimator.specs.scenario import Scenario
+from estimator.specs.training import GlobalBatch, Phase
+from estimator.wording import quantity, short
+
+AXES = ("pp", "tp", "cp", "ep", "etp")
+
+
+def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield each part of the question and what the scenario says there."""
+    yield "model", _model(scenario)
+    yield "cluster", _cluster(scenario)
+    yield "plan", _plan(scenario)
+    if scenario.plan.stage_layout != EVEN:
+        yield "stages", scenario.plan.stage_layout
+    precision = scenario.precision
+    yield (
+        "precision",
+        f"{precision.recipe}; gradients {precision.gradients}, moments "
+        f"{precision.moments}",
+    )
+    yield "recomputed", ", ".join(scenario.recompute) or "nothing"
+    for phase in scenario.phases:
+        yield f"phase {phase.name}", _phase(phase)
+    price = scenario.price
+    yield (
+        "price",
+        f"{price.name}, {price.date}: {price.usd_per_gpu_hour:.2f} USD a GPU-hour",
+    )
+
+
+def _model(scenario: Scenario) -> str:
+    count = params(scenario.model)
+    words = f"{scenario.model.name}, {short(count.total)} parameters"
+    if count.active != count.total:
+        words += f", {short(count.active)} of them active"
+    return words
+
+
+def _cluster(scenario: Scenario) -> str:
+    cluster = scenario.cluster
+    node, fabric = cluster.node, cluster.fabric
+    return (
+        f"{cluster.num_gpus:,} x {node.gpu.name} in {node.name}, NVLink "
+        f"{quantity(node.nvlink_bytes_per_s, 'B/s')} one way; {fabric.name}, "
+        f"{quantity(fabric.bytes_per_s, 'B/s')} one way a GPU"
+    )
+
+
+def _plan(scenario: Scenario) -> str:
+    plan = scenario.plan
+    sizes = [
+        f"{axis} {getattr(plan, axis)}" for axis in AXES if getattr(plan, axis) > 1
+    ]
+    return ", ".join(
+        (
+            *sizes,
+            f"dp {scenario.dp}",
+            f"ZeRO {plan.zero}",
+            plan.schedule,
+            f"micro-batches of {plan.micro_batch_size}",
+        )
+    )
+
+
+def _phase(phase: Phase) -> str:
+    if phase.basis == "published":
+        return "as published"
+    seq_len, num_tokens, batch = simulated(phase)
+    return (
+        f"{short(num_tokens)} tokens; {_batch(batch)} sequences of {seq_len:,} tokens "
+        "a step"
+    )
+
+
+def _batch(batch: GlobalBatch) -> str:
+    if batch.initial == batch.final:
+        return f"{batch.final:,}"
+    return f"{batch.initial:,} to {batch.final:,}"

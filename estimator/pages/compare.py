@@ -1,0 +1,192 @@
+"""The Compare page: what differs from a baseline, and what each difference costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from estimator import attribution, catalog, comparison, provenance, tables
+from estimator.comparison import Comparison, Share
+from estimator.findings.difference import brief, difference
+from estimator.pages.drawing import draw
+from estimator.pages.question import Question
+from estimator.pages.text import breakable, plain
+from estimator.report import Report
+from estimator.units import DAY_S
+from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
+
+KEPT = 32
+WIDE = 164
+"""Pixels of a number, so that two stand side by side on a phone."""
+BASELINE, VARIANTS = "baseline", "with"
+"""Keys of controls, also in links."""
+QUANTITIES = {"Cost": "cost_usd", "GPU-hours": "gpu_hours"}
+
+
+def page(question: Question) -> None:
+    """Show the question beside a baseline, or one message that says why not."""
+    name = question.resolved.name
+    baseline = _baseline(question)
+    made = _compared(question, baseline)
+    before, after = made.reports
+    st.subheader(plain(f"{after.scenario} against {before.scenario}"), anchor=False)
+    if not made.shares:
+        st.info(
+            f"Nothing that counts differs between them. Change something in the "
+            f"sidebar, or choose another baseline than {plain(name)}."
+        )
+        return
+    for report in made.reports:
+        if not report.memory.fits:
+            words = f"{report.scenario}: {does_not_fit(report.memory)} {IF_IT_DID}"
+            st.error(plain(words))
+    _numbers(before, after)
+    bases = dict.fromkeys(map(price_words, (after, before)))
+    st.caption(plain(". Baseline: ".join(bases) + "."))
+    shown = st.segmented_control(
+        "Show",
+        list(QUANTITIES),
+        default="Cost",
+        required=True,
+        key="compared",
+        bind="query-params",
+    )
+    draw(
+        difference(before, after, made.shares, QUANTITIES[str(shown)]),
+        "difference",
+        provenance.of_scenario(made.scenarios[1]),
+    )
+    st.caption(
+        "Each share is a Shapley value: the input's effect, averaged over every order "
+        "in which the inputs could have been changed. They add up to the difference."
+    )
+    _inputs(made.shares)
+    _results(made)
+    _leaves(question, baseline)
+    _reproduce(question, baseline)
+
+
+def _baseline(question: Question) -> str:
+    """Show the controls of the baseline; at first a variant, if nothing is changed."""
+    known = catalog.names("scenario")
+    own = question.scenario if question.scenario in known else known[0]
+    left, right = st.columns(2)
+    name = left.selectbox(
+        "Baseline",
+        known,
+        index=known.index(own),
+        key=BASELINE,
+        bind="query-params",
+        on_change=_take_no_variant,
+        help="What is asked in the sidebar is compared with this.",
+    )
+    variants = sorted(catalog.load_scenario(name).variants)
+    is_same = name == question.scenario and not question.overrides
+    chosen = right.multiselect(
+        "with variants",
+        variants,
+        default=variants[:1] if is_same else [],
+        key=VARIANTS,
+        bind="query-params",
+        placeholder="none",
+        disabled=not variants,
+    )
+    return f"{name}@{'+'.join(chosen)}" if chosen else name
+
+
+def _take_no_variant() -> None:
+    st.session_state[VARIANTS] = []
+
+
+@st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
+def _compared(question: Question, baseline: str) -> Comparison:
+    return comparison.of_documents(_documents(question, baseline))
+
+
+def _documents(question: Question, baseline: str) -> list[Any]:
+    before = catalog.scenario_document(baseline)
+    after = catalog.scenario_document(question.scenario, question.overrides)
+    if question.overrides:
+        after.put("name", f"{after['name']}, changed", after.place)
+    return [before, after]
+
+
+def _numbers(before: Report, after: Report) -> None:
+    rows = [
+        ("Cost", f"${short(after.cost_usd)}", after.cost_usd / before.cost_usd),
+        ("GPU-hours", short(after.gpu_hours), after.gpu_hours / before.gpu_hours),
+        (
+            "Wall time",
+            f"{after.wall_s / DAY_S:.1f} days",
+            after.wall_s / before.wall_s,
+        ),
+        ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu),
+    ]
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for label, value, ratio in rows:
+            st.metric(
+                label,
+                plain(value),
+                f"{ratio - 1:+.1%}",
+                delta_color="normal" if label == "MFU" else "inverse",
+                width=WIDE,
+            )
+
+
+def _inputs(shares: tuple[Share, ...]) -> None:
+    """Show the inputs that differ, and what each one adds."""
+    st.markdown("**What differs**")
+    rows = []
+    for share in sorted(shares, key=lambda share: -abs(share.cost_usd)):
+        path, _, change = share.input.partition(": ")
+        old, _, new = change.partition(" -> ")
+        is_one = brief(share.input) == share.input
+        rows.append(
+            {
+                "Input": breakable(plain(path if is_one else brief(share.input))),
+                "Baseline": breakable(plain(old)) if is_one else "",
+                "Now": breakable(plain(new)) if is_one else "",
+                "USD": f"{share.cost_usd:+,.0f}",
+                "GPU-hours": f"{share.gpu_hours:+,.0f}",
+            }
+        )
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def _results(made: Comparison) -> None:
+    """Show the results that differ."""
+    first, *others = tables.comparison(made).columns
+    cells = [[str(cell) for cell in column.cells] for column in others]
+    rows = [
+        {"Result": str(name), "Baseline": plain(old), "Now": plain(new)}
+        for name, old, new in zip(first.cells, *cells, strict=True)
+        if old != new and name != "cost against first"
+    ]
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def _leaves(question: Question, baseline: str) -> None:
+    """Show every single number that differs, also inside of named files."""
+    before, after = _documents(question, baseline)
+    rows = []
+    for path in attribution.changed(before, after):
+        words = attribution.label(path, before, after)
+        name, _, change = words.partition(": ")
+        old, _, new = change.partition(" -> ")
+        rows.append({"Path": name, "Baseline": old, "Now": new})
+    with st.expander(f"All {len(rows)} fields that differ"):
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def _reproduce(question: Question, baseline: str) -> None:
+    name, *patches = question.words
+    if patches:
+        return
+    st.markdown("**The same on the command line**")
+    st.code(
+        f"estimator compare {baseline} {name} --chart why.svg",
+        language="bash",
+        wrap_lines=True,
+    )
