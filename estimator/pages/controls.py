@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import streamlit as st
@@ -108,7 +109,10 @@ def question() -> Question:
     if "scenario" not in st.session_state and (letters := st.query_params.get(own.KEY)):
         own.take_from_link(letters, chosen())
     with st.sidebar:
-        names = [*_scenarios(), *([own.NAME] if own.path() else [])]
+        names = [
+            *_scenarios(catalog.data_folder()),
+            *([own.NAME] if own.path() else []),
+        ]
         st.selectbox(
             "Scenario",
             names,
@@ -161,8 +165,9 @@ def _named() -> Question:
 
 
 @st.cache_data(show_spinner=False)
-def _scenarios() -> list[str]:
-    """Return built-in scenarios, each with its variants."""
+def _scenarios(folder: Path) -> list[str]:
+    """Return the built-in scenarios of a folder, each with its variants."""
+    del folder  # another one has other scenarios
     made = []
     for name in catalog.names("scenario"):
         made.append(name)
