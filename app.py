@@ -16,6 +16,7 @@ from estimator.pages import (
     scenario,
     schedule,
     show,
+    validation,
     what_if,
 )
 from estimator.pages.question import Question
@@ -27,6 +28,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Schedule", "schedule", schedule.page),
     ("What-if", "what-if", what_if.page),
     ("Compare", "compare", compare.page),
+    ("Validation", "validation", validation.page),
     ("Scenario", "scenario", scenario.page),
 )
 

@@ -1,11 +1,16 @@
-"""The axes of a sweep: ``PATH=V1,V2`` or ``PATH=LO:HI:N``, checked before any work."""
+"""The axes of a sweep, checked before any work.
+
+``PATH=V1,V2`` are values, ``PATH=LO:HI:N`` evenly spaced ones, and ``PATH=LO:HI`` all
+between two ends, for designs that draw their points.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,7 +29,16 @@ from estimator.units import BareNumber
 MAX_POINTS = 20_000_000
 EXAMPLE = "--vary cluster.fabric.bytes_per_s='25 GB/s:100 GB/s:16'"
 _END = r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-zµ/][\w/µ]*)?\s*"
-_RANGE = re.compile(rf"{_END}:{_END}:\s*(\d+)\s*\Z")
+_RANGE = re.compile(rf"{_END}:{_END}(?::\s*(\d+)\s*)?\Z")
+
+
+@dataclass(frozen=True)
+class Span:
+    """All numbers between two ends, in SI."""
+
+    low: float
+    high: float
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -38,13 +52,22 @@ class Axis:
     """As a row tells them: numbers in SI, names, or text."""
     rates: Floats | None = None
     """Values of a rate or a price, in SI: points may share all else."""
+    span: Span | None = None
+    """Where values are still to be drawn from, one for each point."""
 
     def __len__(self) -> int:
         return len(self.shown)
 
 
-def axes(vary: Sequence[str], document: Map, scenario: Scenario) -> list[Axis]:
+def axes(
+    vary: Sequence[str], document: Map, scenario: Scenario, *, is_drawn: bool = False
+) -> list[Axis]:
     """Return the axes of ``--vary`` options, each value checked.
+
+    Parameters
+    ----------
+    is_drawn : bool
+        Points are drawn from the axes: these may be spans, and as fine as they like.
 
     Raises
     ------
@@ -53,7 +76,7 @@ def axes(vary: Sequence[str], document: Map, scenario: Scenario) -> list[Axis]:
         takes, or the points are too many.
     """
     written: list[tuple[str, str]] = []
-    num_points = 1
+    counts = []
     for text in vary:
         path, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not values:
@@ -64,11 +87,12 @@ def axes(vary: Sequence[str], document: Map, scenario: Scenario) -> list[Axis]:
                     f"--vary {path} comes behind {other} and would replace it",
                     fix="give the one that holds the other first, and each once",
                 )
-        num_points *= _count(path, values)
+        counts.append(_count(path, values, is_drawn=is_drawn))
         written.append((path, values))
-    if num_points > MAX_POINTS:  # before a value is read: that takes its time
+    most = max(counts, default=0) if is_drawn else prod(counts)
+    if most > MAX_POINTS:  # before a value is read: that takes its time
         raise InputError(
-            f"these axes make {num_points:,} points",
+            f"these axes make {most:,} points",
             why=f"a sweep has at most {MAX_POINTS:,}",
             fix="fewer values per axis",
         )
@@ -84,38 +108,37 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^\[{]*[\]}])", text)]
 
 
-def _count(path: str, text: str) -> int:
+def _count(path: str, text: str, *, is_drawn: bool) -> int:
     """Return how many values a text stands for, without making them."""
     match = _RANGE.match(text)
+    if match and match[5] is None:
+        if not is_drawn:
+            raise InputError(
+                f"--vary {path}={text} has no number of values",
+                fix=f"--vary '{path}={text}:16', or --design lhs --samples 100",
+            )
+        return 1
     count = int(match[5]) if match else len(split(text))
     if not count:
         raise InputError(f"--vary {path}={text} is an empty range", fix=EXAMPLE)
     return count
 
 
-def _written(path: str, text: str, *, is_integer: bool) -> list[str]:
-    """Return the values of a list or a range, each as text."""
-    match = _RANGE.match(text)
-    if not match:
-        return split(text)
-    low, low_unit, high, high_unit, count = match.groups()
-    unit = low_unit or high_unit or ""
-    if {low_unit, high_unit} - {None, unit}:
-        raise InputError(
-            f"--vary {path}: {low_unit} and {high_unit} in one range", fix=EXAMPLE
-        )
-    values = np.linspace(float(low), float(high), int(count))
-    if is_integer:
-        return [str(value) for value in dict.fromkeys(np.rint(values).astype(int))]
-    return [f"{float(value)!r} {unit}".strip() for value in values]
-
-
 def _axis(path: str, text: str, document: Map, scenario: Scenario) -> Axis:
     hint = hint_at(path, document)
-    texts = _written(path, text, is_integer=is_whole(hint))
-    values = [parse_override(f"{path}={value}", "--vary")[1] for value in texts]
-    if is_rate(path, hint) and _is_there(path, scenario):
-        rates = _rates(path, hint, values, scenario)
+    is_rated = is_rate(path, hint) and _is_there(path, scenario)
+    if is_rated and path.rsplit(".", 1)[-1] in ("value", "low", "high"):
+        raise InputError(
+            f"--vary {path}: vary the constant as a whole",
+            fix=f"--vary {path.rsplit('.', 1)[0]}=...",
+        )
+    match = _RANGE.match(text)
+    if match:
+        return _range(path, match, hint, scenario if is_rated else None)
+    values = [parse_override(f"{path}={v}", "--vary")[1] for v in split(text)]
+    if is_rated:
+        rates = _numbers(path, hint, values)
+        _check_owner(path, scenario, rates)
         return Axis(path, (), tuple(rates.tolist()), rates)
     referred = catalog.KINDS["scenario"].references.get(path)
     made = []
@@ -125,8 +148,38 @@ def _axis(path: str, text: str, document: Map, scenario: Scenario) -> Axis:
         elif not referred:
             _check(path, hint, value)
         made.append(value)
-    shown = tuple(_shown(value) for value in values)
-    return Axis(path, tuple(made), shown)
+    return Axis(path, tuple(made), tuple(_shown(value) for value in values))
+
+
+def _range(path: str, match: re.Match[str], hint: Any, rated: Scenario | None) -> Axis:
+    """Return the axis of LO:HI:N or LO:HI; only the ends are read and checked."""
+    low, low_unit, high, high_unit, count = match.groups()
+    unit = low_unit or high_unit or ""
+    if {low_unit, high_unit} - {None, unit}:
+        raise InputError(
+            f"--vary {path}: {low_unit} and {high_unit} in one range", fix=EXAMPLE
+        )
+    written = [f"{path}={end} {unit}".strip() for end in (low, high)]
+    ends = _numbers(path, hint, [parse_override(v, "--vary")[1] for v in written])
+    if rated:
+        _check_owner(path, rated, ends)
+    if count is None:
+        if not ends[0] < ends[1]:
+            raise InputError(f"--vary {match[0]} is an empty range", fix=EXAMPLE)
+        span = Span(float(ends[0]), float(ends[1]), is_whole(hint))
+        return numbers(Axis(path, (), (), ends if rated else None, span), ends)
+    values = np.linspace(ends[0], ends[1], int(count))
+    if is_whole(hint):
+        values = np.array(list(dict.fromkeys(np.rint(values).tolist())))
+    return numbers(Axis(path, (), (), values if rated else None), values)
+
+
+def numbers(axis: Axis, values: Floats) -> Axis:
+    """Return an axis with other numbers, in SI."""
+    bare = tuple(BareNumber(value) for value in values.tolist())
+    if axis.rates is not None:
+        return replace(axis, shown=tuple(values.tolist()), rates=values)
+    return replace(axis, values=bare, shown=tuple(_shown(value) for value in bare))
 
 
 def _is_there(path: str, scenario: Scenario) -> bool:
@@ -146,14 +199,9 @@ def _check(path: str, hint: Any, value: Any) -> Any:
     raise InputError(f"--vary {path}={_shown(value)}: {problem}", fix=EXAMPLE)
 
 
-def _rates(path: str, hint: Any, values: list[Any], scenario: Scenario) -> Floats:
+def _numbers(path: str, hint: Any, values: Sequence[Any]) -> Floats:
+    """Return what a field makes of values, in SI."""
     adapter = TypeAdapter(hint)
-    key = path.rsplit(".", 1)[-1]
-    if key in ("value", "low", "high"):
-        raise InputError(
-            f"--vary {path}: vary the constant as a whole",
-            fix=f"--vary {path.rsplit('.', 1)[0]}=...",
-        )
     made = []
     for value in values:
         try:
@@ -161,13 +209,15 @@ def _rates(path: str, hint: Any, values: list[Any], scenario: Scenario) -> Float
         except ValidationError:
             checked = _check(path, hint, value)
         made.append(checked.value if isinstance(checked, Constant) else checked)
-    rates = np.array(made, dtype=np.float64)
-    for extreme in {rates.min(), rates.max()}:
-        _check_owner(path, with_lanes(scenario, path, float(extreme)))
-    return rates
+    return np.array(made, dtype=np.float64)
 
 
-def _check_owner(path: str, scenario: Scenario) -> None:
+def _check_owner(path: str, scenario: Scenario, rates: Floats) -> None:
+    for extreme in {float(rates.min()), float(rates.max())}:
+        _check_record(path, with_lanes(scenario, path, extreme))
+
+
+def _check_record(path: str, scenario: Scenario) -> None:
     """Run the check that the record around a rate makes of its fields."""
     here: Any = scenario
     for key in path.split(".")[:-1]:

@@ -32,9 +32,16 @@ def sweep_command(
         typer.Option(
             "--vary",
             metavar="PATH=V1,V2 or LO:HI:N",
-            help="An axis of the grid; repeatable.",
+            help="An axis; repeatable. LO:HI for drawn designs.",
         ),
     ] = None,
+    design: Annotated[
+        str, typer.Option(help="grid, or drawn points: random or lhs.")
+    ] = "grid",
+    samples: Annotated[
+        int | None, typer.Option(help="How many points are drawn.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same points.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Write the rows here: .parquet or .csv."),
@@ -52,7 +59,7 @@ def sweep_command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Answer a scenario at every combination of varied inputs."""
+    """Answer a scenario at every combination of varied inputs, or at some drawn."""
     from estimator import tables_many
     from estimator.errors import InputError
     from estimator.sweep import sweep
@@ -64,6 +71,9 @@ def sweep_command(
             scenario,
             vary or (),
             overrides or (),
+            design=design,
+            num_samples=samples,
+            seed=seed,
             out=out,
             jobs=jobs,
             dask=dask,

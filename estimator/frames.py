@@ -86,8 +86,12 @@ def _rows(result: Result) -> Iterator[tuple[str, Row]]:
 
 
 def _summary(report: Report) -> Iterator[Row]:
-    yield {"quantity": "gpu", "value": None, "text": report.gpu}
-    yield {"quantity": "cost_basis", "value": None, "text": report.cost_basis}
+    for name in ("gpu", "cost_basis"):
+        yield {
+            "quantity": name,
+            **dict.fromkeys(("value", "unit", "low", "high")),
+            "text": getattr(report, name),
+        }
     ranges = {
         **report.range,
         "wall_s": report.wall_range_s,

@@ -6,16 +6,15 @@ the other inputs is a scenario of its own, checked as any is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from estimator import catalog
-from estimator.axes import Axis
 from estimator.batch import NUMBERS, answers
+from estimator.designs import Design
 from estimator.documents import Map
 from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
@@ -29,107 +28,105 @@ Columns = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Task:
-    """Some combinations of structural inputs, each at some values of the rates."""
+class Part:
+    """One combination of structural inputs, at some values of the rates."""
 
-    number: int
-    combinations: tuple[Mapping[str, Any], ...]
+    patches: Mapping[str, Any]
     """Path -> value to put into the document."""
     rates: Mapping[str, Floats]
     points: Index
-    """The rows' places in the whole grid."""
+    """The rows' places in the whole design."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process does at a time."""
+
+    number: int
+    parts: tuple[Part, ...]
 
     @property
-    def num_lanes(self) -> int:
-        """Points of each combination."""
-        return len(self.points) // len(self.combinations)
+    def num_points(self) -> int:
+        """Rows of the task."""
+        return sum(len(part.points) for part in self.parts)
 
 
-def num_points(axes: Sequence[Axis]) -> int:
-    """Return the size of the grid."""
-    return prod(len(axis) for axis in axes)
+def tasks(design: Design) -> Iterator[Task]:
+    """Yield a design's points in tasks, always the same ones in the same order."""
+    number, width = 0, 0
+    parts: list[Part] = []
+    for part in _parts(design):
+        size = len(part.points)
+        if parts and (
+            len(parts) == COMBINATIONS_PER_TASK or width + size > LANES_PER_TASK
+        ):
+            yield Task(number, tuple(parts))
+            number, width, parts = number + 1, 0, []
+        parts.append(part)
+        width += size
+    yield Task(number, tuple(parts))
 
 
-def tasks(axes: Sequence[Axis]) -> Iterator[Task]:
-    """Yield the grid in tasks, always the same ones in the same order."""
-    lanes = _grid([axis for axis in axes if axis.rates is not None])
-    combinations = _grid([axis for axis in axes if axis.rates is None])
-    rated = [axis for axis in axes if axis.rates is not None]
-    structural = [axis for axis in axes if axis.rates is None]
-    width = min(LANES_PER_TASK, lanes.shape[1])
-    height = max(1, min(COMBINATIONS_PER_TASK, LANES_PER_TASK // width))
-    number = 0
-    for top in range(0, combinations.shape[1], height):
-        rows = combinations[:, top : top + height]
-        chosen = tuple(
-            {axis.path: axis.values[i] for axis, i in zip(structural, row, strict=True)}
-            for row in rows.T
-        )
-        for left in range(0, lanes.shape[1], width):
-            columns = lanes[:, left : left + width]
-            yield Task(
-                number,
-                chosen,
+def _parts(design: Design) -> Iterator[Part]:
+    points = np.arange(len(design))
+    index = design.at(points)
+    combination = _combinations(design, index)
+    order = np.argsort(combination, kind="stable")
+    ends = np.flatnonzero(np.diff(combination[order])) + 1
+    for together in np.split(order, ends):
+        for left in range(0, len(together), LANES_PER_TASK):
+            chosen = together[left : left + LANES_PER_TASK]
+            places = list(zip(design.axes, index[:, chosen], strict=True))
+            yield Part(
                 {
-                    axis.path: axis.rates[i]
-                    for axis, i in zip(rated, columns, strict=True)
+                    axis.path: axis.values[place[0]]
+                    for axis, place in places
+                    if axis.rates is None
+                },
+                {
+                    axis.path: axis.rates[place]
+                    for axis, place in places
                     if axis.rates is not None
                 },
-                _places(axes, rows, columns),
+                chosen,
             )
-            number += 1
 
 
-def _grid(axes: Sequence[Axis]) -> Index:
-    """Return each axis's index at every combination, shape (axes, combinations)."""
-    shape = tuple(len(axis) for axis in axes)
-    return np.indices(shape, dtype=np.intp).reshape(len(axes), prod(shape))
-
-
-def _places(axes: Sequence[Axis], rows: Index, columns: Index) -> Index:
-    """Return the places in the grid of rows x columns, the last axis fastest."""
-    places = np.zeros((rows.shape[1], columns.shape[1]), dtype=np.intp)
-    of_rows, of_columns = iter(rows), iter(columns)
-    for axis in axes:
-        index = (
-            next(of_rows)[:, None] if axis.rates is None else next(of_columns)[None, :]
-        )
-        places = places * len(axis) + index
-    return places.reshape(-1)
-
-
-def inputs(axes: Sequence[Axis], points: Index) -> Columns:
-    """Return the columns that tell each point's inputs."""
-    made: Columns = {}
-    for axis, index in zip(
-        axes, np.unravel_index(points, [len(axis) for axis in axes]), strict=True
-    ):
-        made[axis.path] = np.array(axis.shown)[index]
+def _combinations(design: Design, index: Index) -> Index:
+    """Return a number for each point, the same where structural inputs are."""
+    made = np.zeros(index.shape[1], dtype=np.intp)
+    for axis, places in zip(design.axes, index, strict=True):
+        if axis.rates is None:
+            made = made * len(axis) + places
+            if design.drawn is not None:  # many axes would overflow
+                made = np.unique(made, return_inverse=True)[1]
     return made
+
+
+def inputs(design: Design, points: Index) -> Columns:
+    """Return the columns that tell each point's inputs."""
+    return {
+        axis.path: (np.array(axis.shown) if axis.rates is None else axis.rates)[places]
+        for axis, places in zip(design.axes, design.at(points), strict=True)
+    }
 
 
 def evaluate(document: Map, task: Task) -> Columns:
     """Return the rows of a task: point, answers, and why a point does not work."""
-    size = task.num_lanes
-    parts = [
-        _combination(document, patches, task.rates, size)
-        for patches in task.combinations
-    ]
+    made = [_combination(document, part) for part in task.parts]
     return {
-        "point": task.points,
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+        "point": np.concatenate([part.points for part in task.parts]),
+        **{name: np.concatenate([part[name] for part in made]) for name in made[0]},
     }
 
 
-def _combination(
-    document: Map, patches: Mapping[str, Any], rates: Mapping[str, Floats], size: int
-) -> Columns:
-    made = document.copy()
+def _combination(document: Map, part: Part) -> Columns:
+    made, size = document.copy(), len(part.points)
     try:
-        for path, value in patches.items():
+        for path, value in part.patches.items():
             catalog.apply("scenario", made, path.split("."), value, f"--vary {path}")
         scenario = catalog.build("scenario", made, str(document.get("name", "")))
-        columns: Columns = dict(answers(scenario, rates, size))
+        columns: Columns = dict(answers(scenario, part.rates, size))
     except EstimatorError as error:
         nothing = {name: np.full(size, np.nan) for name in NUMBERS}
         reason = np.full(size, one_line(error), dtype=object)

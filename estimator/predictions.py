@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,6 +18,7 @@ from estimator.executors import without_script
 from estimator.record_checks import checked, shown
 from estimator.record_figures import figures
 from estimator.record_files import Broken
+from estimator.record_gaps import filled
 from estimator.record_scenarios import Mapped, family, mapped
 from estimator.records import Record
 from estimator.scoring import Row
@@ -153,7 +155,9 @@ def _one_line(error: EstimatorError) -> str:
 
 
 def _rows(record: Record) -> tuple[Row, ...]:
-    case, model, peak, fits = _chosen(mapped(record), record["batch"]["global"])
+    case = mapped(record)
+    record, _ = filled(record)
+    case, model, peak, fits = _chosen(case, record["batch"]["global"])
     batch, scenario = record["batch"], case.scenario
     predictions = {"peak_bytes": peak, "fits": fits}
     rows = []
@@ -191,15 +195,18 @@ def _rows(record: Record) -> tuple[Row, ...]:
 
 
 def _chosen(case: Mapped, global_batch: int) -> tuple[Mapped, StepModel, float, bool]:
-    """Return the case with the first of its recomputations that fits in memory."""
+    """Return the case with the first of its plans and recomputations that fits."""
     phase = case.scenario.phases[0]
-    for index, modules in enumerate(case.recompute):
-        scenario = replace(case.scenario, recompute=modules)
+    options = list(product(case.plans, case.recompute))
+    for plan, modules in options:
+        scenario = replace(case.scenario, plan=plan, recompute=modules)
         model = StepModel(scenario, phase.seq_len or 1)
         peak, fits = peak_memory(model, global_batch)
-        if fits or index == len(case.recompute) - 1:
+        if fits:
             break
     notes = case.assumptions
+    if len(case.plans) > 1:
+        notes = (*notes, f"the first plan that fits: {_plan_words(scenario)}")
     if len(case.recompute) > 1:
         notes = (*notes, f"recomputed: {', '.join(modules) or 'nothing'}")
     return replace(case, scenario=scenario, assumptions=notes), model, peak, fits

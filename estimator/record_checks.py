@@ -52,7 +52,6 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
         "v_head_dim": Field("count", 1e5),
         "mtp_depth": Field("count", 100, 0),
         "max_nodes_per_token": Field("count", 1e4),
-        "sliding_window": Field("count", 1e8),
     },
     "cluster": {
         "gpu": Field("text"),

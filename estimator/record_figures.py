@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from estimator import record_rules as rules
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
+from estimator.costs.rates import half_precision
 from estimator.record_scenarios import family
 from estimator.records import Record
 from estimator.specs.scenario import Scenario
+from estimator.units import HOUR_S
 
 GIB = float(2**30)
 DERIVED = (
@@ -77,6 +79,9 @@ def step_time(record: Record, scenario: Scenario) -> Figure | None:
     }
     if "step_time_s" in measured:
         return Figure("step_s", float(measured["step_time_s"]))
+    if "gpu_hours_per_T_tokens" in measured:
+        hours = measured["gpu_hours_per_T_tokens"] * tokens / 1e12
+        return Figure("step_s", hours * HOUR_S / gpus, "measured: from GPU-hours")
     for key, seconds in one_per_s.items():
         if key in measured:
             return Figure("step_s", seconds / measured[key])
@@ -113,4 +118,6 @@ def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | No
 def _peak(scenario: Scenario, source: str) -> float:
     peaks = scenario.cluster.node.gpu.peak_flop_per_s
     is_fp8 = source in rules.FP8_PEAK and scenario.precision.recipe != "bf16"
-    return peaks["fp8"] if is_fp8 and "fp8" in peaks else peaks["bf16"]
+    if is_fp8 and "fp8" in peaks:
+        return peaks["fp8"]
+    return peaks[half_precision(scenario.cluster.node.gpu)]

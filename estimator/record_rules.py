@@ -51,8 +51,40 @@ NODES: Mapping[str, tuple[str, str]] = {
 A record's text belongs to the longest key that it begins with, so ``H200-141GB`` is an
 H200, ``A100-80GB`` an A100 and ``H100-96GB-500W`` a part of its own."""
 
-GBIT_PER_S: Mapping[str, float] = {"a100": 200, "a800": 200, "mi250x": 200, "v100": 100}
-"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed."""
+MAKERS = (
+    "nvidia",
+    "amd",
+    "intel",
+    "google",
+    "aws",
+    "habana",
+    "instinct",
+    "cloud",
+    "hgx",
+)
+"""Words before an accelerator's own name."""
+SAME_AS: Mapping[str, str] = {
+    r"a100.*40g": "a10040gb",
+    r"h100.*94gb": "h100nvl",
+    r"gracehopper": "gh200",
+    r"trillium|v6e": "tpuv6e",
+    r"v5p": "tpuv5p",
+    r"tpuv5lite|v5e": "tpuv5e",
+    r"tpu7x|ironwood": "tpuironwood",
+    r"trn2": "trainium2",
+}
+"""Other names, as patterns of letters and digits -> key of :data:`NODES`."""
+
+GBIT_PER_S: Mapping[str, float] = {
+    "a100": 200,
+    "a800": 200,
+    "gaudi2": 300,
+    "gaudi3": 600,
+    "mi250x": 200,
+    "v100": 100,
+}
+"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed. A Gaudi
+has 24 ports of 100 (Gaudi 3: 200), three of which leave the node."""
 DEFAULT_GBIT_PER_S = 400.0
 
 FABRICS: tuple[tuple[str, float, str], ...] = (
@@ -60,7 +92,7 @@ FABRICS: tuple[tuple[str, float, str], ...] = (
     (r"omni-?path", 0, "omni-path-100-x4"),
     (r"1:7 oversubscription", 0, "roce-400-pods-7to1"),
     (r"\bici\b|torus", 0, "tpu-dcn"),
-    (r"roce|ethernet", 200, "roce-200"),
+    (r"roce|ethernet|slingshot", 200, "roce-200"),
     (r"roce", 400, "roce-400"),
     (r"", 100, "ib-hdr-rail-optimised"),
     (r"", 200, "ib-hdr-rail-optimised"),
@@ -70,6 +102,8 @@ FABRICS: tuple[tuple[str, float, str], ...] = (
 """Words in ``interconnect``, Gbit/s per GPU (0: any) -> fabric; the first that fits.
 
 It gives the latency and the efficiency; the rate is the record's."""
+TPU_FABRIC = "tpu-dcn"
+"""What connects pods of TPUs; inside one their chips are a scale-up domain."""
 
 NVIDIA_RECIPES = frozenset(
     {"dgxc", "mbridge", "nemo", "nemo24.07", "moezoo", "mcoremoe", "mlperf"}
@@ -94,6 +128,7 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "korthikanti": "unfused",
     "bigscience": "unfused",
     "vtrain": "unfused",
+    "zb": "unfused",
     "opt": "unfused",
     "gptneox": "unfused",
     "glm": "unfused",
@@ -103,14 +138,28 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "torchtitan": "flash-2",
 }
 """Sources whose attention is older than the kernels of their GPU: scores written to
-memory before FlashAttention (2022), its first version (xFormers in LLaMA, Triton in
-MPT), its second (PyTorch's and nanotron's)."""
+memory before FlashAttention (2022) and where a script does not ask for it (zero-bubble,
+``examples/pretrain_zero_bubble.sh``, commit f68d387), its first version (xFormers in
+LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
 
-BLOCKING_TENSOR = frozenset({"sc21"})
-"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism."""
+BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain"})
+"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
+Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
+``mpu/layers.py``)."""
+
+BLOCKING_LAUNCHES = frozenset({"bigscience"})
+"""Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
+(bigscience, tr11-176B-ml/chronicles-prequel.md)."""
+
+COMPILED = ("maxtext", "paxml", "jax")
+"""Words in a record's name of frameworks whose programs XLA compiles."""
 
 UNFUSED = frozenset({"hfnanotron"})
-"""Sources whose norms, rotary embeddings and losses are PyTorch's own operations."""
+"""Sources whose gated activations and losses are PyTorch's own operations."""
+
+EAGER = frozenset({"torchtitan"})
+"""Sources of plain PyTorch, norms and rotary embeddings included, where a record's
+notes do not say that it is compiled (torchtitan, ``docs/performance.md``)."""
 
 HALF_GRADIENTS = frozenset(
     {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}
@@ -126,6 +175,25 @@ NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "
 WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})
 """Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
 MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
+
+OVERLAPPED_EXPERTS: Mapping[str, str] = {
+    "mcoremoe": r"deepseek.* h100",
+    "moezoo": r"deepseek.* h100",
+    "mbridge": r"deepseek.* h100",
+}
+"""Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
+interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+
+DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
+"""Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
+all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
+
+FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
+"""Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
+as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:
+``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
+perf_recipes/qwen/common.py and perf_recipes/deepseek/common.py."""
 
 SCHEDULES: tuple[tuple[str, str], ...] = (
     ("dualpipe-v", "dualpipe-v"),
@@ -153,6 +221,8 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"deepgemm|block", "fp8", ""),
     (r"fp8|e4m3", "fp8-tensor", ""),
     (r"bf16|fp16|bfloat|half", "bf16", ""),
+    (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),
+    (r"tf32|fp32|single", "bf16", "32-bit products are not modelled: BF16"),
 )
 """Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
 BLOCK_SCALED = frozenset({"dsv3"})
@@ -167,11 +237,15 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bmlp\b", ("mlp",)),
     (r"(?<!-)\bmoe\b(?!-)", ("moe",)),
     (r"core_attn|attention core", ("core_attn",)),
-    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act")),
+    (
+        r"selective (op|layer)|per-op selective",
+        ("layernorm", "moe_act", "second_product"),
+    ),
     (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
 )
 """Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of
-torchtitan keeps matrix products and attention, and repeats what is element-wise."""
+torchtitan keeps matrix products and attention, and repeats what is element-wise and
+every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
 
 HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
 from typing import Any, Literal
 
 from estimator import catalog
 from estimator import record_rules as rules
-from estimator.errors import InputError
+from estimator.costs.rates import Layer, device
+from estimator.record_clusters import cluster
+from estimator.record_gaps import filled, plans
+from estimator.record_mixers import seems_hybrid
 from estimator.record_plans import plan_of
 from estimator.records import Record, transformer
-from estimator.specs.hardware import Cluster, Fabric, Node
+from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GlobalBatch, Phase, Precision
+from estimator.specs.training import GlobalBatch, ParallelPlan, Phase, Precision
+from estimator.workload.work import FORMATS
+
+_FULL = re.compile(
+    r"^(full|yes|true|on\b|block|uniform|activation check|gradient check)|full remat"
+)
 
 Modules = tuple[Any, ...]
 """Recomputed modules, as a scenario names them."""
 
-_PER_NODE = re.compile(r"(\d+)\s*[x\u00d7]\s*(HDR)?(\d+)\s*(Gb/s|GB/s)?")
-_PER_GPU = re.compile(r"(\d+)\s*Gb/s", re.IGNORECASE)
-_NIC_RATES = (100, 200, 400, 800, 1600)
 _MODULE_LIST = re.compile(r"modules=\[([^\]]*)\]")
 
 
@@ -39,6 +45,8 @@ class Mapped:
     recompute: tuple[Modules, ...]
     """What may have been recomputed; the first that fits in memory is taken."""
     assumptions: tuple[str, ...]
+    plans: tuple[ParallelPlan, ...] = ()
+    """Plans that may have been run where none is printed, likewise."""
 
 
 def family(record: Record) -> str:
@@ -63,24 +71,25 @@ def mapped(record: Record) -> Mapped:
     InputError
         If the record leaves open what cannot be told: GPUs, batch, plan, hardware.
     """
-    batch, source = record["batch"], family(record)
-    notes: list[str] = []
-    num_gpus = _num_gpus(record)
-    if "global" not in batch:
-        raise InputError("the source prints no batch (batch.global)")
-    if "parallel" not in record:
-        if num_gpus > record["cluster"].get("gpus_per_node", 8):
-            raise InputError("the source does not print the parallel plan")
-        notes.append("no plan is printed: pure data parallelism inside one node")
-    cluster = _cluster(record, num_gpus)
+    source = family(record)
+    record, notes = filled(record)
+    batch, where = record["batch"], cluster(record)
     model = transformer(record)
+    if seems_hybrid(record["model"]) and not model.mamba:
+        notes.append("which layers are not attention is not printed: all are")
     recompute = _recompute(record, notes)
+    may_be = plans(record, model, where)
+    options = [
+        plan_of({**record, "parallel": given}, model, where.num_gpus, source, said)
+        for given, said in zip(may_be.given, chain([notes], repeat([])), strict=False)
+    ]
+    notes += [may_be.note] if may_be.note else []
     made = Scenario(
         name=str(record["id"]),
         model=model,
-        cluster=cluster,
-        plan=plan_of(record, model, num_gpus, source, notes),
-        precision=_precision(record, source, notes),
+        cluster=where,
+        plan=options[0],
+        precision=_precision(record, where.node.gpu, source, notes),
         recompute=recompute[0],
         phases=(
             Phase(
@@ -95,7 +104,7 @@ def mapped(record: Record) -> Mapped:
         price=_loaded("price", "h100-lambda-2024-09"),
         power=_loaded("power", "world-average"),
     )
-    return Mapped(made, recompute, tuple(notes))
+    return Mapped(made, recompute, tuple(notes), tuple(options))
 
 
 @cache
@@ -103,91 +112,8 @@ def _loaded(kind: str, name: str) -> Any:
     return catalog.load(kind, name)
 
 
-def _num_gpus(record: Record) -> int:
-    given = record["cluster"]
-    if "gpus" in given:
-        return int(given["gpus"])
-    if "nodes" in given and "gpus_per_node" in given:
-        return int(given["nodes"] * given["gpus_per_node"])
-    raise InputError("the source prints no number of GPUs (cluster.gpus)")
-
-
-def _cluster(record: Record, num_gpus: int) -> Cluster:
-    given = record["cluster"]
-    node = _node(given["gpu"])
-    each = given.get("gpus_per_node", node.gpus_per_node)
-    if each != node.gpus_per_node:
-        node = replace(node, gpus_per_node=each)
-    return Cluster(node=node, fabric=fabric(given), num_gpus=num_gpus)
-
-
-def _kind(gpu: str) -> str:
-    """Return the key of :data:`record_rules.NODES` that a GPU's text begins with."""
-    letters = re.sub(r"[^a-z0-9]", "", gpu.lower()).removeprefix("nvidia")
-    keys = [key for key in rules.NODES if letters.startswith(key)]
-    if not keys:
-        raise InputError(f"there is no node with {gpu[:60]!r}")
-    return max(keys, key=len)
-
-
-@cache
-def _node(gpu: str) -> Node:
-    name, other = rules.NODES[_kind(gpu)]
-    is_missing = name not in catalog.names("node")
-    if is_missing or (other and other not in catalog.names("gpu")):
-        raise InputError(f"there is no node with {gpu[:60]!r}")
-    node: Node = catalog.load("node", name)
-    return replace(node, gpu=catalog.load("gpu", other)) if other else node
-
-
-def fabric(given: Mapping[str, Any]) -> Fabric:
-    """Return the fabric at the rate that a record's text gives each GPU."""
-    text = str(given.get("interconnect", ""))
-    printed = _gbit_per_s(text, given)
-    gbit = printed or _usual_gbit_per_s(given["gpu"])
-    known = catalog.names("fabric")
-    words, name = next(
-        (words, name)
-        for words, rate, name in rules.FABRICS
-        if re.search(words, text.lower()) and rate in (0, gbit) and name in known
-    )
-    base: Fabric = _loaded("fabric", name)
-    is_own_rate = words and not printed  # named, but at no rate: that of its file
-    return base if is_own_rate else replace(base, bytes_per_s=gbit / 8 * 1e9)
-
-
-def _usual_gbit_per_s(gpu: str) -> float:
-    """Return the rate per GPU of the fabric that a node usually has."""
-    kind = _kind(gpu)
-    return next(
-        (rate for key, rate in rules.GBIT_PER_S.items() if kind.startswith(key)),
-        rules.DEFAULT_GBIT_PER_S,
-    )
-
-
-def _gbit_per_s(text: str, given: Mapping[str, Any]) -> float:
-    """Return the rate per GPU, one way, that a text prints; 0 where it does not.
-
-    Read in this order: EFA's 3,200 Gbit/s a node, Omni-Path's four links a node, NICs
-    a node times their rate, the generation of the NIC, a rate per GPU.
-    """
-    each, lower = int(given.get("gpus_per_node", 8)), text.lower()
-    if re.search(r"3,?200", text):
-        return 3200.0 / each
-    if "omni-path" in lower:
-        return 400.0 / each
-    for number, is_hdr, rate, unit in _PER_NODE.findall(text):
-        if is_hdr or unit:
-            return float(number) * float(rate) * (8 if unit == "GB/s" else 1) / each
-    if "xdr" in lower or "connectx-8" in lower:
-        return 800
-    rates = [int(rate) for rate in _PER_GPU.findall(text) if int(rate) in _NIC_RATES]
-    if rates:
-        return max(rates)
-    return 400.0 if "ndr" in lower else 0.0
-
-
-def _precision(record: Record, source: str, notes: list[str]) -> Precision:
+def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Precision:
+    """Return the precision that a record prints, as far as its accelerator has it."""
     text = str(record.get("precision") or "").lower()
     recipe, note = next(
         (
@@ -202,6 +128,11 @@ def _precision(record: Record, source: str, notes: list[str]) -> Precision:
         note = f"no precision is printed: {'FP8' if recipe != 'bf16' else 'BF16'}"
     if recipe == "fp8-tensor" and source in rules.BLOCK_SCALED:
         recipe = "fp8"
+    rates = device(gpu, Layer.IN_SITU).gemm_flop_per_s
+    if FORMATS[recipe].dtype not in rates:
+        lacks = recipe
+        recipe = next(name for name in ("fp8-tensor", "bf16") if _is_told(name, rates))
+        note = f"{gpu.title} has no rate of {lacks}: {recipe}"
     if note:
         notes.append(note)
     return Precision(
@@ -209,6 +140,10 @@ def _precision(record: Record, source: str, notes: list[str]) -> Precision:
         gradients=_gradients(text, source),
         moments="bf16" if source in rules.HALF_MOMENTS else "fp32",
     )
+
+
+def _is_told(recipe: str, rates: Mapping[str, float]) -> bool:
+    return recipe == "bf16" or FORMATS[recipe].dtype in rates
 
 
 def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
@@ -236,15 +171,16 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
             "recomputed if that fits in memory"
         )
         return ((), named)
-    if "remat" in text:
+    if "remat" in text and "full" not in text:
         notes.append("the rematerialisation policy is open: the least that fits")
         return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))
-    if text.startswith("full"):
+    if _FULL.search(text):
         return (("full",),)
-    if not text or text.startswith(("none", "not stated", "unknown")):
-        if not text.startswith("none"):
-            notes.append("recomputation is not printed: none")
+    if re.match(r"none|no\b|off\b|false|disabled", text):
         return ((),)
+    if not text or text.startswith(("not stated", "unknown")):
+        notes.append("recomputation is not printed: the least that fits in memory")
+        return ((), ("core_attn",), ("full",))
     return (_modules(text) or ("core_attn",),)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from estimator import catalog
 from estimator.errors import InputError
+from estimator.record_mixers import hybrid_pattern, local_attention, mamba
 from estimator.specs.model import (
     MLA_FIELDS,
     Attention,
-    LocalAttention,
     Mlp,
     Moe,
     Transformer,
@@ -28,6 +28,8 @@ from estimator.specs.model import (
 
 Record = Mapping[str, Any]
 
+LEAST_LETTERS = 8
+"""Letters and digits from which on one name may be the beginning of another."""
 _PARALLEL = re.compile(r"^\+?parallel (transformer )?block", re.IGNORECASE)
 _IN_NAME = re.compile(r"-(\d+(?:\.\d+)?)B\Z")
 
@@ -54,7 +56,8 @@ def transformer(record: Record) -> Transformer:
             )
         return replace(built_in, **_vocabulary(model))
     if built_in is not None and _is_special(built_in) and _fits(built_in, model):
-        return replace(built_in, **_vocabulary(model))
+        return _cut(built_in, model.get("layers", built_in.num_layers), model)
+    pattern = hybrid_pattern(model)
     is_gated = bool(model.get("gated_mlp", False))
     is_moe = _is_moe(record)
     width = model.get("dense_ffn", 0) if is_moe else _width(model)
@@ -63,16 +66,18 @@ def transformer(record: Record) -> Transformer:
         name=str(record["id"]),
         title=str(model["name"]),
         source=str(record.get("source", "")),
-        num_layers=_num_layers(record),
+        num_layers=len(pattern) or _num_layers(record),
         hidden_size=model["hidden"],
         vocab_size=_vocab(model),
-        attention=_attention(model),
+        attention=_attention(model, str(record.get("notes", ""))),
         mlp=Mlp(
             ffn_hidden_size=width,
             is_gated=is_gated,
             activation="squared-relu" if is_squared else "silu" if is_gated else "gelu",
         ),
         moe=_moe(model) if is_moe else None,
+        mamba=mamba(model, pattern),
+        hybrid_pattern=pattern,
         num_mtp_modules=model.get("mtp_depth", 0),
         tied_embeddings=model.get("tied_embeddings", not is_gated),
         is_parallel=bool(_PARALLEL.search(str(record.get("notes", "")))),
@@ -82,10 +87,23 @@ def transformer(record: Record) -> Transformer:
 
 @cache
 def _built_in(name: str) -> Transformer | None:
-    """Return the built-in model of this name, dots and dashes apart."""
+    """Return the built-in model of this name, dots and dashes apart.
+
+    One may begin with the other: ``gemma3_27b_pt``, ``nemotron-3-nano``.
+    """
+    wanted = _letters(name)
     names = {_letters(known): known for known in catalog.names("model")}
-    known = names.get(_letters(name))
-    return None if known is None else catalog.load("model", known)
+    near = [
+        letters
+        for letters in names
+        if min(len(letters), len(wanted)) >= LEAST_LETTERS
+        and (letters.startswith(wanted) or wanted.startswith(letters))
+    ]
+    if not near:
+        return None
+    best = wanted if wanted in names else max(near, key=len)
+    made: Transformer = catalog.load("model", names[best])
+    return made
 
 
 def _letters(name: str) -> str:
@@ -97,10 +115,26 @@ def _is_special(model: Transformer) -> bool:
 
 
 def _fits(built_in: Transformer, model: Mapping[str, Any]) -> bool:
-    """Return whether the dimensions that a record prints are the built-in model's."""
-    sizes = (built_in.num_layers, built_in.hidden_size, built_in.attention.num_heads)
-    given = (model.get("layers", sizes[0]), model["hidden"], model["heads"])
-    return given == sizes
+    """Return whether the dimensions that a record prints are the built-in model's.
+
+    A model cut down to fewer layers still is the same.
+    """
+    sizes = (built_in.hidden_size, built_in.attention.num_heads)
+    layers = model.get("layers", built_in.num_layers)
+    return (model["hidden"], model["heads"]) == sizes and layers <= built_in.num_layers
+
+
+def _cut(built_in: Transformer, layers: int, model: Mapping[str, Any]) -> Transformer:
+    """Return a built-in model with its first layers, and the vocabulary told."""
+    pattern = built_in.hybrid_pattern[:layers]
+    has_mamba = "M" in pattern or not pattern
+    return replace(
+        built_in,
+        num_layers=layers,
+        hybrid_pattern=pattern,
+        mamba=built_in.mamba if has_mamba else None,
+        **_vocabulary(model),
+    )
 
 
 def _vocabulary(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +156,7 @@ def _width(model: Mapping[str, Any]) -> int:
     return int(model.get("ffn", 4 * model["hidden"]))
 
 
-def _attention(model: Mapping[str, Any]) -> Attention:
+def _attention(model: Mapping[str, Any], said: str) -> Attention:
     heads = model["heads"]
     if str(model.get("attention")).upper() == "MLA":
         missing = [name for name in MLA_FIELDS if name not in model]
@@ -138,13 +172,12 @@ def _attention(model: Mapping[str, Any]) -> Attention:
             v_head_dim=model["v_head_dim"],
         )
     kv_heads = model.get("kv_heads", heads)
-    window = model.get("sliding_window")
     return Attention(
         kind="mha" if kv_heads == heads else "gqa",
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_dim=model.get("head_dim", model["hidden"] // heads),
-        local=LocalAttention(kind="sliding", window=window) if window else None,
+        local=local_attention(model, said),
     )
 
 

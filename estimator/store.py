@@ -21,7 +21,10 @@ from estimator.errors import InputError
 
 Columns = Mapping[str, Any]
 FORMATS = (".parquet", ".csv")
-DECIDES = ("version", "scenario_sha256", "axes", "num_points", "num_parts", "columns")
+DECIDES = (
+    *("version", "scenario_sha256", "design", "seed"),
+    *("axes", "num_points", "num_parts", "columns"),
+)
 """What must be the same in a manifest for its parts to be of this sweep."""
 
 

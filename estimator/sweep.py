@@ -1,4 +1,4 @@
-"""Many scenarios: a grid over any inputs, evaluated in batches, to Parquet or CSV."""
+"""Many scenarios: points over any inputs, evaluated in batches, to Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 from estimator import catalog, points
 from estimator.axes import Axis, axes
 from estimator.batch import NUMBERS
+from estimator.designs import Design, check_design, drawn
 from estimator.documents import Map
 from estimator.errors import InputError
 from estimator.executors import own_version, run_locally, run_on_dask
@@ -33,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sweep:
-    """The rows of a sweep, column by column, in the order of the grid."""
+    """The rows of a sweep, column by column, in the order of its points."""
 
     scenario: str
     axes: tuple[str, ...]
@@ -76,38 +77,36 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class _Design:
-    """A checked request: the base scenario and the axes over it."""
+class _Request:
+    """A checked request: the base scenario and the points over it."""
 
     document: Map
-    axes: tuple[Axis, ...]
-
-    @property
-    def tasks(self) -> list[points.Task]:
-        return list(points.tasks(self.axes))
+    design: Design
 
     def rows(self, evaluated: points.Columns) -> points.Columns:
         """Return the rows of a task, their inputs told first."""
         place = evaluated["point"]
         return {
             "point": place,
-            **points.inputs(self.axes, place),
+            **points.inputs(self.design, place),
             **{name: evaluated[name] for name in (*NUMBERS, "fits", "reason")},
         }
 
     def manifest(self, name: str, num_parts: int) -> dict[str, Any]:
         """Return what says which sweep this is."""
         text = json.dumps(self.document, sort_keys=True, default=str)
+        design = self.design
         return {
             "version": own_version(),
             "command": sys.argv,
-            "seed": None,
+            "design": design.name,
+            "seed": design.seed,
             "scenario": name,
             "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "axes": {axis.path: _digest(axis) for axis in self.axes},
-            "num_points": points.num_points(self.axes),
+            "axes": {axis.path: _digest(axis) for axis in design.axes},
+            "num_points": len(design),
             "num_parts": num_parts,
-            "columns": ["point", *(axis.path for axis in self.axes), *NUMBERS],
+            "columns": ["point", *(axis.path for axis in design.axes), *NUMBERS],
         }
 
 
@@ -128,22 +127,31 @@ def sweep(
     vary: Sequence[str],
     overrides: Sequence[str] = (),
     *,
+    design: str = "grid",
+    num_samples: int | None = None,
+    seed: int = 0,
     out: Path | str | None = None,
     jobs: int | None = 1,
     dask: str = "",
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Sweep:
-    """Return the answers at every combination of the varied inputs.
+    """Return the answers at every combination of the varied inputs, or at some drawn.
 
     Parameters
     ----------
     name : str
         A built-in scenario, a variant or a file.
     vary : sequence of str
-        ``PATH=V1,V2,...`` or ``PATH=LO:HI:N``; a quantity may have its unit.
+        ``PATH=V1,V2,...`` or ``PATH=LO:HI:N``; a quantity may have its unit. Drawn
+        designs also take ``PATH=LO:HI``.
     overrides : sequence of str
         ``PATH=VALUE`` applied to all points.
+    design : str
+        ``grid``, or points drawn: ``random`` each on its own, ``lhs`` as a Latin
+        hypercube.
+    num_samples, seed : int
+        Of a drawn design: how many points, and which.
     out : path, optional
         ``.parquet`` or ``.csv`` file to write the rows to, part by part.
     jobs : int, optional
@@ -158,25 +166,26 @@ def sweep(
     InputError
         If the request cannot work; nothing has been evaluated then.
     """
-    design = _design(name, vary, overrides)
-    tasks = design.tasks
+    check_design(design, num_samples, seed)
+    request = _request(name, vary, overrides, design, num_samples, seed)
+    tasks = list(points.tasks(request.design))
     store, done = Store(Path(out)) if out is not None else None, set[int]()
     if store:
-        done = store.open(design.manifest(name, len(tasks)), resume=resume)
-    total = sum(len(task.points) for task in tasks)
-    num_done = sum(len(task.points) for task in tasks if task.number in done)
+        done = store.open(request.manifest(name, len(tasks)), resume=resume)
+    total = len(request.design)
+    num_done = sum(task.num_points for task in tasks if task.number in done)
     left = [task for task in tasks if task.number not in done]
     kept: list[points.Columns] = []
-    for task, evaluated in _results(design, left, jobs, dask):
-        rows = design.rows(evaluated)
+    for task, evaluated in _results(request, left, jobs, dask):
+        rows = request.rows(evaluated)
         if store:
             store.write(task.number, rows)
         else:
             kept.append(rows)
-        num_done += len(task.points)
+        num_done += task.num_points
         if progress:
             progress(num_done, total)
-    paths = tuple(axis.path for axis in design.axes)
+    paths = tuple(axis.path for axis in request.design.axes)
     if store:
         store.finish()
         return Sweep(name, paths, read_tables([store.out], store.out.suffix))
@@ -188,7 +197,14 @@ def sweep(
     return Sweep(name, paths, columns)
 
 
-def _design(name: str, vary: Sequence[str], overrides: Sequence[str]) -> _Design:
+def _request(
+    name: str,
+    vary: Sequence[str],
+    overrides: Sequence[str],
+    design: str,
+    num_samples: int | None,
+    seed: int,
+) -> _Request:
     if not vary:
         raise InputError(
             "a sweep varies something",
@@ -196,13 +212,16 @@ def _design(name: str, vary: Sequence[str], overrides: Sequence[str]) -> _Design
         )
     document = catalog.scenario_document(name, overrides)
     scenario = catalog.build("scenario", document, name)
-    return _Design(document, tuple(axes(vary, document, scenario)))
+    varied = axes(vary, document, scenario, is_drawn=num_samples is not None)
+    if num_samples is None:
+        return _Request(document, Design(design, tuple(varied)))
+    return _Request(document, drawn(design, varied, num_samples, seed))
 
 
 def _results(
-    design: _Design, tasks: list[points.Task], jobs: int | None, dask: str
+    request: _Request, tasks: list[points.Task], jobs: int | None, dask: str
 ) -> Iterator[tuple[points.Task, points.Columns]]:
-    work = partial(points.evaluate, design.document)
+    work = partial(points.evaluate, request.document)
     if dask:
         return run_on_dask(dask, work, tasks)
     return run_locally(work, tasks, jobs)

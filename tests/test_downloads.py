@@ -14,9 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from estimator import catalog, provenance
 from estimator.catalog import load_scenario
+from estimator.comparison import compare
 from estimator.findings.base import finding
 from estimator.pages import downloads
 from estimator.pictures import FORMATS
+from estimator.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,8 @@ def test_what_is_not_installed_is_named(deepseek, monkeypatch):
         "a spreadsheet needs xlsxwriter: install the extra 'export'",
     )
     assert (page.files, figures.files) == ((), ())
+    problem = "a figure in PNG, SVG or PDF needs matplotlib: install the extra 'export'"
+    assert page.problems == figures.problems == (problem,)
     assert trace.files
 
 
@@ -120,3 +124,15 @@ def test_the_page_has_a_button_for_each_file(groups):
     ]  # fmt: skip
     assert labels[8:11] == ["PNG", "SVG", "PDF"]
     assert "estimator report deepseek-v3 --out" in app.code[0].value
+
+
+def test_a_comparison_is_offered_in_every_format():
+    made = compare(["deepseek-v3", "deepseek-v3@h100"])
+    result = Result(made.scenarios, made.reports, comparison=made)
+    files = downloads.of_tables(lambda: result, result.title).files
+    assert [file.name for file in files] == [
+        f"deepseek-v3-and-deepseek-v3@h100.{ending}"
+        for ending in ("csv", "json", "md", "parquet", "tex", "xlsx")
+    ]
+    shares = json.loads(files[1].make())["attribution"]
+    assert shares == [vars(share) for share in made.shares]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator import axes, catalog, points
+from estimator import axes, catalog, designs, points
 from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.errors import EstimatorError, InputError
@@ -26,6 +26,7 @@ pytest.importorskip("pyarrow")
 FIELDS = ("gpu_hours", "wall_s", "cost_usd")
 BASE = "deepseek-v3"
 SMALL = ["--set", "plan.schedule=1f1b"]
+LHS = ("--design", "lhs")
 START = [sys.executable, "-c", "from estimator.cli import main; main()"]
 
 
@@ -72,7 +73,7 @@ def test_rows_equal_single_estimates_on_200_random_points():
     ]
     document = catalog.scenario_document(BASE)
     made = axes.axes(vary, document, catalog.build("scenario", document, BASE))
-    assert points.num_points(made) == 40 * 5 * 3 * 4 * 2 * 2 * 3
+    assert len(designs.Design("grid", tuple(made))) == 40 * 5 * 3 * 4 * 2 * 2 * 3
     rows = sweep(BASE, vary).frame()
     assert list(rows["point"]) == list(range(len(rows)))
     for point in rng.choice(len(rows), 200, replace=False):
@@ -90,6 +91,78 @@ def test_rows_equal_single_estimates_on_200_random_points():
             assert {name: row[name] for name in expected} == pytest.approx(
                 expected, rel=1e-9
             )
+
+
+DRAWN = [
+    "cluster.fabric.bytes_per_s=25 GB/s:100 GB/s",
+    "cluster.num_gpus=1024:4096:4",
+    "plan.micro_batch_size=1:2",
+    "cluster.node=hgx-h800,hgx-h100",
+    "price.usd_per_gpu_hour=1:3",
+]
+
+
+@pytest.mark.parametrize("design", ["random", "lhs"])
+def test_drawn_points_equal_single_estimates_and_repeat_with_the_seed(design):
+    rows = sweep(BASE, DRAWN, SMALL[1::2], design=design, num_samples=24, seed=5)
+    frame = rows.frame()
+    assert list(frame["point"]) == list(range(24))
+    assert frame["cluster.fabric.bytes_per_s"].between(25e9, 100e9).all()
+    assert set(frame["cluster.num_gpus"]) == {1024, 2048, 3072, 4096}
+    assert set(frame["plan.micro_batch_size"]) == {1, 2}
+    assert set(frame["cluster.node"]) == {"hgx-h800", "hgx-h100"}
+    paths = [text.partition("=")[0] for text in DRAWN]
+    for _, row in frame.iterrows():
+        patches = [*SMALL[1::2], *(f"{path}={row[path]}" for path in paths)]
+        expected = single(BASE, patches)
+        assert bool(expected) == np.isfinite(row["step_s"])
+        if expected:
+            found = {name: row[name] for name in expected}
+            assert found == pytest.approx(expected, rel=1e-9)
+    again = sweep(BASE, DRAWN, SMALL[1::2], design=design, num_samples=24, seed=5)
+    pd.testing.assert_frame_equal(frame, again.frame())
+    other = sweep(BASE, DRAWN, SMALL[1::2], design=design, num_samples=24, seed=6)
+    assert not frame["price.usd_per_gpu_hour"].equals(
+        other.frame()["price.usd_per_gpu_hour"]
+    )
+
+
+def test_a_latin_hypercube_has_one_point_in_each_interval():
+    made = sweep(BASE, DRAWN[::4], design="lhs", num_samples=50).columns
+    for path, low, high in (
+        ("cluster.fabric.bytes_per_s", 25e9, 100e9),
+        ("price.usd_per_gpu_hour", 1, 3),
+    ):
+        cells = np.floor((made[path] - low) / (high - low) * 50)
+        assert sorted(cells) == list(range(50))
+
+
+def test_drawn_rates_of_one_scenario_are_one_batch():
+    document = catalog.scenario_document(BASE)
+    made = axes.axes(
+        DRAWN[::4],
+        document,
+        catalog.build("scenario", document, BASE),
+        is_drawn=True,
+    )
+    (task,) = points.tasks(designs.drawn("random", made, 1000, seed=1))
+    (part,) = task.parts
+    assert len(part.points) == 1000
+    assert set(part.rates) == {text.partition("=")[0] for text in DRAWN[::4]}
+
+
+def test_a_drawn_sweep_resumes_with_its_seed_only(run, in_folder):
+    arguments = ["sweep", BASE, "--vary", DRAWN[4], "--design", "lhs", "--samples", "9"]
+    arguments += ["--out", "rows.csv"]
+    assert run(*arguments, "--seed", "4").status == 0
+    manifest = json.loads((in_folder / "rows.csv.manifest.json").read_text())
+    assert (manifest["design"], manifest["seed"]) == ("lhs", 4)
+    rows = (in_folder / "rows.csv").read_text()
+    assert run(*arguments, "--seed", "4", "--resume").status == 0
+    assert (in_folder / "rows.csv").read_text() == rows
+    other = run(*arguments, "--seed", "5", "--resume")
+    assert other.status == 2
+    assert "not the same: seed" in other.err
 
 
 def test_lanes_take_every_branch():
@@ -167,6 +240,30 @@ def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
         (("--vary", "cluster.fabric.oversubscription=0.5,2"), "1 or more"),
         (("--vary", "plan.pp=sixteen"), "valid integer"),
         (("--vary", "cluster.num_gpus=1:2:1000000000000"), "000 points"),
+        (("--vary", "cluster.num_gpus=1024:2048"), "no number of values"),
+        (("--vary", "plan.schedule=1:3:3"), "plan.schedule"),
+        (("--samples", "9", "--vary", "cluster.num_gpus=1024:2048:2"), "a grid has"),
+        (("--design", "lsh", "--vary", "cluster.num_gpus=8:9"), "try 'lhs'"),
+        ((*LHS, "--vary", "cluster.num_gpus=8:9"), "--samples 100"),
+        ((*LHS, "--samples", "0", "--vary", "cluster.num_gpus=8:9"), "not 0"),
+        ((*LHS, "--samples", "-3", "--vary", "cluster.num_gpus=8:9"), "not -3"),
+        (
+            (*LHS, "--samples", "1000000000000", "--vary", "cluster.num_gpus=8:9"),
+            "not 1,000,000,000,000",
+        ),
+        (
+            (*LHS, "--samples", "9", "--seed", "-1", "--vary", "cluster.num_gpus=8:9"),
+            "not negative",
+        ),
+        (
+            (*LHS, "--samples", "9", "--seed", "x", "--vary", "cluster.num_gpus=8:9"),
+            "'--seed'",
+        ),
+        ((*LHS, "--samples", "9", "--vary", "cluster.num_gpus=9:8"), "empty range"),
+        (
+            (*LHS, "--samples", "9", "--vary", "cluster.num_gpus=8:9:1000000000000"),
+            "000 points",
+        ),
         (
             ("--vary", "cluster.num_gpus=1024", "--vary", "cluster.num_gpus=2048"),
             "would replace it",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from estimator.charts.base import framed
@@ -12,6 +14,8 @@ MARKS = ("circle", "square", "triangle-up", "diamond", "cross", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 HEIGHT, ENTRY = 470, 7
 """Pixels of a plot, and what an entry of its legend adds."""
+MANY, ENTRY_WIDTH = 8, 76
+"""Entries from which on the legend has columns of so many pixels: three on a phone."""
 EDGE = "#5d656d"
 
 
@@ -26,9 +30,10 @@ def drawn(made: Plot) -> go.Figure:
     if made.is_log:
         figure.update_xaxes(type="log", dtick="D2")
         figure.update_yaxes(type="log", dtick="D2")
-    figure.update_layout(
-        hovermode="closest", legend={"y": -0.16, "yanchor": "top", "itemwidth": 30}
-    )
+    legend: dict[str, Any] = {"y": -0.16, "yanchor": "top", "itemwidth": 30}
+    if len(made.curves) > MANY:
+        legend["entrywidth"] = ENTRY_WIDTH
+    figure.update_layout(hovermode="closest", legend=legend)
     return figure
 
 

@@ -119,7 +119,7 @@ def _guides(curves: Sequence[Curve]) -> tuple[Guide, ...]:
     return tuple(
         Guide(name, ends, (ends[0] * ratio, ends[1] * ratio))
         for name, ratio in (
-            (f"both equal, and {BAND:.0%} off", 1.0),
+            (f"equal, ±{BAND:.0%}", 1.0),
             ("", 1 + BAND),
             ("", 1 - BAND),
         )

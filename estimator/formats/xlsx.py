@@ -71,7 +71,7 @@ def _fill(sheet: Any, frame: pd.DataFrame, styles: Mapping[str, Any]) -> None:
         sheet.write_string(0, column, str(name), styles["head"])
         longest = len(str(name))
         for row, value in enumerate(cells, start=1):
-            if pd.isna(value):
+            if pd.isna(value) or value == "":
                 continue
             if isinstance(value, str):
                 sheet.write_string(row, column, value[:MOST_LETTERS], styles["words"])

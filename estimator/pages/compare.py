@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pandas as pd
@@ -10,10 +11,12 @@ import streamlit as st
 from estimator import attribution, catalog, comparison, provenance, tables
 from estimator.comparison import Comparison, Share
 from estimator.findings.difference import brief, difference
+from estimator.pages.downloads import buttons, of_tables
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.report import Report
+from estimator.results import Result
 from estimator.units import DAY_S
 from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
 
@@ -65,7 +68,7 @@ def page(question: Question) -> None:
     _inputs(made.shares)
     _results(made)
     _leaves(question, baseline)
-    _reproduce(question, baseline)
+    _reproduce(question, baseline, made)
 
 
 def _baseline(question: Question) -> str:
@@ -140,14 +143,11 @@ def _inputs(shares: tuple[Share, ...]) -> None:
     st.markdown("**What differs**")
     rows = []
     for share in sorted(shares, key=lambda share: -abs(share.cost_usd)):
-        path, _, change = share.input.partition(": ")
-        old, _, new = change.partition(" -> ")
-        is_one = brief(share.input) == share.input
+        path, _, change = brief(share.input).partition(": ")
         rows.append(
             {
-                "Input": breakable(plain(path if is_one else brief(share.input))),
-                "Baseline": breakable(plain(old)) if is_one else "",
-                "Now": breakable(plain(new)) if is_one else "",
+                "Input": breakable(plain(path)),
+                "Change": breakable(plain(change)),
                 "USD": f"{share.cost_usd:+,.0f}",
                 "GPU-hours": f"{share.gpu_hours:+,.0f}",
             }
@@ -180,13 +180,13 @@ def _leaves(question: Question, baseline: str) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
-def _reproduce(question: Question, baseline: str) -> None:
+def _reproduce(question: Question, baseline: str, made: Comparison) -> None:
+    command = ""
     name, *patches = question.words
-    if patches:
-        return
-    st.markdown("**The same on the command line**")
-    st.code(
-        f"estimator compare {baseline} {name} --chart why.svg",
-        language="bash",
-        wrap_lines=True,
-    )
+    if not patches:
+        command = shlex.join(["estimator", "compare", baseline, name])
+        st.markdown("**The same on the command line**")
+        st.code(f"{command} --chart why.svg", language="bash", wrap_lines=True)
+    result = Result(made.scenarios, made.reports, command, comparison=made)
+    with st.popover("Download these numbers"):
+        buttons(of_tables(lambda: result, result.title))

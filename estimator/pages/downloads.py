@@ -13,9 +13,10 @@ import streamlit as st
 from estimator import api, export, perfetto, pictures, provenance
 from estimator.errors import EstimatorError
 from estimator.findings.base import Figure, finding
-from estimator.formats.base import file_format, file_name
+from estimator.formats.base import Writer, file_format, file_name
 from estimator.pages.question import Question
 from estimator.pages.text import plain
+from estimator.results import Result
 from estimator.specs.scenario import Scenario
 from estimator.wording import FIGURE_WORDS
 
@@ -63,18 +64,36 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
     Nothing here asks the session: files are made in another thread.
     """
     answer = pictures.Estimate(scenario)
+    footer = str(provenance.of_scenario(scenario))
+    figures = [
+        _drawn(
+            FIGURE_WORDS.get(figure, figure),
+            partial(finding[figure], answer),
+            footer,
+            f"{scenario.name}-{figure}",
+        )
+        for figure in finding
+    ]
+    if figures[0].problems:  # one sentence for all
+        figures = [Group("Figures", problems=figures[0].problems)]
     return (
-        _tables(answer, command),
+        of_tables(lambda: answer.result(command), scenario.name),
         _report(answer, command),
         _trace(scenario),
-        *_figures(answer),
+        *figures,
     )
 
 
-def _tables(answer: pictures.Estimate, command: str) -> Group:
-    def encoded(ending: str) -> bytes:
-        return file_format[ending].encode(answer.result(command))
+def of_tables(made: Callable[[], Result], name: str) -> Group:
+    """Return the tables of a result in every format that is installed.
 
+    Parameters
+    ----------
+    made : function
+        Returns the result when a file is asked for.
+    name : str
+        Of the files, before their ending.
+    """
     files, problems = [], []
     for ending in file_format:
         try:
@@ -82,9 +101,28 @@ def _tables(answer: pictures.Estimate, command: str) -> Group:
         except EstimatorError as error:
             problems.append(str(error))
         else:
-            name = file_name(answer.scenario.name, ending)
-            files.append(File(name, ending, partial(encoded, ending)))
+            encode = file_format[ending].encode
+            files.append(
+                File(file_name(name, ending), ending, partial(_encoded, encode, made))
+            )
     return Group("Tables", tuple(files), tuple(problems))
+
+
+def of_figure(made: Figure, footer: str, name: str) -> Group:
+    """Return the files of one figure, or why there are none.
+
+    Parameters
+    ----------
+    footer : str
+        Where the figure comes from.
+    name : str
+        Of the files, before their ending.
+    """
+    return _drawn("This figure", lambda: made, footer, name)
+
+
+def _encoded(encode: Writer, made: Callable[[], Result]) -> bytes:
+    return encode(made())
 
 
 def _report(answer: pictures.Estimate, command: str) -> Group:
@@ -120,53 +158,15 @@ def _trace(scenario: Scenario) -> Group:
     return Group(title, (File(name, "json.gz", encoded),))
 
 
-def _figures(answer: pictures.Estimate) -> tuple[Group, ...]:
-    def encoded(figure: str, ending: str) -> bytes:
-        from estimator.figures import frame, write
-
-        footer = str(provenance.of_scenario(answer.scenario))
-        with _drawing:
-            drawn = write.drawn(finding[figure](answer), footer)
-            return frame.encoded(drawn, ending)
-
-    try:
-        pictures.need_matplotlib()
-    except EstimatorError as error:
-        return (Group("Figures", problems=(str(error),)),)
-    return tuple(
-        Group(
-            FIGURE_WORDS.get(figure, figure),
-            tuple(
-                File(
-                    file_name(f"{answer.scenario.name}-{figure}", ending),
-                    ending,
-                    partial(encoded, figure, ending),
-                )
-                for ending in pictures.FORMATS
-            ),
-        )
-        for figure in finding
-    )
-
-
-def of_figure(made: Figure, footer: str, name: str) -> Group:
-    """Return the files of one figure, or why there are none.
-
-    Parameters
-    ----------
-    footer : str
-        Where the figure comes from.
-    name : str
-        Of the files, before their ending.
-    """
+def _drawn(title: str, found: Callable[[], Figure], footer: str, name: str) -> Group:
+    """Return the files of the figure of what is found when one is asked for."""
 
     def encoded(ending: str) -> bytes:
         from estimator.figures import frame, write
 
         with _drawing:
-            return frame.encoded(write.drawn(made, footer), ending)
+            return frame.encoded(write.drawn(found(), footer), ending)
 
-    title = "This figure"
     try:
         pictures.need_matplotlib()
     except EstimatorError as error:

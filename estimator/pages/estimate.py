@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import streamlit as st
 
@@ -52,7 +50,7 @@ def page(question: Question) -> None:
         if tab.open:
             with tab:
                 show(question)
-    _reproduce(question, report)
+    _reproduce(question)
 
 
 def _headline(question: Question, report: Report) -> None:
@@ -215,13 +213,6 @@ def _row(row: Assumption) -> dict[str, str]:
     }
 
 
-def _reproduce(question: Question, report: Report) -> None:
+def _reproduce(question: Question) -> None:
     st.markdown("**The same on the command line**")
     st.code(question.command, language="bash", wrap_lines=True)
-    st.download_button(
-        "Download as JSON",
-        data=lambda: json.dumps([report.to_dict()], indent=1),
-        file_name=f"{question.file_name.removesuffix('.yaml')}.json",
-        mime="application/json",
-        on_click="ignore",
-    )
