@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from estimator import provenance
 from estimator.scoring import Row
 from estimator.validation import Outcome
 from estimator.validation_tables import (
@@ -57,6 +58,7 @@ RUN_COLUMNS = (
 def page(outcome: Outcome) -> str:
     """Return the page: what the errors come to, then every run with its source."""
     summary = outcome.summary()
+    source = provenance.of_data("validation", [row.to_dict() for row in outcome.rows])
     parts = [
         "<h1>Predicted against measured</h1>",
         f"<p>{escape(count_words(summary))} Error = predicted / measured - 1.</p>",
@@ -73,6 +75,7 @@ def page(outcome: Outcome) -> str:
             ("record", "reason"),
             ((made.id, made.reason) for made in outcome.unmapped),
         ),
+        f"<p><small>{escape(str(source))}</small></p>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,7 @@ def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_p
     for word in ("http:", "https:", "<script", "<img", "@import", "url("):
         assert word not in text
     assert "someone-&lt;script&gt;" in text
+    assert f"validation | estimator {version('estimator')} | " in text
 
 
 def test_a_split_and_a_family_are_filters(run, runs_file):
