@@ -111,7 +111,7 @@ def _resolved(scenario: str, overrides: Overrides) -> Scenario:
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _report(scenario: str, overrides: Overrides) -> Report:
-    return api.estimate(_resolved(scenario, overrides))
+    return api.estimate(_resolved(scenario, overrides), is_played=False)
 
 
 @st.cache_data(max_entries=KEPT_TRACES, show_spinner=False)
