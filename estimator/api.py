@@ -45,6 +45,7 @@ class _Run:
     """A scenario's phases, one after the other; step models are shared."""
 
     scenario: Scenario
+    is_played: bool = True
     models: dict[int, StepModel] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
@@ -70,7 +71,7 @@ class _Run:
             )
         seq_len, num_tokens, batch = simulated(phase)
         model = self.model(seq_len)
-        step = step_report(model, batch.final)
+        step = step_report(model, batch.final, is_played=self.is_played)
         self.steps.append(step)
         wall_s, num_steps = phase_time(model, batch, num_tokens, step.step_s)
         hours = gpu_hours(wall_s, num_gpus)
@@ -101,7 +102,11 @@ def main_phase(scenario: Scenario) -> Phase:
 
 
 def estimate(
-    scenario: str | Scenario, overrides: Sequence[str] = (), *, has_range: bool = True
+    scenario: str | Scenario,
+    overrides: Sequence[str] = (),
+    *,
+    has_range: bool = True,
+    is_played: bool = True,
 ) -> Report:
     """Return GPU-hours, wall time, dollars and the step of a scenario.
 
@@ -113,6 +118,9 @@ def estimate(
         ``PATH=VALUE`` patches of a name or a file.
     has_range : bool
         Also vary every sourced constant between its low and its high end.
+    is_played : bool
+        Have SimPy play the step; else its times come from the graph's clock, the same
+        within rounding and five times as fast.
 
     Raises
     ------
@@ -125,7 +133,7 @@ def estimate(
         scenario = catalog.load_scenario(scenario, overrides)
     elif overrides:
         raise InputError("a resolved scenario takes no overrides", fix="its name")
-    run = _Run(scenario)
+    run = _Run(scenario, is_played=is_played)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
     seq_len, _, batch = simulated(main_phase(scenario))
     model = run.model(seq_len)
@@ -238,6 +246,7 @@ def assumptions(
             )
             for text in scenario.assumptions
         ),
+        *_price_assumptions(scenario),
         *_batch_assumptions(scenario, models),
     ]
 
@@ -314,6 +323,14 @@ def _layer(path: str) -> str:
 
 def _status(source: str, known: str = "read") -> str:
     return "set" if SET_BY_USER in source else known
+
+
+def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
+    """Yield that a price is taken for another GPU than the one it is of."""
+    price, gpu = scenario.price, scenario.cluster.node.gpu.name
+    if price.gpu and price.gpu != gpu:
+        text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
+        yield Assumption("price", text, "", price.name, "scenario", status="assumed")
 
 
 def _batch_assumptions(

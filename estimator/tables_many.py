@@ -34,6 +34,7 @@ def print_sweep(made: Sweep, out: Path) -> None:
     """Print how many points fit, the cheapest one, and why others do not work."""
     summary, console = made.summary(), _console()
     console.print(f"{len(made):,} points, {made.num_fitting:,} fit: {out}")
+    console.print(f"Dollars: {made.cost_basis}.")
     best = summary["cheapest"]
     if best:
         table = _table("the cheapest point that fits", "", "")
@@ -90,6 +91,8 @@ def print_plans(made: Plans) -> None:
             f"in memory, {stands.num_better:,} of them ({stands.share_better:.0%}) "
             "are better than the scenario's own"
         )
+    if made.cost_basis:
+        console.print(f"Dollars: {made.cost_basis}.")
     if made.answer:
         row = made.answer
         console.print(
