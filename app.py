@@ -13,6 +13,7 @@ from estimator.pages import (
     controls,
     estimate,
     links,
+    plan,
     schedule,
     validation,
     what_if,
@@ -26,6 +27,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Schedule", "schedule", schedule.page),
     ("What-if", "what-if", what_if.page),
     ("Compare", "compare", compare.page),
+    ("Plan", "plan", plan.page),
     ("Validation", "validation", validation.page),
 )
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"engine"},
     {"report", "grid", "bill"},
     {"wording", "ranges"},
-    {"findings"},
+    {"findings", "fields"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
     {"api", "listing", "huggingface", "batch", "record_plans", "record_clusters"},
