@@ -4,9 +4,9 @@ The tables are those of ai-dynamo/aiconfigurator (commit 095f58a), one row per k
 
     python benchmarks/fit_constants.py ../shared/reference/kernels
 
-What is fitted, and how, is described in docs/constants.md. A row counts with the square
-root of its duration: large products run at the clocks that power allows, small ones at
-boost, and training is made of the former. Needs pyarrow.
+What is fitted, and how, is described in docs/constants.md. Products of more than
+SUSTAINED_FLOP count: they last long enough to run at the clocks that power allows, as
+training does, while short ones run at boost. Needs pyarrow.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ SHARES = np.arange(0.25, 1.2, 0.005)
 CAST_SHARES = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.70, 0.80)
 LAUNCH_S = 2e-6
 MIN_ROWS = 1024
+SUSTAINED_FLOP = 10e12
+LEAST_PRODUCTS = 8
+"""Of fewer sustained products the share is not taken; all then count, by the root of
+their duration."""
 ATTENTION = (
     "fa3",
     "trtllm_mha",
@@ -51,6 +55,8 @@ ATTENTION = (
     "trtllm_mla",
     "default",
 )
+SLOW_PRODUCTS = {("SGLang", "fp8_tensor")}
+"""A kernel that falls to half of the other's rate as products grow."""
 SLOW = {
     ("a100_sxm", "default"),
     ("h100_sxm", "flash_attention"),
@@ -125,13 +131,18 @@ def fit_products(table: pd.DataFrame, measured_name: str, gpu: Gpu) -> None:
     for kernel, framework, rows in groups:
         error, weight = errors(rows, gpu, kernel, used)
         weighted = np.average(np.abs(error), axis=1, weights=weight)
-        plain = np.abs(error).mean(axis=1)
-        best = weighted.argmin()
+        is_long = (2.0 * rows.m * rows.n * rows.k > SUSTAINED_FLOP).to_numpy()
+        sustained = (
+            np.abs(error[:, is_long]).mean(axis=1) if is_long.any() else weighted
+        )
+        is_used = is_long.sum() >= LEAST_PRODUCTS
+        best = sustained.argmin() if is_used else weighted.argmin()
+        slow = ", slow: left out" if (framework, kernel) in SLOW_PRODUCTS else ""
         print(
-            f"  gemm.{kernel:10} {framework:7} {len(rows):5} products: share "
-            f"{SHARES[best]:.3f} (error {weighted[best]:.1%} weighted, "
-            f"{plain[best]:.1%} plain, bias {np.median(error[best]):+.1%}); "
-            f"all rows alike {SHARES[plain.argmin()]:.3f}"
+            f"  gemm.{kernel:10} {framework:7} share {SHARES[best]:.3f} of "
+            f"{is_long.sum() if is_used else len(rows):5} products (error "
+            f"{(sustained if is_used else weighted)[best]:.1%}){slow}; all "
+            f"{len(rows)} by the root of their duration {SHARES[weighted.argmin()]:.3f}"
         )
 
 

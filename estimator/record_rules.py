@@ -128,6 +128,7 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "korthikanti": "unfused",
     "bigscience": "unfused",
     "vtrain": "unfused",
+    "zb": "unfused",
     "opt": "unfused",
     "gptneox": "unfused",
     "glm": "unfused",
@@ -137,14 +138,28 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "torchtitan": "flash-2",
 }
 """Sources whose attention is older than the kernels of their GPU: scores written to
-memory before FlashAttention (2022), its first version (xFormers in LLaMA, Triton in
-MPT), its second (PyTorch's and nanotron's)."""
+memory before FlashAttention (2022) and where a script does not ask for it (zero-bubble,
+``examples/pretrain_zero_bubble.sh``, commit f68d387), its first version (xFormers in
+LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
 
-BLOCKING_TENSOR = frozenset({"sc21"})
-"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism."""
+BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain"})
+"""Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
+Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
+``mpu/layers.py``)."""
+
+BLOCKING_LAUNCHES = frozenset({"bigscience"})
+"""Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
+(bigscience, tr11-176B-ml/chronicles-prequel.md)."""
+
+COMPILED = ("maxtext", "paxml", "jax")
+"""Words in a record's name of frameworks whose programs XLA compiles."""
 
 UNFUSED = frozenset({"hfnanotron"})
-"""Sources whose norms, rotary embeddings and losses are PyTorch's own operations."""
+"""Sources whose gated activations and losses are PyTorch's own operations."""
+
+EAGER = frozenset({"torchtitan"})
+"""Sources of plain PyTorch, norms and rotary embeddings included, where a record's
+notes do not say that it is compiled (torchtitan, ``docs/performance.md``)."""
 
 HALF_GRADIENTS = frozenset(
     {"sc21", "korthikanti", "llmfoundry", "vtrain", "opt", "gptneox"}
@@ -160,6 +175,25 @@ NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "
 WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})
 """Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
 MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
+
+OVERLAPPED_EXPERTS: Mapping[str, str] = {
+    "mcoremoe": r"deepseek.* h100",
+    "moezoo": r"deepseek.* h100",
+    "mbridge": r"deepseek.* h100",
+}
+"""Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
+interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+
+DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
+"""Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
+all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
+
+FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
+"""Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
+as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:
+``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
+perf_recipes/qwen/common.py and perf_recipes/deepseek/common.py."""
 
 SCHEDULES: tuple[tuple[str, str], ...] = (
     ("dualpipe-v", "dualpipe-v"),
@@ -203,11 +237,15 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bmlp\b", ("mlp",)),
     (r"(?<!-)\bmoe\b(?!-)", ("moe",)),
     (r"core_attn|attention core", ("core_attn",)),
-    (r"selective (op|layer)|per-op selective", ("layernorm", "moe_act")),
+    (
+        r"selective (op|layer)|per-op selective",
+        ("layernorm", "moe_act", "second_product"),
+    ),
     (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
 )
 """Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of
-torchtitan keeps matrix products and attention, and repeats what is element-wise."""
+torchtitan keeps matrix products and attention, and repeats what is element-wise and
+every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
 
 HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""

@@ -12,12 +12,21 @@ from estimator.specs.base import Count, CountOrNone, Number, spec
 from estimator.specs.layout import EVEN
 
 Module = Literal[
-    "full", "core_attn", "layernorm", "mla_up_proj", "moe_act", "mlp", "moe"
+    "full",
+    "core_attn",
+    "layernorm",
+    "mla_up_proj",
+    "moe_act",
+    "mlp",
+    "moe",
+    "second_product",
 ]
 """Modules whose activations are recomputed, as Megatron-LM names them.
 
 ``mlp`` is the feed-forward block of dense layers only, ``moe`` that of the others with
 both its exchanges; ``moe_act`` the activation between the products of an expert.
+``second_product`` is every second product of a layer, as torchtitan's selective
+checkpointing by operation repeats them.
 """
 
 Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
@@ -134,6 +143,20 @@ class ParallelPlan:
     fused_kernels: bool = True
     """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
     false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
+    expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
+    """How tokens reach experts: once for each node and rank that they visit (DeepEP,
+    HybridEP), or one row for each expert in a collective (Megatron-LM's
+    ``alltoall`` dispatcher)."""
+    fused_experts: bool = False
+    """The exchange permutes rows, and expert products apply their activation and casts
+    themselves (HybridEP with Transformer Engine's fused grouped MLP, 2026)."""
+    fused_norms: bool = True
+    """Norms and rotary embeddings are single kernels; false: FP32 operations one by
+    one, as plain PyTorch runs them."""
+    launch: Literal["queued", "graph", "blocking"] = "queued"
+    """How kernels reach the GPU: queued one by one, so that a step lasts at least as
+    long as the host needs for them; as a captured or compiled graph; or one by one with
+    a wait for each (``CUDA_LAUNCH_BLOCKING``), so that the host's time adds up."""
     software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""

@@ -21,12 +21,26 @@ from estimator.workload.work import (
 NORM = 4
 NORM_BACKWARD = 6
 ADD = 6
+EAGER_NORM = 36
+"""Bytes per element of an RMS norm in PyTorch's own operations: to FP32 6, square 8,
+mean 4, times its inverse root 8, to BF16 6, times the weight 4."""
+EAGER_NORM_BACKWARD = 60
+"""Its gradient: weight 8, casts 12, product 20, square 12, and a sum of two 8."""
+EAGER_ROTARY = 20
+"""Bytes per element: to FP32 6, complex product 8, to BF16 6."""
 E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
 UNFUSED_FORWARD = 9
 """Bytes per score: masked softmax 4, dropout 4 and its mask 1."""
 UNFUSED_BACKWARD = 11
 """Dropout 5, softmax 6."""
+
+
+def norm_bytes(size: Sizes) -> tuple[int, int]:
+    """Return the bytes per element of a norm, forward and backward."""
+    if size.plan.fused_norms:
+        return NORM, NORM_BACKWARD
+    return EAGER_NORM, EAGER_NORM_BACKWARD
 
 
 def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
@@ -165,7 +179,9 @@ def _inputs(size: Sizes) -> int:
 
 def _recomputed(size: Sizes) -> Segment:
     """Return the up-projections that run again before the backward pass."""
-    if "mla_up_proj" not in size.recompute or size.model.attention.kind != "mla":
+    if size.model.attention.kind != "mla":
+        return _second_products(size) if "second_product" in size.recompute else ()
+    if "mla_up_proj" not in size.recompute:
         return ()
     each = NORM + size.format.cast
     return (
@@ -179,6 +195,20 @@ def _recomputed(size: Sizes) -> Segment:
             size.tokens * (_latents(size) * each + _rotary_bytes(size)),
             6,
         ),
+    )
+
+
+def _second_products(size: Sizes) -> Segment:
+    """Return K's projection and the output's, the second and fourth of a layer."""
+    h, attention, dtype = (
+        size.model.hidden_size,
+        size.model.attention,
+        size.format.dtype,
+    )
+    return (
+        Gemm("again k", size.tokens, size.kv_heads * attention.head_dim, h, dtype),
+        Gemm("again out", size.tokens, h, size.heads * attention.v_dim, dtype),
+        Traffic("again rotary", size.tokens * float(_rotary_bytes(size)), 2),
     )
 
 
@@ -203,6 +233,7 @@ def _rotary_bytes(size: Sizes) -> int:
     if size.model.num_learned_positions:
         return 0
     if attention.kind != "mla":
-        return 4 * (size.heads + size.kv_heads) * attention.head_dim
+        each = 4 if size.plan.fused_norms else EAGER_ROTARY
+        return each * (size.heads + size.kv_heads) * attention.head_dim
     rope, nope = attention.qk_rope_head_dim, attention.qk_nope_head_dim
     return size.heads * (4 * rope + 4 * nope + 2 * rope)

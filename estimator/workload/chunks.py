@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from estimator.costs.all_to_all import AllToAll, all_to_all
-from estimator.costs.collectives import all_gather_s, group, send_s
+from estimator.costs.collectives import (
+    Group,
+    all_gather_s,
+    direct_all_to_all_s,
+    group,
+    send_s,
+)
 from estimator.costs.rates import Device, Layer, Links, device, links
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
@@ -25,6 +31,9 @@ from estimator.workload.pairs import Pair, Times, weight_pass
 from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.stages import Element, elements
 from estimator.workload.work import Segment, Sizes, sizes
+
+HOST = "host launches"
+"""What time is booked under in which the GPU waits for the host."""
 
 
 class LayerTimes(NamedTuple):
@@ -63,6 +72,8 @@ class Chunks:
     """Pipeline ranks that share a node."""
     offload_bytes_per_s: float
     """To host memory and back; 0 where nothing is offloaded."""
+    dispatch_s: float
+    """Host time of one kernel; 0 where the host never holds up."""
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
@@ -123,20 +134,30 @@ class Chunks:
         """
         spent: defaultdict[str, float] = defaultdict(float)
         away: defaultdict[str, float] = defaultdict(float)
-        for operation in self.operations(op, stage, partner):
+        made = self.operations(op, stage, partner)
+        queued = [step for step in made if step.stream is not Stream.LAUNCH]
+        for operation in queued:
             is_compute = operation.stream is Stream.COMPUTE
             for kind, seconds in operation.parts:
                 (spent if is_compute else away)[kind] += seconds
-        exposed = self.seconds(op, stage, partner) - sum(spent.values())
+        alone = play(queued).makespan_s
+        exposed = alone - sum(spent.values())
         total = sum(away.values())
         for kind, seconds in away.items():
             name = "all-to-all" if kind == "rank skew" else kind
             if seconds:
                 spent[f"exposed {name}"] += max(0.0, exposed) * seconds / total
+        late = self.seconds(op, stage, partner) - alone
+        if late > 0:
+            spent[HOST] += late
         return dict(spent)
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
+        made = self._kernels(op, stage, partner)
+        return made + self._launches(made)
+
+    def _kernels(self, op: str, stage: int, partner: int) -> list[Operation]:
         parts = self.stages[stage]
         if op == Op.FB:
             return Pair(self, parts, self.stages[partner]).operations()
@@ -145,6 +166,26 @@ class Chunks:
         if op == Op.W:
             return weight_pass(self, parts)
         return Pair(self, (), parts, has_weights=op == Op.B).operations()
+
+    def _launches(self, made: list[Operation]) -> list[Operation]:
+        """Return the host's work for these operations, where it holds them up."""
+        launch = self.size.plan.launch
+        if launch == "graph" or not self.dispatch_s or not made:
+            return []
+        seconds = self.dispatch_s * sum(operation.num_kernels for operation in made)
+        is_blocking = launch == "blocking"
+        if not is_blocking and seconds <= play(made).makespan_s:
+            return []
+        return [
+            Operation(
+                "launches",
+                Stream.COMPUTE if is_blocking else Stream.LAUNCH,
+                seconds,
+                tuple(range(len(made))) if is_blocking else (),
+                ((HOST, seconds),),
+                made[-1].op,
+            )
+        ]
 
     def layer(self, element: Element, num_sms: int) -> LayerTimes:
         """Return a layer's segment times on ``num_sms`` SMs."""
@@ -197,6 +238,7 @@ class Chunks:
             {kind: seconds for kind, seconds in kinds.items() if seconds},
             sum(kernel.flop for kernel in segment),
             sum(kernel.num_bytes for kernel in segment),
+            sum(kernel.num_kernels for kernel in segment),
         )
 
 
@@ -244,7 +286,13 @@ def chunks(
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
+        dispatch_s=_dispatch_s(scenario, layer),
     )
+
+
+def _dispatch_s(scenario: Scenario, layer: Layer) -> float:
+    known = scenario.cluster.node.dispatch_s
+    return known.value if known and layer is not Layer.SPECIFICATION else 0.0
 
 
 def _offload_bytes_per_s(scenario: Scenario, layer: Layer) -> float:
@@ -263,6 +311,12 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
     model, plan = size.model, size.plan
     if model.moe is None or plan.ep == 1 or size.places is None:
         return None
+    if plan.expert_dispatch == "all-to-all":
+        rows = size.expert_tokens * model.moe.experts_per_token * plan.busiest
+        num_bytes = 2.0 * model.hidden_size * rows
+        members = Group(plan.ep, max(1, plan.ep // size.num_nodes))
+        seconds = direct_all_to_all_s(num_bytes, members, ways)
+        return AllToAll(seconds, seconds, 0.0, 0.0, num_bytes, num_bytes)
     return all_to_all(
         ways,
         num_tokens=size.expert_tokens,

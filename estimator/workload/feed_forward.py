@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from estimator.workload.work import (
     ACCUMULATE,
+    GRADIENT_KERNELS,
     Gemm,
     Segment,
     Sizes,
@@ -15,6 +16,7 @@ ROUTER_PASSES = 8
 """Passes over the FP32 scores: sigmoid, bias, group sums, top-k, normalisation."""
 ROUTER_KERNELS = 25
 FP32 = 4
+BF16 = 2
 UNFUSED_GATE = 4
 """Further bytes per element where gate and product are two kernels."""
 UNFUSED_GATE_BACKWARD = 6
@@ -47,8 +49,11 @@ def _block_weight(
 ) -> Segment:
     """Return its weight gradients, one expert at a time."""
     h, each = size.model.hidden_size, -(-rows // groups)
+    launched = GRADIENT_KERNELS if groups == 1 else 1  # experts have no biases
     one = tuple(
-        weight_product(f"w {name} {part}", n, k, each, size.format.dtype)
+        weight_product(
+            f"w {name} {part}", n, k, each, size.format.dtype, num_kernels=launched
+        )
         for part, n, k in (("up", _up(size, width), h), ("down", h, width))
     )
     return one * groups
@@ -103,6 +108,9 @@ def dense_input(size: Sizes) -> Segment:
     again: Segment = ()
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
+    elif "second_product" in size.recompute:  # the sixth of a layer
+        h, dtype = size.model.hidden_size, size.format.dtype
+        again = (Gemm("again mlp up", size.tokens, width, h, dtype),)
     return (
         *again,
         *_block_input(size, size.tokens, width, 1, "mlp"),
@@ -155,10 +163,17 @@ def _permuted_bytes(size: Sizes) -> float:
     return (received + rows) * size.model.hidden_size * (sent + 2.0)
 
 
+def _arrival_bytes(size: Sizes) -> float:
+    """Bytes per row to cast what was dispatched in BF16, or its gradient."""
+    return size.format.cast * size.model.hidden_size if size.format.sent == BF16 else 0
+
+
 def moe_forward(size: Sizes) -> Segment:
     """Return shared and routed experts, permutations included."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _activation_bytes(size, width) + _permuted_bytes(size)
+    moved = rows * _arrival_bytes(size)
+    if not size.plan.fused_experts:
+        moved += rows * _activation_bytes(size, width) + _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block(size, size.expert_tokens, shared_width, 1, "shared expert")
@@ -175,8 +190,10 @@ def moe_forward(size: Sizes) -> Segment:
 def moe_input(size: Sizes) -> Segment:
     """Return their backward pass to the input."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _activation_input_bytes(size, width, "moe_act")
-    moved += _permuted_bytes(size)
+    moved = rows * _arrival_bytes(size)
+    if not size.plan.fused_experts:
+        moved += rows * _activation_input_bytes(size, width, "moe_act")
+        moved += _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block_input(

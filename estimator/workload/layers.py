@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from estimator.workload import attention, ends, feed_forward, mamba
-from estimator.workload.attention import ADD, NORM, NORM_BACKWARD
+from estimator.workload.attention import ADD, norm_bytes
 from estimator.workload.stages import Element
 from estimator.workload.work import Segment, Sizes, Traffic
+
+EAGER_NORM_KERNELS = 7
 
 
 class LayerSegments(NamedTuple):
@@ -85,9 +87,13 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     model = size.model
     num_blocks = (element.mixer is not None) + (element.feed_forward is not None)
     num_norms = model.norms_per_layer or (1 if model.is_parallel else num_blocks)
-    each = num_norms * (NORM_BACKWARD if is_backward else NORM) + num_blocks * ADD
+    norm, norm_backward = norm_bytes(size)
+    each = num_norms * (norm_backward if is_backward else norm) + num_blocks * ADD
     if is_backward and "layernorm" in size.recompute:
-        each += num_norms * NORM
+        each += num_norms * norm
     moved = size.split_tokens * model.hidden_size * each
     name = "norms, residual backward" if is_backward else "norms, residual"
-    return (Traffic(name, moved, 2 * num_blocks * (2 if is_backward else 1)),)
+    launched = 2 * num_blocks * (2 if is_backward else 1)
+    if not size.plan.fused_norms:
+        launched += num_norms * (2 if is_backward else 1) * (EAGER_NORM_KERNELS - 1)
+    return (Traffic(name, moved, launched),)

@@ -105,7 +105,8 @@ def _attention(size: Sizes) -> Stored:
         qkv = 0.0 if "mla_up_proj" in size.recompute else 2.0 * heads * width
     else:
         latents = 0.0
-        qkv = 2.0 * (heads + 2 * size.kv_heads) * attention.head_dim
+        kept = 1 if "second_product" in size.recompute else 2
+        qkv = 2.0 * (heads + kept * size.kv_heads) * attention.head_dim
     scores = 0.0
     if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
         scores = float(SCORE_BYTES) * heads * size.seq_len
@@ -125,7 +126,8 @@ def _mamba(size: Sizes) -> Stored:
 
 def _hidden(size: Sizes, width: float) -> float:
     """Bytes per row kept inside a feed-forward block of ``width``."""
-    up = (2 if size.model.mlp.is_gated else 1) * width
+    is_half = "second_product" in size.recompute
+    up = (2 if size.model.mlp.is_gated and not is_half else 1) * width
     before = size.format.kept if size.keeps_12_bits else 2.0
     after = 0.0 if "moe_act" in size.recompute else size.format.kept * width
     if size.model.mlp.is_gated and not size.plan.fused_kernels:

@@ -19,6 +19,8 @@ class Stream(StrEnum):
     """Sharded weights gathered and gradients scattered (FSDP)."""
     HOST = "host"
     """Activations to host memory and back."""
+    LAUNCH = "launch"
+    """The host puts kernels into the queues of the others."""
 
 
 class Operation(NamedTuple):
@@ -37,6 +39,8 @@ class Operation(NamedTuple):
     flop: float = 0.0
     num_bytes: float = 0.0
     """Bytes through memory, or over the links."""
+    num_kernels: int = 0
+    """Kernels that the host launches for it."""
 
 
 class Played(NamedTuple):

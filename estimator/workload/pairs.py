@@ -30,6 +30,8 @@ class Times(NamedTuple):
     kinds: Mapping[str, float]
     flop: float = 0.0
     num_bytes: float = 0.0
+    num_kernels: int = 1
+    """Kernels that the host launches for it."""
 
 
 class Pair:
@@ -223,10 +225,12 @@ class Pair:
         exchange = self.chunks.exchange
         assert exchange is not None  # noqa: S101 - _travels has looked
         seconds, num_bytes = exchange.combine_s, exchange.combine_bytes
+        wait_s = exchange.combine_wait_s
         if way == "dispatch":
             seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
-        parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
-        times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
+            wait_s = exchange.dispatch_wait_s
+        parts = {"all-to-all": seconds, "rank skew": wait_s}
+        times = Times(seconds + wait_s, parts, num_bytes=num_bytes)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
             need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F
@@ -311,6 +315,7 @@ def _operation(
         layer=element.name,
         flop=times.flop,
         num_bytes=times.num_bytes,
+        num_kernels=times.num_kernels,
     )
 
 

@@ -16,6 +16,10 @@ from estimator.specs.training import ParallelPlan
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
 
+GRADIENT_KERNELS = 4
+"""Launched for a weight's gradient: the product, its addition to what is accumulated,
+and both for the bias or norm beside it."""
+
 Segment = tuple["Kernel", ...]
 """Kernels that run one after the other on the compute stream."""
 
@@ -31,6 +35,8 @@ class Gemm(NamedTuple):
     num_groups: int = 1
     output_bytes: int = 2
     is_weight_gradient: bool = False
+    num_kernels: int = 1
+    """Kernels launched, small ones that come with it included."""
 
     @property
     def kind(self) -> str:
@@ -69,9 +75,26 @@ class Gemm(NamedTuple):
         )
 
 
-def weight_product(name: str, m: int, n: int, k: int, dtype: str) -> Gemm:
+def weight_product(
+    name: str,
+    m: int,
+    n: int,
+    k: int,
+    dtype: str,
+    *,
+    num_kernels: int = GRADIENT_KERNELS,
+) -> Gemm:
     """Return the product that adds a weight's gradient, ``(m, n)``, over k tokens."""
-    return Gemm(name, m, n, k, dtype, output_bytes=ACCUMULATE, is_weight_gradient=True)
+    return Gemm(
+        name,
+        m,
+        n,
+        k,
+        dtype,
+        output_bytes=ACCUMULATE,
+        is_weight_gradient=True,
+        num_kernels=num_kernels,
+    )
 
 
 class AttentionCore(NamedTuple):
@@ -83,6 +106,11 @@ class AttentionCore(NamedTuple):
     num_bytes: float
     is_backward: bool = False
     kernel: str = "fused"
+
+    @property
+    def num_kernels(self) -> int:
+        """Kernels launched."""
+        return 1
 
     @property
     def kind(self) -> str:
@@ -229,7 +257,7 @@ class Sizes:
     def received_rows(self) -> int:
         """Rows that arrive there: a token counts once for each rank it visits."""
         per_token = float(self.moe.experts_per_token)
-        if self.places:
+        if self.places and self.plan.expert_dispatch == "deduplicated":
             per_token = min(self.places.ranks, per_token)
         return round(self.expert_tokens * per_token * self.plan.busiest)
 

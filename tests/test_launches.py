@@ -1,0 +1,73 @@
+"""A host that puts kernels into the queue, and frameworks that launch many."""
+
+from dataclasses import replace
+
+import pytest
+
+from estimator.api import estimate
+from estimator.catalog import load_scenario
+from estimator.step_model import StepModel
+from estimator.workload.operations import Stream
+
+ONE_NODE = (
+    "model=gpt2-1.5b",
+    "cluster.num_gpus=8",
+    "plan.tp=1",
+    "plan.pp=1",
+    "plan.schedule=1f1b",
+    "plan.stages_per_rank=1",
+    "recompute=none",
+    "phases.0.global_batch_size=64",
+)
+
+
+def scenario(*overrides):
+    return load_scenario("gpt3-175b", (*ONE_NODE, *overrides))
+
+
+def work(seq_len, *overrides):
+    return StepModel(scenario(*overrides), seq_len).chunks()
+
+
+def test_a_chunk_of_small_kernels_lasts_as_long_as_the_host_needs_for_them():
+    small = work(256)
+    launched = sum(step.num_kernels for step in small.operations("F", 0))
+    assert small.seconds("F", 0) == pytest.approx(launched * small.dispatch_s)
+
+
+def test_a_chunk_of_large_kernels_does_not_wait_for_the_host():
+    large = work(8192)
+    free = replace(large, dispatch_s=0.0, _seconds={})
+    assert large.seconds("F", 0) == free.seconds("F", 0)
+
+
+def test_a_captured_graph_needs_no_host():
+    free = work(256, "plan.launch=graph")
+    assert not any(step.stream is Stream.LAUNCH for step in free.operations("F", 0))
+    assert free.seconds("F", 0) < work(256).seconds("F", 0)
+
+
+def test_blocking_launches_add_the_time_of_the_host_to_that_of_the_gpu():
+    host, graph = work(256).seconds("F", 0), work(256, "plan.launch=graph")
+    blocking = work(256, "plan.launch=blocking")
+    assert blocking.seconds("F", 0) == pytest.approx(graph.seconds("F", 0) + host)
+
+
+def test_time_in_which_the_gpu_waits_for_the_host_is_a_cause_of_its_own():
+    step = estimate(scenario("phases.0.seq_len=256"), has_range=False).step
+    assert step.parts["host launches"] > 0
+    assert sum(step.parts.values()) == pytest.approx(step.step_s)
+
+
+def test_norms_operation_by_operation_take_longer_than_fused_ones():
+    eager = work(2048, "plan.fused_norms=false")
+    for op in "FB":
+        assert eager.seconds(op, 0) > work(2048).seconds(op, 0)
+
+
+def test_every_second_product_again_lies_between_nothing_and_everything():
+    none, some, full = (
+        work(2048, f"recompute={what}").seconds("B", 0)
+        for what in ("none", "[second_product]", "full")
+    )
+    assert none < some < full
