@@ -9,6 +9,7 @@ import streamlit as st
 
 from estimator.errors import EstimatorError
 from estimator.pages import (
+    catalog,
     compare,
     controls,
     estimate,
@@ -29,6 +30,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Compare", "compare", compare.page),
     ("Plan", "plan", plan.page),
     ("Validation", "validation", validation.page),
+    ("Catalog", "catalog", catalog.page),
 )
 
 

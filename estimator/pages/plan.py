@@ -203,15 +203,15 @@ def _frame(rows: Sequence[PlanRow]) -> pd.DataFrame:
             "MFU, %": round(100 * row.mfu, 1),
             "memory, GB": round(row.memory_bytes / 1e9, 1),
         }
-        | {
-            name.replace("_", " "): ", ".join(value)
-            if isinstance(value, list)
-            else ("" if value is None else value)
-            for name, value in row.plan.items()
-        }
+        | {name.replace("_", " "): _cell(value) for name, value in row.plan.items()}
         for row in rows
     ]
     return pd.DataFrame(table)
+
+
+def _cell(value: Any) -> Any:
+    """Return part of a plan as a table shows it."""
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def _command(search: Search) -> str:
