@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from estimator import catalog, plan_rows
+from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.plan_bound import Bounds
@@ -143,6 +144,7 @@ def plan(
         given=given,
         pareto=tuple(plan_rows.pareto(rows)),
         answer=plan_rows.answer(rows, deadline_s, budget_usd),
+        cost_basis=basis_title(scenario),
         standing=stands,
     )
 
