@@ -14,6 +14,7 @@ from estimator.pages import (
     controls,
     estimate,
     links,
+    method,
     plan,
     schedule,
     validation,
@@ -31,6 +32,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Plan", "plan", plan.page),
     ("Validation", "validation", validation.page),
     ("Catalog", "catalog", catalog.page),
+    ("Method", "method", method.page),
 )
 
 
