@@ -16,7 +16,9 @@ from estimator.pages import (
     links,
     method,
     plan,
+    scenario,
     schedule,
+    show,
     validation,
     what_if,
 )
@@ -33,6 +35,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Validation", "validation", validation.page),
     ("Catalog", "catalog", catalog.page),
     ("Method", "method", method.page),
+    ("Scenario", "scenario", scenario.page),
 )
 
 
@@ -46,11 +49,12 @@ def main() -> None:
         st.error(plain(str(error)))
         return
     pages = [
-        st.Page(partial(show, question), title=title, url_path=path, default=not index)
-        for index, (title, path, show) in enumerate(PAGES)
+        st.Page(partial(shown, question), title=title, url_path=path, default=not index)
+        for index, (title, path, shown) in enumerate(PAGES)
     ]
     page = st.navigation(pages, position="top")
     notice = st.empty()
+    show.refusal()
     try:
         page.run()
     except EstimatorError as error:

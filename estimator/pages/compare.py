@@ -74,7 +74,7 @@ def page(question: Question) -> None:
 def _baseline(question: Question) -> str:
     """Show the controls of the baseline; at first a variant, if nothing is changed."""
     known = catalog.names("scenario")
-    own = question.scenario if question.scenario in known else known[0]
+    own = question.base if question.base in known else known[0]
     left, right = st.columns(2)
     name = left.selectbox(
         "Baseline",
@@ -182,8 +182,9 @@ def _leaves(question: Question, baseline: str) -> None:
 
 def _reproduce(question: Question, baseline: str, made: Comparison) -> None:
     command = ""
-    if not question.overrides:
-        command = shlex.join(["estimator", "compare", baseline, question.scenario])
+    name, *patches = question.words
+    if not patches:
+        command = shlex.join(["estimator", "compare", baseline, name])
         st.markdown("**The same on the command line**")
         st.code(f"{command} --chart why.svg", language="bash", wrap_lines=True)
     result = Result(made.scenarios, made.reports, command, comparison=made)

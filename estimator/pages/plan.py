@@ -151,11 +151,9 @@ def _answer(search: Search, made: Plans, scenario: Scenario) -> None:
     rows = picked["selection"]["rows"]
     chosen = made.plans[rows[0] if rows and rows[0] < len(made.plans) else 0]
     st.markdown("**The chosen plan on the command line**")
-    st.code(
-        search.question.patched(*chosen.overrides).command,
-        language="bash",
-        wrap_lines=True,
-    )
+    patches = [word for patch in chosen.overrides for word in ("--set", patch)]
+    command = shlex.join(["estimator", "run", *search.question.words, *patches])
+    st.code(command, language="bash", wrap_lines=True)
     st.markdown("**The search on the command line**")
     st.code(_command(search), language="bash", wrap_lines=True)
 
@@ -215,9 +213,7 @@ def _cell(value: Any) -> Any:
 
 
 def _command(search: Search) -> str:
-    question = search.question
-    patches = [word for patch in question.overrides for word in ("--set", patch)]
-    words = ["estimator", "plan", question.scenario, *patches]
+    words = ["estimator", "plan", *search.question.words]
     words += ["--gpus", ",".join(map(str, search.gpus))]
     words += ["--objective", search.objective, "--top", str(TOP)]
     return shlex.join([*words, "--evaluate", str(search.most)])
