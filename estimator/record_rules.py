@@ -142,10 +142,11 @@ memory before FlashAttention (2022) and where a script does not ask for it (zero
 ``examples/pretrain_zero_bubble.sh``, commit f68d387), its first version (xFormers in
 LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
 
-BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain"})
+BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain", "simumax"})
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
 Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
-``mpu/layers.py``)."""
+``mpu/layers.py``). SimuMax keeps whatever overlaps off (MooreThreads/SimuMax, commit
+4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
 BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
@@ -179,11 +180,12 @@ MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
 OVERLAPPED_EXPERTS: Mapping[str, str] = {
     "mcoremoe": r"deepseek.* h100",
     "moezoo": r"deepseek.* h100",
-    "mbridge": r"deepseek.* h100",
+    "mbridge": r"deepseek.* (h100|b200)",
 }
 """Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
 interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
-Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3; on B200s
+perf_recipes/deepseek/b200, Megatron-Bridge (commit 067f987)."""
 
 DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
 """Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;

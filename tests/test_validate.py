@@ -16,7 +16,7 @@ from estimator.record_clusters import fabric
 from estimator.record_files import parse_records
 from estimator.record_plans import layout, zero_stage
 from estimator.record_scenarios import mapped
-from estimator.scoring import spearman, spread
+from estimator.scoring import Row, spearman, spread, sweeps
 from estimator.step_model import StepModel
 from estimator.validation import validate
 
@@ -152,8 +152,10 @@ def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_p
     done = run("validate", "--runs", runs_file(evil), "--out", str(out))
     assert (done.status, done.out) == (0, "")
     text = out.read_text()
-    for word in ("http:", "https:", "<script", "<img", "@import", "url("):
+    for word in ("http:", "https:", "<script", "<img", "@import"):
         assert word not in text
+    assert text.count("url(") == text.count("url(#")  # of a figure's own parts
+    assert text.count("<svg") == 5  # no memory is measured
     assert "someone-&lt;script&gt;" in text
     assert f"validation | estimator {version('estimator')} | " in text
 
@@ -191,6 +193,15 @@ def test_another_kind_of_file_gives_one_message(run, tmp_path, text, words):
     assert (done.status, done.out) == (2, "")
     assert words in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_folder_and_bytes_are_no_runs_file(run, tmp_path):
+    assert "no runs files" in run("validate", "--runs", str(tmp_path)).err
+    path = tmp_path / "runs.bin"
+    path.write_bytes(bytes(range(256)))
+    done = run("validate", "--runs", str(path))
+    assert (done.status, done.out) == (2, "")
+    assert "is not text" in done.err
 
 
 def test_a_file_that_is_not_there_or_too_large_gives_one_message(run, tmp_path):
@@ -255,6 +266,30 @@ def test_all_mistakes_of_a_record_are_in_its_one_message():
 def test_numbers_written_with_an_exponent_are_numbers():
     # YAML 1.1 reads 1e-1 as text
     assert predictions(record(measured__step_time_s="1e-1"))["step_s"].measured == 0.1
+
+
+def test_a_file_of_broken_records_gives_a_message_for_each_and_goes_on(run, tmp_path):
+    broken = [
+        without("cluster.gpu") | {"id": "a-gpu"},
+        record("a-model", model={"name": "mystery"}),
+        record("a-time", measured__step_time_s=-1),
+        record("a-nan", model__layers=math.nan),
+        record("a-notes", notes=[["nested"]]),
+        17,
+        None,
+    ]
+    text = yaml.safe_dump([record("a-good"), *broken, record("a-good")])
+    path = tmp_path / "runs.yaml"
+    path.write_text(text + "- id: a-yaml\n  model: {name: [x\n")
+    done = run("validate", "--runs", str(path), "--json")
+    made = done.json
+    assert done.status == 0
+    assert {row["id"] for row in made["runs"]} == {"a-good"}
+    assert len({lost["reason"] for lost in made["unmapped"]}) == len(broken) + 1
+    assert made["repeated"] == ["a-good"]
+    for name in ("a-gpu", "a-time", "a-nan", "a-notes", "a-yaml", "a-good"):
+        assert sum(line.startswith(f"{name}:") for line in done.err.splitlines()) == 1
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -516,6 +551,17 @@ def test_spearman_shares_ranks_between_ties():
     assert spearman([1, 1, 2], [5, 5, 9]) == 1
     assert spearman([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(0.8)
     assert spearman([1, 1], [1, 2]) == 0
+
+
+def test_a_sweep_is_of_several_mappings_of_one_model_batch_and_cluster():
+    def row(index, mapping):
+        made = (f"a-{index}", "a", "", "dense", "step_s", 1.0 + index, 2.0 + index)
+        return Row(*made, "", "H100", 8, sweep=("x", 64), mapping=(mapping,))
+
+    (made,) = sweeps([row(index, index) for index in range(10)])
+    assert (made["num_runs"], made["spread"], made["spearman"]) == (10, 10, 1)
+    assert sweeps([row(index, index) for index in range(9)]) == []
+    assert sweeps([row(index, "one plan") for index in range(10)]) == []
 
 
 # ---- our own selection
