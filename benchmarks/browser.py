@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 PORT = 8977
 ADDRESS = f"http://127.0.0.1:{PORT}"
@@ -37,14 +37,13 @@ main()
 def main() -> None:
     """Start a server, visit it, turn its controls, print medians."""
     changes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    with open("/dev/null", "w") as nowhere:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, "dashboard", "--port", str(PORT)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=nowhere,
-            text=True,
-        )
+    server = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "dashboard", "--port", str(PORT)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     try:
         wait()
         with sync_playwright() as started:
@@ -71,14 +70,14 @@ def wait() -> None:
     """Wait until the server answers."""
     for _ in range(300):
         try:
-            urllib.request.urlopen(f"{ADDRESS}/_stcore/health")
+            urllib.request.urlopen(f"{ADDRESS}/_stcore/health")  # noqa: S310 - loopback
         except OSError:
             time.sleep(0.1)
         else:
             return
 
 
-def visit(browser) -> float:
+def visit(browser: Browser) -> float:
     """Return the seconds until somebody new sees the first number."""
     context = browser.new_context()
     page = context.new_page()
@@ -90,7 +89,7 @@ def visit(browser) -> float:
     return spent
 
 
-def turn(browser, changes: int) -> list[float]:
+def turn(browser: Browser, changes: int) -> list[float]:
     """Change GPU count and bandwidth in turn; return seconds until a number moves."""
     page = browser.new_context().new_page()
     page.goto(ADDRESS)
