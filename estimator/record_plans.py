@@ -40,7 +40,7 @@ def plan_of(
     if zero == 2 and pp > 1:
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
-    schedule, virtual = _schedule(record, model.num_layers, pp, notes)
+    schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_eager = source in rules.EAGER and not _is_compiled(record)
     is_overlapping = source in rules.OVERLAPPING
     is_sequence_parallel = given.get(
@@ -68,6 +68,8 @@ def plan_of(
         attention_kernel=rules.ATTENTION.get(source, "fused"),
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         fused_norms=not is_eager,
+        expert_dispatch=_dispatch(record, source),
+        fused_experts=has_fused_experts(record, source),
         launch=_launch(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(record, source),
@@ -103,6 +105,8 @@ def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking
     if source in rules.BLOCKING_LAUNCHES:
         return "blocking"
     is_compiled = any(word in str(record["id"]).lower() for word in rules.COMPILED)
+    if has_fused_experts(record, source):
+        return "graph"
     return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
 
 
@@ -200,12 +204,15 @@ def _expert_axes(
 
 
 def _schedule(
-    record: Record, num_layers: int, pp: int, notes: list[str]
+    record: Record, source: str, num_layers: int, pp: int, notes: list[str]
 ) -> tuple[str, int | None]:
     """Return the schedule's name and its virtual stages."""
     text = str(record.get("schedule") or "").lower()
     virtual = record.get("parallel", {}).get("vp")
     if pp == 1:
+        if has_fused_experts(record, source):
+            notes.append("the recipe overlaps expert exchanges of two micro-batches")
+            return "interleaved-1f1b-overlap", 1
         return "1f1b", None
     for words, name in rules.SCHEDULES:
         if words in text:
@@ -218,7 +225,38 @@ def _schedule(
     if virtual == 1:
         return "1f1b", None
     is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
+    recipe = rules.OVERLAPPED_EXPERTS.get(source)
+    named = f"{record['model']['name']} {record['cluster']['gpu']}".lower()
+    if not is_overlapped and (
+        has_fused_experts(record, source) or (recipe and re.search(recipe, named))
+    ):
+        is_overlapped = True
+        notes.append("the recipe overlaps expert exchanges")
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
+
+
+def _dispatch(record: Record, source: str) -> Literal["deduplicated", "all-to-all"]:
+    """Return how tokens reach their experts: as printed, else as the source does."""
+    text = str(record.get("notes", "")).lower()
+    if re.search(r"dispatcher (a2a|all-?to-?all)", text):
+        return "all-to-all"
+    is_flexible = "deepep" in text or "hybridep" in text
+    known = is_flexible or source in rules.DEDUPLICATED
+    return "deduplicated" if known else "all-to-all"
+
+
+def has_fused_experts(record: Record, source: str) -> bool:
+    """Return whether a recipe fuses what surrounds the products of experts."""
+    since, domain = rules.FUSED_EXPERTS.get(source, ("", ""))
+    release = re.match(r"\d\d\.\d\d", str(record.get("where", "")))
+    return bool(
+        since
+        and release
+        and release[0] >= since
+        and record["model"]["type"] == "moe"
+        and "mxfp8" in str(record.get("precision", "")).lower().replace("-", "")
+        and domain in str(record["cluster"].get("interconnect", "")).lower()
+    )
 
 
 def _stages(schedule: str, virtual: int | None) -> int:
@@ -229,11 +267,18 @@ def _stages(schedule: str, virtual: int | None) -> int:
 def _most_virtual(num_layers: int, pp: int) -> int:
     """Return the largest number that divides a rank's layers, at most 4.
 
+    An interleaved schedule has at least two: seven layers make seven stages, as in
+    Mixtral-8x22B of Megatron-MoE-ModelZoo (commit e865051, runtime.conf).
+
     >>> _most_virtual(32, 8), _most_virtual(126, 16), _most_virtual(22, 8)
     (4, 4, 3)
+    >>> _most_virtual(56, 8)
+    7
     """
     each = -(-num_layers // pp)
-    return max(v for v in range(1, rules.MOST_VIRTUAL + 1) if each % v == 0)
+    divisors = [v for v in range(2, each + 1) if each % v == 0]
+    few = [v for v in divisors if v <= rules.MOST_VIRTUAL]
+    return max(few) if few else min(divisors, default=1)
 
 
 def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:

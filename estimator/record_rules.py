@@ -185,6 +185,25 @@ WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "
 """Sources whose recipes set ``expert_tensor_parallel_size`` 1 (Megatron-Bridge,
 MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
 
+OVERLAPPED_EXPERTS: Mapping[str, str] = {
+    "mcoremoe": r"deepseek.* h100",
+    "moezoo": r"deepseek.* h100",
+    "mbridge": r"deepseek.* h100",
+}
+"""Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
+interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+
+DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
+"""Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
+all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
+
+FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
+"""Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
+as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:
+``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
+perf_recipes/qwen/common.py and perf_recipes/deepseek/common.py."""
+
 SCHEDULES: tuple[tuple[str, str], ...] = (
     ("dualpipe-v", "dualpipe-v"),
     ("dualpipev", "dualpipe-v"),

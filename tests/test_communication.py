@@ -17,7 +17,7 @@ from estimator.costs.collectives import (
     ring_bytes_per_s,
     send_s,
 )
-from estimator.costs.rates import Layer, Overheads, links, skew_s
+from estimator.costs.rates import Layer, Overheads, links, wait_of_exchange_s
 
 CLUSTER = load_scenario("deepseek-v3").cluster
 ALONE = links(CLUSTER, Layer.ACHIEVABLE, is_overlapped=False)
@@ -88,16 +88,12 @@ def test_without_limits_visits_follow_the_hypergeometric_law(places, items, data
     assert value == pytest.approx(places * (1 - missed))
 
 
-def test_skew_grows_with_the_nodes_and_ranks_that_wait():
-    waits = [skew_s(2e-3, 8 * nodes, nodes) for nodes in (1, 2, 4, 6, 8, 64)]
-    assert waits[0] == 0
+def test_the_wait_of_an_exchange_grows_with_its_nodes_and_bytes():
+    waits = [wait_of_exchange_s(2e-3, 155e6, nodes) for nodes in (1, 2, 4, 6, 8, 64)]
     assert waits == sorted(waits)
-    assert waits[4] == 2e-3
-
-
-def test_an_exchange_inside_one_domain_waits_for_nobody():
-    assert skew_s(2e-3, 64, 1) == 0
-    assert skew_s(2e-3, 1, 1) == 0
+    assert waits[0] == 0
+    assert waits[4] == waits[5] == 2e-3
+    assert wait_of_exchange_s(2e-3, 310e6, 8) == 4e-3
 
 
 @pytest.mark.parametrize("name", list(collective))
@@ -140,4 +136,4 @@ def test_negative_sizes_are_refused():
     with pytest.raises(ValueError, match="must be positive"):
         group(0, 1, 8)
     with pytest.raises(ValueError, match="must be positive"):
-        skew_s(1e-3, 0, 1)
+        wait_of_exchange_s(2e-3, 155e6, 0)

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from estimator.costs.groups import all_to_all_squeeze, exchange_bytes_per_s
-from estimator.costs.rates import Links, skew_s
+from estimator.costs.rates import Links, wait_of_exchange_s
 from estimator.lanes import largest
 
 SAMPLED_TOKENS = 4000
@@ -100,8 +100,9 @@ class AllToAll:
 
     dispatch_s: float
     combine_s: float
-    skew_s: float
-    """Wait in front of each of them, over many nodes."""
+    dispatch_wait_s: float = 0.0
+    """Mean wait in front of it."""
+    combine_wait_s: float = 0.0
     dispatch_bytes: float = 0.0
     combine_bytes: float = 0.0
     """What the busiest rank sends over the fabric; over NVLink where one node is all.
@@ -139,7 +140,7 @@ def all_to_all(
     which pass through the same buffers (DeepEP at EP8: 153 and 158 of 160 GB/s).
     """
     if num_ranks == 1:
-        return AllToAll(0.0, 0.0, 0.0)
+        return AllToAll(0.0, 0.0)
     near = exchange_bytes_per_s(max(1, num_ranks // num_nodes), links)
     extra = INDEX_BYTES * experts_per_token
     crossing = places.nodes * (num_nodes - 1) / num_nodes
@@ -155,10 +156,13 @@ def all_to_all(
         num_tokens * remote * back / links.combine_bytes_per_s,
         num_tokens * local * back / near,
     )
+    sent_bytes = num_tokens * (crossing or local) * out * imbalance
+    back_bytes = num_tokens * (crossing or local) * back * imbalance
     return AllToAll(
         dispatch_s * imbalance,
         combine_s * imbalance,
-        skew_s(links.rank_skew_s, num_ranks, num_nodes),
-        num_tokens * (crossing or local) * out * imbalance,
-        num_tokens * (crossing or local) * back * imbalance,
+        wait_of_exchange_s(links.rank_skew_s, sent_bytes, num_nodes),
+        wait_of_exchange_s(links.rank_skew_s, back_bytes, num_nodes),
+        sent_bytes,
+        back_bytes,
     )

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
-from statistics import NormalDist
 
 import numpy as np
 
@@ -20,17 +19,17 @@ from estimator.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 
-SKEW_RANKS = 64
-"""Ranks whose skew :attr:`InSitu.rank_skew_s` was measured on, eight to a node."""
-SKEW_OF_NODES = ((1, 0.0), (2, 0.025), (4, 0.04), (8, 1.0))
-"""Nodes of an exchange -> share of that skew.
+SKEW_BYTES = 155e6
+"""What a rank of the trace behind :attr:`InSitu.rank_skew_s` sent over the fabric, mean
+of dispatch (106 MB) and combine (204 MB)."""
+SKEW_OF_NODES = ((1, 0.0), (2, 0.08), (4, 0.08), (8, 1.0))
+"""Nodes that an exchange crosses -> share of :attr:`InSitu.rank_skew_s`.
 
-DeepEP's notify kernels alone, 4,096 tokens and 20 SMs on H100s, take 51 us on two nodes
-and 82 us on four, 1.0 (dispatch) and 8.0 ms (combine) on eight, and inside a node the
-exchange starts at once: ai-dynamo/aiconfigurator (commit 095f58a). The trace's 2.04 ms
-lie between the last two. A step of what eight nodes share, not of what a rank computes:
-a mixture-of-experts layer on eight H100s shows none (NVIDIA/Megatron-LM, commit
-d98e8a6, moe_perf/baseline.json)."""
+DeepEP's notify kernels alone, on H100s at 16 to 24 SMs, are in proportion to the tokens
+from 512 to 8,192 of them: 3 % of the exchange on two and four nodes, 0.18 (dispatch) to
+1.8 (combine) of it on eight, where the trace's 0.41 lies in between; inside a node
+there are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on eight
+H100s shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, ``moe_perf``)."""
 
 
 class Layer(StrEnum):
@@ -114,7 +113,7 @@ class Links:
     """Wire rate of an expert dispatch over the fabric."""
     combine_bytes_per_s: float
     rank_skew_s: float
-    """Mean wait before an all-to-all of :data:`SKEW_RANKS` ranks on eight nodes."""
+    """Mean wait before an all-to-all of :data:`SKEW_BYTES` over eight nodes."""
     topology: str = "switch"
     torus: tuple[int, ...] = ()
     host_bytes_per_s: float = inf
@@ -253,24 +252,17 @@ def _overheads(node: Node, fabric: Fabric) -> Overheads:
     )
 
 
-def skew_s(measured_s: float, num_ranks: int, num_nodes: int) -> float:
-    """Return the mean wait in front of an exchange of ``num_ranks`` ranks.
+def wait_of_exchange_s(measured_s: float, num_bytes: float, num_nodes: int) -> float:
+    """Return the mean wait in front of an exchange.
 
-    By the nodes that it crosses it follows :data:`SKEW_OF_NODES`, linear in between;
-    by ranks it grows like the expected maximum of as many independent normal delays
-    (Blom's approximation), from what was measured on :data:`SKEW_RANKS`.
+    It grows with the bytes that a rank sends over the fabric, from what was measured at
+    :data:`SKEW_BYTES`, and by nodes as :data:`SKEW_OF_NODES`, linear in between.
 
-    >>> skew_s(2e-3, 64, 8), skew_s(2e-3, 64, 1), round(skew_s(2e-3, 16, 2) * 1e6)
-    (0.002, 0.0, 38)
+    >>> wait_of_exchange_s(2e-3, 155e6, 8), wait_of_exchange_s(2e-3, 155e6, 1)
+    (0.002, 0.0)
     """
-    if min(num_ranks, num_nodes) < 1:
-        raise ValueError(f"sizes must be positive, got {(num_ranks, num_nodes)}")
+    if num_nodes < 1:
+        raise ValueError(f"num_nodes must be positive, got {num_nodes}")
     nodes, shares = zip(*SKEW_OF_NODES, strict=True)
     share = float(np.interp(num_nodes, nodes, shares))
-    ranks = _expected_maximum(num_ranks) / _expected_maximum(SKEW_RANKS)
-    return measured_s * share * ranks
-
-
-def _expected_maximum(count: int) -> float:
-    # Blom 1958: E[max of n standard normals] is about Phi^-1((n - 3/8) / (n + 1/4)).
-    return NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
+    return measured_s * share * num_bytes / SKEW_BYTES

@@ -61,7 +61,8 @@ class InSitu:
     """Share of the stand-alone expert dispatch rate kept beside computation."""
     combine: Fraction
     rank_skew_s: Duration
-    """Mean wait for the slowest of 64 ranks in front of each expert all-to-all."""
+    """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
+    rank over the fabric."""
 
 
 @spec

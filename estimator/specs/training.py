@@ -146,6 +146,13 @@ class ParallelPlan:
     fused_kernels: bool = True
     """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
     false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
+    expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
+    """How tokens reach experts: once for each node and rank that they visit (DeepEP,
+    HybridEP), or one row for each expert in a collective (Megatron-LM's
+    ``alltoall`` dispatcher)."""
+    fused_experts: bool = False
+    """The exchange permutes rows, and expert products apply their activation and casts
+    themselves (HybridEP with Transformer Engine's fused grouped MLP, 2026)."""
     fused_norms: bool = True
     """Norms and rotary embeddings are single kernels; false: FP32 operations one by
     one, as plain PyTorch runs them."""

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from estimator.costs.all_to_all import AllToAll, all_to_all
-from estimator.costs.collectives import all_gather_s, group, send_s
+from estimator.costs.collectives import (
+    Group,
+    all_gather_s,
+    direct_all_to_all_s,
+    group,
+    send_s,
+)
 from estimator.costs.rates import Device, Layer, Links, device, links
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
@@ -333,6 +339,12 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
     model, plan = size.model, size.plan
     if model.moe is None or plan.ep == 1 or size.places is None:
         return None
+    if plan.expert_dispatch == "all-to-all":
+        rows = size.expert_tokens * model.moe.experts_per_token * plan.busiest
+        num_bytes = 2.0 * model.hidden_size * rows
+        members = Group(plan.ep, max(1, plan.ep // size.num_nodes))
+        seconds = direct_all_to_all_s(num_bytes, members, ways)
+        return AllToAll(seconds, seconds, 0.0, 0.0, num_bytes, num_bytes)
     return all_to_all(
         ways,
         num_tokens=size.expert_tokens,

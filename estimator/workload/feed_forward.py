@@ -16,6 +16,7 @@ ROUTER_PASSES = 8
 """Passes over the FP32 scores: sigmoid, bias, group sums, top-k, normalisation."""
 ROUTER_KERNELS = 25
 FP32 = 4
+BF16 = 2
 UNFUSED_GATE = 4
 """Further bytes per element where gate and product are two kernels."""
 UNFUSED_GATE_BACKWARD = 6
@@ -162,10 +163,17 @@ def _permuted_bytes(size: Sizes) -> float:
     return (received + rows) * size.model.hidden_size * (sent + 2.0)
 
 
+def _arrival_bytes(size: Sizes) -> float:
+    """Bytes per row to cast what was dispatched in BF16, or its gradient."""
+    return size.format.cast * size.model.hidden_size if size.format.sent == BF16 else 0
+
+
 def moe_forward(size: Sizes) -> Segment:
     """Return shared and routed experts, permutations included."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _activation_bytes(size, width) + _permuted_bytes(size)
+    moved = rows * _arrival_bytes(size)
+    if not size.plan.fused_experts:
+        moved += rows * _activation_bytes(size, width) + _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block(size, size.expert_tokens, shared_width, 1, "shared expert")
@@ -182,8 +190,10 @@ def moe_forward(size: Sizes) -> Segment:
 def moe_input(size: Sizes) -> Segment:
     """Return their backward pass to the input."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _activation_input_bytes(size, width, "moe_act")
-    moved += _permuted_bytes(size)
+    moved = rows * _arrival_bytes(size)
+    if not size.plan.fused_experts:
+        moved += rows * _activation_input_bytes(size, width, "moe_act")
+        moved += _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block_input(

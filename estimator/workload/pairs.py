@@ -225,10 +225,12 @@ class Pair:
         exchange = self.chunks.exchange
         assert exchange is not None  # noqa: S101 - _travels has looked
         seconds, num_bytes = exchange.combine_s, exchange.combine_bytes
+        wait_s = exchange.combine_wait_s
         if way == "dispatch":
             seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
-        parts = {"all-to-all": seconds, "rank skew": exchange.skew_s}
-        times = Times(seconds + exchange.skew_s, parts, num_bytes=num_bytes)
+            wait_s = exchange.dispatch_wait_s
+        parts = {"all-to-all": seconds, "rank skew": wait_s}
+        times = Times(seconds + wait_s, parts, num_bytes=num_bytes)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
             need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F

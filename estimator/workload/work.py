@@ -257,7 +257,7 @@ class Sizes:
     def received_rows(self) -> int:
         """Rows that arrive there: a token counts once for each rank it visits."""
         per_token = float(self.moe.experts_per_token)
-        if self.places:
+        if self.places and self.plan.expert_dispatch == "deduplicated":
             per_token = min(self.places.ranks, per_token)
         return round(self.expert_tokens * per_token * self.plan.busiest)
 
