@@ -151,7 +151,8 @@ sequences measured H100s in March 2024, before Hopper had kernels of its own).""
 BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain", "gptneox", "torchtitan"})
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
 Megatron-DeepSpeed and GPT-NeoX never did (bigscience-workshop/Megatron-DeepSpeed,
-commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), nor does PyTorch's DTensor, unless a record's notes say async TP."""
+commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), nor does
+PyTorch's DTensor, unless a record's notes say async TP."""
 
 BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox"})
 """Sources whose pipeline is DeepSpeed's, which waits for each send between stages."""
