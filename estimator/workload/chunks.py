@@ -19,7 +19,7 @@ from estimator.costs.collectives import (
     group,
     send_s,
 )
-from estimator.costs.rates import Device, Layer, Links, device, links
+from estimator.costs.rates import Device, Layer, Links, device, links, slowest
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
@@ -285,6 +285,9 @@ def chunks(
     rates = device(node.gpu, layer)
     if layer is not Layer.SPECIFICATION:
         rates = rates.matured(plan.software_maturity)
+    spread = node.gpu.in_situ.clock_spread
+    if layer is Layer.IN_SITU and spread and plan.ep == 1:  # else in the rank skew
+        rates = rates.clocked(slowest(spread.value, scenario.cluster.num_gpus))
     for dtype in {size.format.dtype, "bf16"} - set(rates.gemm_flop_per_s):
         raise InfeasibleError(
             f"{node.gpu.title} has no {dtype} rate in its file",
