@@ -224,6 +224,7 @@ def assumptions(
             )
             for text in scenario.assumptions
         ),
+        *_price_assumptions(scenario),
         *_batch_assumptions(scenario, models),
     ]
 
@@ -300,6 +301,14 @@ def _layer(path: str) -> str:
 
 def _status(source: str, known: str = "read") -> str:
     return "set" if SET_BY_USER in source else known
+
+
+def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
+    """Yield that a price is taken for another GPU than the one it is of."""
+    price, gpu = scenario.price, scenario.cluster.node.gpu.name
+    if price.gpu and price.gpu != gpu:
+        text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
+        yield Assumption("price", text, "", price.name, "scenario", status="assumed")
 
 
 def _batch_assumptions(

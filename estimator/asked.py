@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.api import simulated
+from estimator.bill import basis_title
 from estimator.costs.params import params
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
@@ -30,11 +31,14 @@ def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "recomputed", ", ".join(scenario.recompute) or "nothing"
     for phase in scenario.phases:
         yield f"phase {phase.name}", _phase(phase)
+    yield "price", _price(scenario)
+
+
+def _price(scenario: Scenario) -> str:
     price = scenario.price
-    yield (
-        "price",
-        f"{price.name}, {price.date}: {price.usd_per_gpu_hour:.2f} USD a GPU-hour",
-    )
+    if price.usd_per_gpu_hour is None:
+        return basis_title(scenario)
+    return f"{basis_title(scenario)}, {price.usd_per_gpu_hour:.2f} USD a GPU-hour"
 
 
 def _model(scenario: Scenario) -> str:

@@ -12,6 +12,7 @@ from estimator.costs.money import (
     colocation_usd_per_hour,
     network_usd,
     staff_usd,
+    switch_layers,
     value_after,
 )
 from estimator.costs.params import params
@@ -74,10 +75,14 @@ def _owned_hour(scenario: Scenario, owned: Ownership) -> dict[str, float]:
     value = value_after(owned.server_usd.value, rate, owned.years_before.value)
     server = amortised_usd_per_hour(value, rate, in_use)
     gpu = server / owned.server_per_gpu.value
+    network = network_usd(server, owned.network_share.value)
+    cluster = scenario.cluster
+    if switch_layers(cluster.num_gpus / cluster.fabric.num_planes) > 2:
+        network *= owned.third_layer.value
     return {
         "gpu_usd": gpu,
         "server_usd": server - gpu,
-        "network_usd": network_usd(server, owned.network_share.value),
+        "network_usd": network,
         "colocation_usd": colocation_usd_per_hour(
             _watts(scenario), owned.colocation.value, in_use
         ),

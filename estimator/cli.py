@@ -153,9 +153,9 @@ def compare_command(
     result = Result(made.scenarios, made.reports, again, comparison=made)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
-    from estimator import tables
+    from estimator import tables_compare
 
-    tables.print_comparison(made, has_notes=not quiet)
+    tables_compare.print_comparison(made, has_notes=not quiet)
 
 
 @cli.command("validate")
@@ -338,9 +338,9 @@ def list_command(kind: Kind, *, as_json: Json = False, quiet: Quiet = False) -> 
     if as_json:
         print_json(rows)
         return
-    from estimator import tables
+    from estimator import tables_catalog
 
-    tables.print_rows(kind, rows, has_notes=not quiet)
+    tables_catalog.print_rows(kind, rows, has_notes=not quiet)
 
 
 @cli.command("show")
@@ -359,9 +359,9 @@ def show_command(
     if as_json:
         print_json(shown)
         return
-    from estimator import tables
+    from estimator import tables_catalog
 
-    tables.print_record(shown)
+    tables_catalog.print_record(shown)
 
 
 @cli.command("schema")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from estimator import api, attribution, catalog
 from estimator.batch import Batch
-from estimator.documents import Map
+from estimator.documents import Map, parse_override
 from estimator.errors import InfeasibleError, InputError
 from estimator.report import Report
+from estimator.specs.base import ConstantOf
+from estimator.specs.paths import hint_at, metadata
 from estimator.specs.scenario import Scenario
+from estimator.units import BareNumber, Unit
+from estimator.wording import quantity
 
 MAX_COLUMNS = 64
 
@@ -33,6 +37,12 @@ class Comparison:
     scenarios: tuple[Scenario, ...]
     reports: tuple[Report, ...]
     shares: tuple[Share, ...]
+    groups: tuple[str, ...]
+    """The name that each was asked for by, what is varied apart."""
+    labels: tuple[str, ...]
+    """What is varied, in words; empty where nothing is."""
+    axis: str = ""
+    """The last part of the one path that is varied; labels are its values alone."""
 
 
 def compare(
@@ -60,16 +70,22 @@ def compare(
             f"compare takes 2 to {MAX_COLUMNS} scenarios, not {len(columns)}",
             fix="estimator compare deepseek-v3 --vary plan.schedule=dualpipe,1f1b",
         )
-    documents = []
+    documents, labels = [], []
+    axis = vary[0].partition("=")[0] if len(vary) == 1 else ""
     for name, patches in columns:
         document = catalog.scenario_document(name, [*overrides, *patches])
+        words = ""
         if patches:
-            changes = [patch.rpartition("=") for patch in patches]
-            words = " ".join(f"{path.rsplit('.')[-1]}={v}" for path, _, v in changes)
+            words = " ".join(_in_words(patch, document) for patch in patches)
             label = f"{name} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
         documents.append(document)
-    return of_documents(documents)
+        labels.append(words.partition("=")[2] if axis else words)
+    groups = tuple(name for name, _ in columns)
+    made = of_documents(documents)
+    return replace(
+        made, groups=groups, labels=tuple(labels), axis=axis.rpartition(".")[2]
+    )
 
 
 def of_documents(documents: Sequence[Map]) -> Comparison:
@@ -87,7 +103,23 @@ def of_documents(documents: Sequence[Map]) -> Comparison:
         for document, report in zip(documents[1:], reports[1:], strict=True)
         for share in _shares(documents[0], document, reports[0], report)
     )
-    return Comparison(scenarios, reports, shares)
+    names = tuple(report.scenario for report in reports)
+    return Comparison(scenarios, reports, shares, names, ("",) * len(names))
+
+
+def _in_words(patch: str, document: Map) -> str:
+    """Return a patch as the last part of its path and its value with a unit.
+
+    >>> _in_words("cluster.node.nvlink_bytes_per_s=450e9", Map())
+    'nvlink_bytes_per_s=450 GB/s'
+    """
+    path, _, text = patch.partition("=")
+    keys, value = parse_override(patch, "--vary")
+    if isinstance(value, BareNumber):
+        for item in metadata(hint_at(path, document)):
+            if isinstance(item, Unit | ConstantOf):
+                text = quantity(float(value), item.si)
+    return f"{keys[-1]}={text}"
 
 
 def _columns(

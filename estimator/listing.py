@@ -14,7 +14,7 @@ from estimator.errors import InputError
 from estimator.findings.base import finding
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.hardware import Gpu, Node
+from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 
 PLUG_INS: Mapping[str, Registry[Any]] = {
@@ -80,10 +80,12 @@ def _row(kind: str, name: str) -> dict[str, Any]:
     assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
     if isinstance(record, Node):
         plain |= {"gpu": record.gpu.name, "scaleup_domain": record.scaleup_gpus}
+    if not isinstance(record, Node | Fabric):
+        return plain
     return (
         {"name": name}
         | {key: value for key, value in plain.items() if not isinstance(value, dict)}
-        | ({"sources": plain["sources"]} if "sources" in plain else {})
+        | {"sources": plain["sources"], "status": plain["status"]}
     )
 
 

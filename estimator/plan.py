@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from estimator import catalog, plan_rows
+from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.plan_bound import Bounds
@@ -131,6 +132,7 @@ def plan(
         given=given,
         pareto=tuple(plan_rows.pareto(rows)),
         answer=plan_rows.answer(rows, deadline_s, budget_usd),
+        cost_basis=basis_title(scenario),
         standing=stands,
     )
 

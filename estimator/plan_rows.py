@@ -63,6 +63,8 @@ class Plans:
     """Per number of GPUs the best plan, where no other is both cheaper and faster."""
     answer: PlanRow | None = None
     """What meets the deadline with the fewest dollars, or the budget soonest."""
+    cost_basis: str = ""
+    """Whose dollars they are, in words."""
     standing: Standing | None = None
     """How the scenario's own plan stands among all, if that was asked."""
 

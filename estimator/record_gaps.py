@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from estimator.record_clusters import has_gpus, num_gpus
+from estimator.record_recipes import with_recipe
 from estimator.records import Record
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
@@ -49,7 +50,7 @@ def filled(record: Record) -> tuple[Record, list[str]]:
     InputError
         If GPUs are not printed, and what is measured depends on their number.
     """
-    notes: list[str] = []
+    record, notes = with_recipe(record)
     if not has_gpus(record) and any(key in record["measured"] for key in PER_GPU):
         record = {**record, "cluster": {**record["cluster"], "gpus": USUAL_GPUS}}
         notes.append(f"the GPUs are not printed: {USUAL_GPUS:,}, measured is per GPU")

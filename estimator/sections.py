@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
-from estimator import tables
+from estimator import tables, tables_compare
 from estimator.asked import asked
 from estimator.findings.breakdown import breakdown
 from estimator.findings.memory import memory
@@ -75,9 +75,9 @@ def sections(result: Result) -> Iterator[Section]:
     else:
         first = result.reports[0].scenario
         yield Section(result.title, 1, sentences=tuple(_misfits(result.reports)))
-        yield words(tables.comparison(result.comparison), "Side by side")
+        yield words(tables_compare.comparison(result.comparison), "Side by side")
         yield words(
-            tables.differences(result.comparison),
+            tables_compare.differences(result.comparison),
             f"Why they differ from {first} (Shapley values)",
         )
     alone = len(result.reports) == 1

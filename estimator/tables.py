@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from estimator.comparison import Comparison
 from estimator.report import Assumption, Report
 from estimator.units import DAY_S, KWH_JOULES
 from estimator.wording import (
@@ -29,34 +27,33 @@ BAR_WIDTH = 32
 PIPED_WIDTH = 110
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH)
-    return console
+def console() -> Console:
+    """Return where tables go: as wide as the terminal, or as a page."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
 
 
 def print_report(
     report: Report, layer_steps: Mapping[str, float] | None, *, has_notes: bool
 ) -> None:
     """Print one report: the answer, where it comes from, what it rests on."""
-    console = _console()
+    out = console()
     if not report.memory.fits:
-        console.print(Text(does_not_fit(report.memory), style="bold"))
-        console.print(IF_IT_DID)
-    console.print(Text(f"{report.scenario}  {report.question}", style="bold"))
-    console.print(headline(report))
+        out.print(Text(does_not_fit(report.memory), style="bold"))
+        out.print(IF_IT_DID)
+    out.print(Text(f"{report.scenario}  {report.question}", style="bold"))
+    out.print(headline(report))
     if sum(usd > 0 for usd in report.cost.values()) > 1:
-        console.print(costs(report))
-    console.print(phases(report))
-    console.print(causes(report))
-    console.print(ranks(report))
+        out.print(costs(report))
+    out.print(phases(report))
+    out.print(causes(report))
+    out.print(ranks(report))
     if layer_steps:
-        console.print(layers(layer_steps))
+        out.print(layers(layer_steps))
     if has_notes:
         for line in _assumptions(report.assumptions):
-            console.print(line)
-    console.print(f"Not counted: {report.not_counted}.")
+            out.print(line)
+    out.print(f"Not counted: {report.not_counted}.")
 
 
 def _grid(*columns: str) -> Table:
@@ -66,7 +63,8 @@ def _grid(*columns: str) -> Table:
     return table
 
 
-def _table(title: str, *columns: tuple[str, str]) -> Table:
+def new_table(title: str, *columns: tuple[str, str]) -> Table:
+    """Return an empty table; a column is its head and its side."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name, justify in columns:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -130,7 +128,7 @@ def headline(report: Report) -> Table:
 
 def costs(report: Report) -> Table:
     """Return what the cost is made of."""
-    table = _table(
+    table = new_table(
         "\nWhat it costs",
         ("part", "left"),
         ("USD", "right"),
@@ -145,7 +143,7 @@ def costs(report: Report) -> Table:
 
 def phases(report: Report) -> Table:
     """Return what each phase takes."""
-    table = _table(
+    table = new_table(
         "\nPhases",
         ("phase", "left"),
         ("basis", "left"),
@@ -173,7 +171,7 @@ def phases(report: Report) -> Table:
 
 def causes(report: Report) -> Table:
     """Return where the seconds of a step go."""
-    table = _table(
+    table = new_table(
         "\nWhere a step goes (mean over pipeline ranks)",
         ("cause", "left"),
         ("s", "right"),
@@ -199,7 +197,7 @@ def ranks(report: Report) -> Table:
         "bubble",
         "optimizer",
     )
-    table = _table(
+    table = new_table(
         "\nSeconds of a step by pipeline rank",
         ("rank", "right"),
         *((name.replace("_", " "), "right") for name in names),
@@ -223,7 +221,7 @@ def ranks(report: Report) -> Table:
 def memory(report: Report) -> Table:
     """Return what fills the memory of each pipeline rank."""
     parts = list(report.memory.parts)
-    table = _table(
+    table = new_table(
         "\nGB at the peak by pipeline rank",
         ("rank", "right"),
         *((part, "right") for part in parts),
@@ -241,7 +239,7 @@ def memory(report: Report) -> Table:
 
 def layers(layer_steps: Mapping[str, float]) -> Table:
     """Return the step as layers of constants are added."""
-    table = _table(
+    table = new_table(
         "\nThe step as layers of constants are added",
         ("layer", "left"),
         ("step s", "right"),
@@ -287,121 +285,3 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
 
 def _indented(text: str, columns: int) -> Padding:
     return Padding(Text(text, style="dim"), (0, 0, 0, columns))
-
-
-def print_comparison(made: Comparison, *, has_notes: bool) -> None:
-    """Print scenarios side by side and the attribution of their differences."""
-    console = _console()
-    console.print(comparison(made))
-    if has_notes:
-        console.print(differences(made))
-
-
-def comparison(made: Comparison) -> Table:
-    """Return scenarios side by side."""
-    table = _table("", ("", "left"), *((r.scenario, "right") for r in made.reports))
-    table.show_header = True
-    lines: list[tuple[str, list[str]]] = [
-        ("cost USD", [short(r.cost_usd) for r in made.reports]),
-        ("GPU-hours", [short(r.gpu_hours) for r in made.reports]),
-        ("days", [f"{r.wall_s / DAY_S:.1f}" for r in made.reports]),
-        ("step s", [f"{r.step.step_s:.2f}" for r in made.reports]),
-        ("MFU", [f"{r.step.mfu:.1%}" for r in made.reports]),
-        ("bubble", [f"{r.step.bubble_fraction:.1%}" for r in made.reports]),
-        (
-            "exposed communication s",
-            [f"{r.step.exposed_comm_s:.2f}" for r in made.reports],
-        ),
-        ("memory GB", [f"{r.memory.peak_bytes / 1e9:.1f}" for r in made.reports]),
-        ("fits", ["yes" if r.memory.fits else "no" for r in made.reports]),
-        ("GPUs", [f"{r.num_gpus:,} {r.gpu}" for r in made.reports]),
-    ]
-    for name, cells in lines:
-        table.add_row(name, *cells)
-    first = made.reports[0].cost_usd
-    table.add_row(
-        "cost against first", *(f"{r.cost_usd / first - 1:+.1%}" for r in made.reports)
-    )
-    return table
-
-
-def differences(made: Comparison) -> Table:
-    """Return what each changed input adds, against the first scenario."""
-    table = _table(
-        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
-        ("scenario", "left"),
-        ("changed input", "left"),
-        ("GPU-hours", "right"),
-        ("USD", "right"),
-    )
-    for share in made.shares:
-        table.add_row(
-            share.scenario,
-            Text(share.input),
-            f"{share.gpu_hours:+,.0f}",
-            f"{share.cost_usd:+,.0f}",
-        )
-    return table
-
-
-NOT_TABULATED = (
-    "sources",
-    "notes",
-    "recalled",
-    "status",
-    "source",
-    "electricity_source",
-    "includes",
-    "peak_flop_per_s",
-    "num_sms",
-    "torus",
-)
-"""Parts of a row that only ``show`` and ``--json`` print."""
-MAX_COLUMNS = 8
-
-
-def print_rows(kind: str, rows: Sequence[dict[str, Any]], *, has_notes: bool) -> None:
-    """Print a list of built-in things."""
-    console = _console()
-    columns = [
-        key for key in (rows[0] if rows else {"name": ""}) if key not in NOT_TABULATED
-    ]
-    if len(columns) > MAX_COLUMNS:
-        columns = [key for key in columns if key != "title"]
-    table = _table("", *((key.replace("_", " "), "left") for key in columns))
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(key))) for key in columns))
-    console.print(table)
-    if has_notes and rows:
-        console.print(f"Sources: estimator show {kind} {rows[0]['name']}")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return "" if value is None else ("yes" if value else "no")
-    if isinstance(value, int | float):
-        return short(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value)
-    return str(value)
-
-
-def print_record(record: Mapping[str, Any], indent: int = 0) -> None:
-    """Print one record, nested mappings indented."""
-    console = _console()
-    for key, value in record.items():
-        pad = "  " * indent
-        if isinstance(value, Mapping) and value:
-            console.print(Text(f"{pad}{key}"))
-            print_record(value, indent + 1)
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            console.print(Text(f"{pad}{key}"))
-            for item in value:
-                print_record(item, indent + 1)
-        elif value is False or value not in ("", None, [], {}):
-            is_count = isinstance(value, int) and not isinstance(value, bool)
-            shown = f"{value:,}" if is_count else _cell(value)
-            console.print(Text(f"{pad}{key}  {shown}"))

@@ -90,6 +90,8 @@ def print_plans(made: Plans) -> None:
             f"in memory, {stands.num_better:,} of them ({stands.share_better:.0%}) "
             "are better than the scenario's own"
         )
+    if made.cost_basis:
+        console.print(f"Dollars: {made.cost_basis}.")
     if made.answer:
         row = made.answer
         console.print(

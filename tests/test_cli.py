@@ -174,3 +174,30 @@ def test_a_fresh_process_needs_neither_pandas_nor_streamlit():
         [sys.executable, "-c", code], capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_many_scenarios_stand_under_each_other(run):
+    fabrics = (
+        "ib-hdr-rail-optimised,ib-ndr-rail-optimised,ib-xdr-rail-optimised,roce-200,"
+        "ib-ndr-fat-tree-2to1,ib-ndr-multi-plane,roce-400,efa-v2-3200,spectrum-x-800"
+    )
+    made = run("compare", "deepseek-v3", "--vary", f"cluster.fabric={fabrics}")
+    lines = made.out.splitlines()
+    assert made.status == 0
+    assert lines[0].split()[0] == "fabric"
+    assert [line.split()[0] for line in lines[1:10]] == fabrics.split(",")
+    assert all("%" in line for line in lines[1:10])
+    assert max(len(line.rstrip()) for line in lines) <= 110
+    assert "Cost: rented GPUs (deepseek-2usd" in made.out
+    assert "Not counted" in made.out
+
+
+def test_two_recipes_are_each_compared_with_their_own_first_row(run):
+    made = run(
+        *("compare", "deepseek-v3", "deepseek-v3@h100", "--vary"),
+        "cluster.node.nvlink_bytes_per_s=450e9,200e9,100e9",
+    )
+    rows = [line.split() for line in made.out.splitlines()]
+    assert ["deepseek-v3"] in rows
+    assert ["deepseek-v3@h100"] in rows
+    assert [row[-1] for row in rows if row[:2] == ["450", "GB/s"]] == ["+0.0%"] * 2

@@ -159,3 +159,37 @@ def test_more_stages_than_layers_are_refused():
     scenario = load_scenario("deepseek-v3", ["plan.stage_layout=even"])
     with pytest.raises(InfeasibleError, match="more than 61 layers can fill"):
         elements(scenario, 64)
+
+
+def test_recomputed_experts_travel_once_more():
+    made_again = work_of("deepseek-v3", "recompute=[moe]")
+    names = [made.name for made in made_again.operations("B", MIDDLE)]
+    assert sum(name.endswith("dispatch again") for name in names) == 4
+    assert sum(name.endswith("combine again") for name in names) == 4
+    assert not any("attention again" in name for name in names)
+
+
+def test_dense_modules_leave_experts_alone():
+    plain, dense = work_of("deepseek-v3"), work_of("deepseek-v3", "recompute=[mlp]")
+    assert len(dense.operations("B", MIDDLE)) == len(plain.operations("B", MIDDLE))
+
+
+def test_fused_experts_spend_less_time_on_memory():
+    plain = work_of("deepseek-v3")
+    fused = work_of("deepseek-v3", "plan.fused_experts=true")
+    for op in "FB":
+        assert (
+            fused.busy_by_kind(op, MIDDLE)["element-wise"]
+            < plain.busy_by_kind(op, MIDDLE)["element-wise"]
+        )
+        assert fused.busy_by_kind(op, MIDDLE)["gemm"] == pytest.approx(
+            plain.busy_by_kind(op, MIDDLE)["gemm"]
+        )
+
+
+def test_a_collective_sends_a_row_for_each_expert():
+    once = work_of("deepseek-v3@bf16").exchange
+    each = work_of("deepseek-v3@bf16", "plan.expert_dispatch=all-to-all").exchange
+    assert each.dispatch_bytes == 4096 * 8 * 7168 * 2
+    assert each.dispatch_bytes > 1.8 * once.dispatch_bytes
+    assert each.dispatch_wait_s == 0 < once.dispatch_wait_s

@@ -55,6 +55,19 @@ def network_usd(servers_usd: float, network_share: float) -> float:
     return servers_usd * network_share / (1 - network_share)
 
 
+def switch_layers(num_endpoints: float, num_ports: int = 64) -> int:
+    """Return the layers of switches of a non-blocking fat tree, two or three.
+
+    Two layers of p-port switches reach p squared over 2 endpoints: 2,048 with 64 ports;
+    eight separate planes, one for each GPU of a node, reach 16,384 so (arXiv
+    2505.09343, section 5).
+
+    >>> switch_layers(2048), switch_layers(16384), switch_layers(16384 / 8)
+    (2, 3, 2)
+    """
+    return 2 if num_endpoints <= num_ports**2 / 2 else 3
+
+
 def colocation_usd_per_hour(
     watts: float, usd_per_kw_month: float, utilisation: float = 1.0
 ) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from estimator import attribution, catalog, comparison, provenance, tables
+from estimator import attribution, catalog, comparison, provenance, tables_compare
 from estimator.comparison import Comparison, Share
 from estimator.findings.difference import brief, difference
 from estimator.pages.downloads import buttons, of_tables
@@ -157,7 +157,7 @@ def _inputs(shares: tuple[Share, ...]) -> None:
 
 def _results(made: Comparison) -> None:
     """Show the results that differ."""
-    first, *others = tables.comparison(made).columns
+    first, *others = tables_compare.comparison(made).columns
     cells = [[str(cell) for cell in column.cells] for column in others]
     rows = [
         {"Result": str(name), "Baseline": plain(old), "Now": plain(new)}

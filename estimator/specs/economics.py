@@ -26,6 +26,8 @@ class Ownership:
     """Price of that share over the price of the GPU alone."""
     network_share: Fraction
     """Network between servers, over the cost of servers and network together."""
+    third_layer: Fraction
+    """A network of three layers of switches over one of two, per endpoint."""
     amortised_per_year: Fraction
     """What a year takes of the value that hardware has when it starts."""
     years_before: Fraction

@@ -215,13 +215,16 @@ class Fabric:
     oversubscription: float = 1.0
     """Uplinks of a pod over what its GPUs can send, inverted; 1 is non-blocking."""
     pod_gpus: Count | None = None
-    """GPUs that reach each other below the oversubscribed layer; none if not given."""
+    """GPUs that reach each other below the oversubscribed layer; without it all that
+    leaves a node is squeezed."""
     gpus_per_nic: float = 1.0
+    """For information: ``bytes_per_s`` is a GPU's share already."""
     has_switch_reduction: bool = False
     """Whether its switches reduce (InfiniBand SHARP)."""
     num_planes: Count = 1
     """Separate networks, one for each rail; a message that changes rails goes over the
-    scale-up links first."""
+    scale-up links first. No faster (arXiv 2505.09343, table 4), but larger with two
+    layers of switches, which an owner pays less for."""
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""

@@ -1,0 +1,133 @@
+"""Scenarios side by side: a column each for a few, a row each for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from estimator.comparison import Comparison
+from estimator.report import Report
+from estimator.tables import console, new_table
+from estimator.units import DAY_S
+from estimator.wording import short
+
+MOST_COLUMNS = 4
+"""Scenarios that stand side by side; more stand under each other."""
+
+NUMBERS: Mapping[str, Callable[[Report], str]] = {
+    "cost USD": lambda r: short(r.cost_usd),
+    "GPU-hours": lambda r: short(r.gpu_hours),
+    "days": lambda r: f"{r.wall_s / DAY_S:.1f}",
+    "step s": lambda r: f"{r.step.step_s:.2f}",
+    "MFU": lambda r: f"{r.step.mfu:.1%}",
+    "bubble": lambda r: f"{r.step.bubble_fraction:.1%}",
+    "exposed communication s": lambda r: f"{r.step.exposed_comm_s:.2f}",
+    "memory GB": lambda r: f"{r.memory.peak_bytes / 1e9:.1f}",
+    "fits": lambda r: "yes" if r.memory.fits else "no",
+    "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
+}
+BRIEF = {"exposed communication s": "exposed s", "memory GB": "GB"}
+FIRST = "cost against first"
+
+
+def print_comparison(made: Comparison, *, has_notes: bool) -> None:
+    """Print scenarios side by side and the attribution of their differences."""
+    out = console()
+    out.print(comparison(made))
+    for words in _below(made):
+        out.print(words)
+    is_plain = bool(made.axis) and len(made.reports) > MOST_COLUMNS
+    if has_notes and not is_plain and any(len(each) > 1 for each in _causes(made)):
+        out.print(differences(made))
+
+
+def comparison(made: Comparison) -> Table:
+    """Return scenarios side by side, or one under the other where there are many."""
+    return _rows(made) if len(made.reports) > MOST_COLUMNS else _columns(made)
+
+
+def _columns(made: Comparison) -> Table:
+    table = new_table("", ("", "left"), *((r.scenario, "right") for r in made.reports))
+    for name, cell in NUMBERS.items():
+        table.add_row(name, *map(cell, made.reports))
+    table.add_row(FIRST, *_against_first(made))
+    return table
+
+
+def _rows(made: Comparison) -> Table:
+    """Return a row for each scenario, without what is the same in all."""
+    shown = [name for name in NUMBERS if name not in _same(made)]
+    heads = [*(BRIEF.get(name, name) for name in shown), "against first"]
+    table = new_table("", ("scenario", "left"), *((head, "right") for head in heads))
+    table.columns[0].header = made.axis or "scenario"
+    before = "" if len(set(made.groups)) > 1 else made.groups[0]
+    for report, group, change, against in zip(
+        made.reports, made.groups, made.labels, _against_first(made), strict=True
+    ):
+        if group != before and change:
+            table.add_row(group)
+        before = group
+        label = f"  {change}" if change and len(set(made.groups)) > 1 else change
+        cells = (NUMBERS[name](report) for name in shown)
+        table.add_row(label or group, *cells, against)
+    return table
+
+
+def _same(made: Comparison) -> dict[str, str]:
+    """Return the numbers that all scenarios share, and cost a column for nothing."""
+    found = {}
+    for name in ("memory GB", "fits", "GPUs"):
+        cells = {NUMBERS[name](report) for report in made.reports}
+        if len(cells) == 1:
+            found[name] = cells.pop()
+    return found
+
+
+def _against_first(made: Comparison) -> Iterator[str]:
+    """Yield each cost over that of the first scenario with the same name."""
+    first: dict[str, float] = {}
+    for report, group in zip(made.reports, made.groups, strict=True):
+        base = first.setdefault(group, report.cost_usd)
+        yield f"{report.cost_usd / base - 1:+.1%}" if base else ""
+
+
+def _below(made: Comparison) -> Iterator[str]:
+    same = _same(made) if len(made.reports) > MOST_COLUMNS else {}
+    words = [f"{name} {cell}" for name, cell in same.items()]
+    if words:
+        yield f"In all: {', '.join(words)}."
+    if len(set(made.groups)) > 1 and len(set(made.groups)) < len(made.groups):
+        yield "Against first: the cost against the first row of the same scenario."
+    titles = dict.fromkeys(report.cost_basis_title for report in made.reports)
+    yield f"Cost: {'; '.join(titles)}."
+    left_out = dict.fromkeys(report.not_counted for report in made.reports)
+    yield f"Not counted: {'; '.join(left_out)}."
+
+
+def _causes(made: Comparison) -> list[list[str]]:
+    """Return the changed inputs of each scenario."""
+    return [
+        [share.input for share in made.shares if share.scenario == report.scenario]
+        for report in made.reports
+    ]
+
+
+def differences(made: Comparison) -> Table:
+    """Return what each changed input adds, against the first scenario."""
+    table = new_table(
+        f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
+        ("scenario", "left"),
+        ("changed input", "left"),
+        ("GPU-hours", "right"),
+        ("USD", "right"),
+    )
+    for share in made.shares:
+        table.add_row(
+            share.scenario,
+            Text(share.input),
+            f"{share.gpu_hours:+,.0f}",
+            f"{share.cost_usd:+,.0f}",
+        )
+    return table
