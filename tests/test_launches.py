@@ -82,3 +82,14 @@ def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
     assert waiting.seconds("F", 1) == pytest.approx(hidden.seconds("F", 1) + send_s)
     assert waiting.seconds("F", 3) == hidden.seconds("F", 3)
     assert waiting.seconds("B", 0) == hidden.seconds("B", 0)
+
+
+def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
+    one, many = (
+        work(2048, f"cluster.num_gpus={count}", f"phases.0.global_batch_size={count}")
+        for count in (8, 1024)
+    )
+    slower = many.seconds("F", 0) / one.seconds("F", 0)
+    assert 1.005 < slower < 1.04
+    fixed = work(2048, "cluster.node.gpu.in_situ.clock_spread=0")
+    assert fixed.seconds("F", 0) < one.seconds("F", 0)
