@@ -207,6 +207,9 @@ def validate_command(
         for lost in outcome.unmapped:
             if lost.is_broken:
                 typer.echo(f"{lost.id}: {lost.reason}", err=True)
+    if not quiet:
+        for name in outcome.repeated:
+            typer.echo(f"{name}: stands more than once, and counts each time", err=True)
 
 
 @cli.command("schedule")

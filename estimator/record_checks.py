@@ -100,6 +100,19 @@ _NEEDED = (
     ("batch", "seq_len"),
 )
 _SECTIONS = (*_FIELDS, "derived")
+_TEXTS = (
+    "source",
+    "where",
+    "split",
+    "trust",
+    "flop_convention",
+    "precision",
+    "recompute",
+    "schedule",
+    "notes",
+)
+"""Fields beside the sections that are read as text; a number is one, too."""
+_NESTED = (Mapping, list, tuple, set)
 _SHOWN = 60
 
 
@@ -122,6 +135,7 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
         made[section] = {
             key: int(value) if key in known and known[key].kind == "count" else value
             for key, value in (made.get(section) or {}).items()
+            if not isinstance(value, _NESTED)
         }
     if not record.get("parallel"):
         del made["parallel"]
@@ -150,6 +164,9 @@ def _problems(record: Mapping[str, Any]) -> Iterator[str]:
             value = (given or {}).get(key)
             if value is not None and (problem := _problem(value, field)):
                 yield f"{section}.{key} {problem}"
+    for key in _TEXTS:
+        if isinstance(record.get(key), _NESTED):
+            yield f"{key} is text, not {shown(record[key])}"
     for section, key in _NEEDED:
         given = record.get(section)
         if given is None or (isinstance(given, Mapping) and given.get(key) is None):

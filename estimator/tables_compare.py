@@ -28,7 +28,13 @@ NUMBERS: Mapping[str, Callable[[Report], str]] = {
     "fits": lambda r: "yes" if r.memory.fits else "no",
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
 }
-BRIEF = {"exposed communication s": "exposed s", "memory GB": "GB"}
+BRIEF = {
+    "GPU-hours": "GPU-h",
+    "exposed communication s": "exposed s",
+    "memory GB": "GB",
+}
+WIDEST_NAME = 32
+"""Characters of a name that is not folded on a narrow terminal."""
 FIRST = "cost against first"
 
 
@@ -62,6 +68,9 @@ def _rows(made: Comparison) -> Table:
     heads = [*(BRIEF.get(name, name) for name in shown), "against first"]
     table = new_table("", ("scenario", "left"), *((head, "right") for head in heads))
     table.columns[0].header = made.axis or "scenario"
+    widest = max(map(len, (*made.groups, *made.labels)))
+    table.columns[0].no_wrap = widest <= WIDEST_NAME
+    table.padding = (0, 1, 0, 0)
     before = "" if len(set(made.groups)) > 1 else made.groups[0]
     for report, group, change, against in zip(
         made.reports, made.groups, made.labels, _against_first(made), strict=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +45,8 @@ class Outcome:
     anchors: tuple[Anchor, ...] = ()
     peers: tuple[Mapping[str, Any], ...] = ()
     """What other simulators reach, as ``validation/peers.yaml`` says."""
+    repeated: tuple[str, ...] = ()
+    """Names that stand more than once, and are scored each time."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """Family -> what ``validation/families.yaml`` calls it."""
 
@@ -63,6 +66,7 @@ class Outcome:
             "unmapped": [
                 {"id": made.id, "reason": made.reason} for made in self.unmapped
             ],
+            "repeated": list(self.repeated),
             "summary": self.summary(),
             "peers": against_peers(self.rows, self.peers),
             "anchors": [
@@ -104,6 +108,11 @@ def validate(
         rows=tuple(row for rows, _ in results for row in rows),
         unmapped=tuple(lost for _, lost in results if lost is not None),
         num_records=len(kept),
+        repeated=tuple(
+            name
+            for name, times in Counter(name for name, _ in kept).items()
+            if times > 1
+        ),
         peers=tuple(read(peers) if peers.is_file() else ()),
         titles=catalog.read("scenario", str(titles)) if titles.is_file() else {},
     )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from importlib.util import find_spec
 
-from estimator.scoring import Row
+from estimator import provenance
+from estimator.findings.base import Figure
+from estimator.findings.errors import errors
+from estimator.findings.validation import validation
+from estimator.scoring import GROUPS, Row, families, of_quantity
 from estimator.validation import Outcome
 from estimator.validation_tables import (
     ANCHOR_COLUMNS,
@@ -13,6 +19,7 @@ from estimator.validation_tables import (
     MEAN_COLUMNS,
     PEER_COLUMNS,
     QUANTITIES,
+    ROW_COLUMNS,
     SWEEP_COLUMNS,
     anchor_lines,
     count_words,
@@ -20,8 +27,10 @@ from estimator.validation_tables import (
     mean_lines,
     memory_words,
     peer_lines,
+    peer_row_lines,
     shown,
     sweep_lines,
+    sweep_words,
 )
 
 STYLE = """
@@ -34,11 +43,15 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
   text-align: left; vertical-align: top; }
 th { position: sticky; top: 0; background: Canvas; }
+svg { display: block; max-width: 100%; height: auto; margin: 1.5rem 0;
+  background: #fff; }
 .number { text-align: right; white-space: nowrap; }
 .far { color: var(--far); font-weight: 600; }
 small { opacity: .75; }
 @media (prefers-color-scheme: dark) { :root { --far: #fb923c; } }
 """
+XMLNS = re.compile(r' xmlns(:\w+)?="[^"]*"')
+"""What an SVG inside HTML does without."""
 FAR = 0.2
 """|error| that the page sets apart."""
 RUN_COLUMNS = (
@@ -55,16 +68,23 @@ RUN_COLUMNS = (
 
 
 def page(outcome: Outcome) -> str:
-    """Return the page: what the errors come to, then every run with its source."""
+    """Return the page: what the errors come to, figures, every run with its source.
+
+    Figures need the extra ``export``; without it a line says so in their place.
+    """
     summary = outcome.summary()
+    words = (sweep_words(summary), *memory_words(summary))
+    source = provenance.of_data("validation", [row.to_dict() for row in outcome.rows])
     parts = [
         "<h1>Predicted against measured</h1>",
         f"<p>{escape(count_words(summary))} Error = predicted / measured - 1.</p>",
-        *(f"<p>{escape(line)}</p>" for line in memory_words(summary)),
+        *(f"<p>{escape(line)}</p>" for line in words),
+        *_figures(outcome),
         _section("Over families", MEAN_COLUMNS, mean_lines(summary)),
         _section("By source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
         _section("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
         _section("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
+        _section("The same, run by run, s", ROW_COLUMNS, peer_row_lines(outcome)),
         _section("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
         "<h2>Every run</h2>",
         _table(RUN_COLUMNS, (_run(row) for row in outcome.rows)),
@@ -73,6 +93,7 @@ def page(outcome: Outcome) -> str:
             ("record", "reason"),
             ((made.id, made.reason) for made in outcome.unmapped),
         ),
+        f"<p><small>{escape(str(source))}</small></p>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -80,6 +101,27 @@ def page(outcome: Outcome) -> str:
         f"<title>Predicted against measured</title><style>{STYLE}</style></head>\n"
         f"<body>{chr(10).join(part for part in parts if part)}</body></html>\n"
     )
+
+
+def _figures(outcome: Outcome) -> Iterator[str]:
+    """Yield predicted against measured, then errors by accelerator, model and plan."""
+    if not of_quantity(outcome.rows, "step_s"):
+        return
+    if find_spec("matplotlib") is None:
+        yield "<p>The figures need the extra 'export'.</p>"
+        return
+    from estimator.figures.write import inline
+
+    made: dict[str, Figure] = {
+        quantity: validation(outcome.rows, quantity)
+        for quantity in ("step_s", "peak_bytes")
+        if of_quantity(outcome.rows, quantity)
+    }
+    for name, key in GROUPS.items():
+        words = "GPU" if name == "gpu" else name.replace("_", " ")
+        made[name] = errors(words, families(outcome.rows, key))
+    for name, figure in made.items():
+        yield XMLNS.sub("", inline(name, figure))
 
 
 def _section(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

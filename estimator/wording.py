@@ -28,7 +28,7 @@ FIGURE_WORDS: Mapping[str, str] = {
 }
 """Titles of figures, and of the tables below them."""
 PART_WORDS = {
-    "gpu_usd": "accelerators",
+    "gpu_usd": "GPUs",
     "server_usd": "the rest of the servers",
     "network_usd": "network",
     "colocation_usd": "building",

@@ -1,10 +1,16 @@
 """Our own selection of published runs: what it holds, and what is said about it."""
 
+import json
+import os
 import runpy
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from estimator.record_scenarios import family
 from estimator.scoring import LEAST_SPREAD, of_quantity
@@ -122,3 +128,43 @@ def test_a_sweep_holds_plans_of_one_model_batch_and_cluster(selection):
         assert -1 <= made["spearman"] <= 1
         if made["spread"] >= LEAST_SPREAD:
             assert selection.summary()["least_rank_correlation"] <= made["spearman"]
+
+
+# ---- what reads it
+
+
+def test_predictions_are_the_same_where_the_folder_is_not(report, selection, tmp_path):
+    for name in ("estimator", "hardware", "models", "scenarios"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    few = [entry for entry in ENTRIES if family(entry) in ("korthikanti", "pfold")]
+    (tmp_path / "runs.yaml").write_text(yaml.safe_dump(few))
+    program = "from estimator.cli import main; main()"
+
+    def told(*words):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words, "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    (made,) = told("run", "deepseek-v3")
+    assert made["gpu_hours"] == report.gpu_hours
+    assert made["step"]["step_s"] == report.step.step_s
+    ours = {(row.id, row.quantity): row.predicted for row in selection.rows}
+    rows = told("validate", "--runs", "runs.yaml")["runs"]
+    assert len({row["id"] for row in rows}) == len(few)
+    for row in rows:
+        assert row["predicted"] == ours[row["id"], row["quantity"]]
+
+
+def test_one_module_alone_opens_the_folder():
+    readers = [
+        path.name
+        for path in (ROOT / "estimator").rglob("*.py")
+        if '/ "validation"' in path.read_text()
+    ]
+    assert readers == ["validation.py"]

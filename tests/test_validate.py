@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -151,9 +152,12 @@ def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_p
     done = run("validate", "--runs", runs_file(evil), "--out", str(out))
     assert (done.status, done.out) == (0, "")
     text = out.read_text()
-    for word in ("http:", "https:", "<script", "<img", "@import", "url("):
+    for word in ("http:", "https:", "<script", "<img", "@import"):
         assert word not in text
+    assert text.count("url(") == text.count("url(#")  # of a figure's own parts
+    assert text.count("<svg") == 5  # no memory is measured
     assert "someone-&lt;script&gt;" in text
+    assert f"validation | estimator {version('estimator')} | " in text
 
 
 def test_a_split_and_a_family_are_filters(run, runs_file):
@@ -189,6 +193,15 @@ def test_another_kind_of_file_gives_one_message(run, tmp_path, text, words):
     assert (done.status, done.out) == (2, "")
     assert words in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_folder_and_bytes_are_no_runs_file(run, tmp_path):
+    assert "no runs files" in run("validate", "--runs", str(tmp_path)).err
+    path = tmp_path / "runs.bin"
+    path.write_bytes(bytes(range(256)))
+    done = run("validate", "--runs", str(path))
+    assert (done.status, done.out) == (2, "")
+    assert "is not text" in done.err
 
 
 def test_a_file_that_is_not_there_or_too_large_gives_one_message(run, tmp_path):
@@ -253,6 +266,30 @@ def test_all_mistakes_of_a_record_are_in_its_one_message():
 def test_numbers_written_with_an_exponent_are_numbers():
     # YAML 1.1 reads 1e-1 as text
     assert predictions(record(measured__step_time_s="1e-1"))["step_s"].measured == 0.1
+
+
+def test_a_file_of_broken_records_gives_a_message_for_each_and_goes_on(run, tmp_path):
+    broken = [
+        without("cluster.gpu") | {"id": "a-gpu"},
+        record("a-model", model={"name": "mystery"}),
+        record("a-time", measured__step_time_s=-1),
+        record("a-nan", model__layers=math.nan),
+        record("a-notes", notes=[["nested"]]),
+        17,
+        None,
+    ]
+    text = yaml.safe_dump([record("a-good"), *broken, record("a-good")])
+    path = tmp_path / "runs.yaml"
+    path.write_text(text + "- id: a-yaml\n  model: {name: [x\n")
+    done = run("validate", "--runs", str(path), "--json")
+    made = done.json
+    assert done.status == 0
+    assert {row["id"] for row in made["runs"]} == {"a-good"}
+    assert len({lost["reason"] for lost in made["unmapped"]}) == len(broken) + 1
+    assert made["repeated"] == ["a-good"]
+    for name in ("a-gpu", "a-time", "a-nan", "a-notes", "a-yaml", "a-good"):
+        assert sum(line.startswith(f"{name}:") for line in done.err.splitlines()) == 1
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("seed", range(40))

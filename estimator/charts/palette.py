@@ -50,6 +50,7 @@ ENDS: Mapping[str, str] = {
     "saves": LOW_END,
     "adds": "#e14a1b",
     "difference": HIGH_END,
+    "median |error|": HIGH_END,
 }
 GROUPS = ("#1d57a8", "#4f9a46", "#dd84b4", "#6fc3ee", "#ecd444", "#d0412e")
 """Groups without a cause of their own, such as sources of runs or kinds of node."""
