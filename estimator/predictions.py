@@ -188,6 +188,11 @@ def _rows(record: Record) -> tuple[Row, ...]:
                     batch["global"],
                     batch["seq_len"],
                 ),
+                mapping=(
+                    _axis_words(scenario),
+                    scenario.plan.micro_batch_size,
+                    str(scenario.recompute),
+                ),
                 assumptions=notes,
             )
         )
@@ -213,6 +218,10 @@ def _chosen(case: Mapped, global_batch: int) -> tuple[Mapped, StepModel, float, 
 
 
 def _plan_words(scenario: Scenario) -> str:
+    return f"{_axis_words(scenario)} {scenario.precision.recipe}"
+
+
+def _axis_words(scenario: Scenario) -> str:
     plan = scenario.plan
     axes = {
         "tp": plan.tp,
@@ -223,4 +232,4 @@ def _plan_words(scenario: Scenario) -> str:
         "dp": scenario.dp,
     }
     words = [f"{name}{size}" for name, size in axes.items() if size > 1]
-    return " ".join([*words, f"zero{plan.zero}", scenario.precision.recipe])
+    return " ".join([*words, f"zero{plan.zero}"])

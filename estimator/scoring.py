@@ -12,6 +12,8 @@ import numpy as np
 
 LEAST_IN_SWEEP = 10
 """Timed runs that make a mapping sweep."""
+LEAST_MAPPINGS = 2
+"""Plans that its runs differ in; one plan in several precisions is no sweep."""
 LEAST_SPREAD = 1.5
 """Slowest over fastest run of a sweep whose ranking says something."""
 SCALES = (8, 64, 512, 4096)
@@ -47,6 +49,8 @@ class Row:
     plan: str = ""
     sweep: tuple[Hashable, ...] = ()
     """What runs of one mapping sweep have in common."""
+    mapping: tuple[Hashable, ...] = ()
+    """What they differ in: plan, micro-batch, recomputation."""
     assumptions: tuple[str, ...] = field(default=())
 
     @property
@@ -194,7 +198,8 @@ def sweeps(rows: Iterable[Row]) -> list[dict[str, Any]]:
     made = []
     for (name, gpu, num_gpus, model, *_), members in sets.items():
         measured = [float(row.measured) for row in members]
-        if len(members) < LEAST_IN_SWEEP:
+        num_mappings = len({row.mapping for row in members})
+        if len(members) < LEAST_IN_SWEEP or num_mappings < LEAST_MAPPINGS:
             continue
         made.append(
             {

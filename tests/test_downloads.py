@@ -125,6 +125,20 @@ def test_the_page_has_a_button_for_each_file(groups):
     ]  # fmt: skip
     assert labels[8:11] == ["PNG", "SVG", "PDF"]
     assert "estimator report deepseek-v3 --out" in app.code[0].value
+    assert "estimator trace deepseek-v3 --out" in app.code[0].value
+
+
+def test_a_patch_with_braces_stands_in_the_commands():
+    def script():
+        from estimator.pages import downloads
+        from estimator.pages.question import Question
+
+        patch = "recompute={bad"  # no scenario is made of it here
+        downloads.commands(Question("deepseek-v3", (patch,)))
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert app.code[0].value.count("{bad") == 3
 
 
 def test_a_comparison_is_offered_in_every_format():

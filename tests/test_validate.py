@@ -16,7 +16,7 @@ from estimator.record_clusters import fabric
 from estimator.record_files import parse_records
 from estimator.record_plans import layout, zero_stage
 from estimator.record_scenarios import mapped
-from estimator.scoring import spearman, spread
+from estimator.scoring import Row, spearman, spread, sweeps
 from estimator.step_model import StepModel
 from estimator.validation import validate
 
@@ -551,6 +551,17 @@ def test_spearman_shares_ranks_between_ties():
     assert spearman([1, 1, 2], [5, 5, 9]) == 1
     assert spearman([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(0.8)
     assert spearman([1, 1], [1, 2]) == 0
+
+
+def test_a_sweep_is_of_several_mappings_of_one_model_batch_and_cluster():
+    def row(index, mapping):
+        made = (f"a-{index}", "a", "", "dense", "step_s", 1.0 + index, 2.0 + index)
+        return Row(*made, "", "H100", 8, sweep=("x", 64), mapping=(mapping,))
+
+    (made,) = sweeps([row(index, index) for index in range(10)])
+    assert (made["num_runs"], made["spread"], made["spearman"]) == (10, 10, 1)
+    assert sweeps([row(index, index) for index in range(9)]) == []
+    assert sweeps([row(index, "one plan") for index in range(10)]) == []
 
 
 # ---- our own selection

@@ -205,16 +205,20 @@ def show(question: Question) -> None:
     for group in groups(question.resolved, question.command):
         st.markdown(f"**{group.title}**")
         buttons(group)
+    commands(question)
+
+
+def commands(question: Question) -> None:
+    """Show the command lines that write the same files."""
     st.markdown("**The same files from the command line**")
-    target = question.command.replace("estimator run", "{}", 1)
+    report, trace = (
+        question.command.replace("estimator run", f"estimator {command}", 1)
+        for command in ("report", "trace")
+    )
     st.code(
-        "\n".join(
-            (
-                f"{question.command} --out FILE.xlsx",
-                target.format("estimator report") + " --out FILE.html --charts FOLDER",
-                target.format("estimator trace") + " --out FILE.json.gz",
-            )
-        ),
+        f"{question.command} --out FILE.xlsx\n"
+        f"{report} --out FILE.html --charts FOLDER\n"
+        f"{trace} --out FILE.json.gz",
         language="bash",
         wrap_lines=True,
     )
