@@ -13,7 +13,9 @@ from estimator.pages import (
     controls,
     estimate,
     links,
+    scenario,
     schedule,
+    show,
     validation,
     what_if,
 )
@@ -27,6 +29,7 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("What-if", "what-if", what_if.page),
     ("Compare", "compare", compare.page),
     ("Validation", "validation", validation.page),
+    ("Scenario", "scenario", scenario.page),
 )
 
 
@@ -40,11 +43,12 @@ def main() -> None:
         st.error(plain(str(error)))
         return
     pages = [
-        st.Page(partial(show, question), title=title, url_path=path, default=not index)
-        for index, (title, path, show) in enumerate(PAGES)
+        st.Page(partial(shown, question), title=title, url_path=path, default=not index)
+        for index, (title, path, shown) in enumerate(PAGES)
     ]
     page = st.navigation(pages, position="top")
     notice = st.empty()
+    show.refusal()
     try:
         page.run()
     except EstimatorError as error:

@@ -17,11 +17,10 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from estimator import catalog
-from estimator.batch import with_lanes
 from estimator.documents import Map, Seq, parse_override
 from estimator.errors import InputError
 from estimator.lanes import Floats
-from estimator.specs.base import Constant
+from estimator.specs.base import Constant, with_lanes
 from estimator.specs.paths import hint_at, is_rate, is_whole
 from estimator.specs.scenario import Scenario
 from estimator.units import BareNumber

@@ -7,9 +7,8 @@ one value per lane.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from estimator.bill import bill, total
 from estimator.costs.flop import flop_per_token, mfu
 from estimator.lanes import Floats, Index, in_agreement, lanes
 from estimator.report import gpu_hours
-from estimator.specs.base import SET_BY_USER, Constant
+from estimator.specs.base import with_lanes
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Phase
 from estimator.step_model import StepModel
@@ -149,29 +148,3 @@ def answers(
         for name, value in made.items():
             columns[name][index] = value
     return columns
-
-
-def with_lanes(scenario: Scenario, path: str, value: Any) -> Scenario:
-    """Return a scenario whose rate at a dotted path is another number, or lanes.
-
-    The number is not checked again.
-    """
-    made: Scenario = _with(scenario, path.split("."), value)
-    return made
-
-
-def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
-    key, rest = keys[0], keys[1:]
-    is_mapping = isinstance(record, Mapping)
-    old = record[key] if is_mapping else getattr(record, key)
-    if rest:
-        value = _with(old, rest, value)
-    elif isinstance(old, Constant):
-        value = replace(
-            old, value=value, low=value, high=value, source=SET_BY_USER, status="set"
-        )
-    if is_mapping:
-        return {**record, key: value}
-    made = copy.copy(record)  # as replace() does, but checks nothing
-    object.__setattr__(made, key, value)
-    return made

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 from estimator.costs.flop import flop_per_token, mfu
 from estimator.costs.rates import half_precision
+from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.report import RankRow, Step
@@ -16,8 +18,14 @@ from estimator.workload.chunks import Chunks
 SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
 
 
-def step_report(model: StepModel, global_batch: int) -> Step:
-    """Return one simulated step at this batch."""
+def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) -> Step:
+    """Return one simulated step at this batch.
+
+    Parameters
+    ----------
+    is_played : bool
+        As SimPy plays it; else by the graph's clock, the same within rounding.
+    """
     scenario, work = model.scenario, model.chunks()
     num_microbatches = model.num_microbatches(global_batch)
     optimizer = model.optimizer_parts()
@@ -25,8 +33,13 @@ def step_report(model: StepModel, global_batch: int) -> Step:
     rows: list[RankRow] = []
     parts: dict[str, float] = {}
     for count, weight in model.simulated(num_microbatches):
-        made, trace = model.program(count), model.simulate(count)
-        rows = _added(rows, rank_rows(trace, len(made.ranks)), weight)
+        made = model.program(count)
+        more = (
+            rank_rows(model.simulate(count), len(made.ranks))
+            if is_played
+            else clocked_rows(model, count)
+        )
+        rows = _added(rows, more, weight)
         for cause, seconds in causes(made, work).items():
             parts[cause] = parts.get(cause, 0.0) + weight * seconds
     rows = [RankRow(**{**vars(row), "optimizer_s": optimizer_s}) for row in rows]
@@ -73,6 +86,23 @@ def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
     busy: list[dict[Op, float]] = [dict.fromkeys(Op, 0.0) for _ in range(num_ranks)]
     for span in trace.instructions:
         busy[span.rank][span.instruction.op] += span.end_s - span.start_s
+    return _rows(busy, trace.makespan_s)
+
+
+def clocked_rows(model: StepModel, num_microbatches: int) -> list[RankRow]:
+    """Return the same from the graph's clock, without playing the step."""
+    graph, work = model.graph(num_microbatches), model.chunks()
+    duration_s = [work.seconds(*kind) for kind in graph.classes]
+    busy = []
+    for instructions in graph.program.ranks:
+        spent = dict.fromkeys(Op, 0.0)
+        for kind, count in Counter(map(duration_class, instructions)).items():
+            spent[Op(kind.op)] += count * work.seconds(*kind)
+        busy.append(spent)
+    return _rows(busy, makespan_s(graph, duration_s))
+
+
+def _rows(busy: Sequence[Mapping[Op, float]], makespan: float) -> list[RankRow]:
     return [
         RankRow(
             rank=rank,
@@ -81,7 +111,7 @@ def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
             backward_input_s=spent[Op.I],
             weight_s=spent[Op.W],
             overlapped_s=spent[Op.FB],
-            bubble_s=trace.makespan_s - sum(spent.values()),
+            bubble_s=makespan - sum(spent.values()),
             optimizer_s=0.0,
         )
         for rank, spent in enumerate(busy)

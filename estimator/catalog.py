@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,6 +79,19 @@ SHORTHANDS = {"precision": "recipe"}
 """A text at this path stands for a mapping with this key."""
 
 
+_besides: ContextVar[str | None] = ContextVar("path besides", default=None)
+
+
+@contextmanager
+def built_in_only(besides: str = "") -> Iterator[None]:
+    """Refuse every name that is a path but one: for what strangers hand in."""
+    token = _besides.set(besides)
+    try:
+        yield
+    finally:
+        _besides.reset(token)
+
+
 @cache
 def data_folder() -> Path:
     """Return the folder that holds ``hardware/``, ``models/`` and ``scenarios/``."""
@@ -138,6 +153,12 @@ def existing(name: str, origin: str = "") -> Path:
 
 def _path(kind: str, name: str, origin: str) -> Path:
     if "/" in name or name.endswith((".yaml", ".yml")):
+        if _besides.get() not in {None, name}:
+            raise InputError(
+                f"{name[:80]!r} is a path, and only built-in files are read here",
+                where=_at(origin),
+                why=f"known: {', '.join(names(kind))}",
+            )
         return existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
     if not built_in.is_file() or Path(name).name != name:

@@ -17,6 +17,7 @@ import numpy as np
 from estimator import catalog, points
 from estimator.axes import Axis, axes
 from estimator.batch import NUMBERS
+from estimator.bill import basis_title
 from estimator.designs import Design, check_design, drawn
 from estimator.documents import Map
 from estimator.errors import InputError
@@ -39,6 +40,8 @@ class Sweep:
     scenario: str
     axes: tuple[str, ...]
     columns: Mapping[str, Any]
+    cost_basis: str
+    """Whose dollars they are, in words."""
 
     def __len__(self) -> int:
         return len(self.columns["point"])
@@ -69,6 +72,7 @@ class Sweep:
         """
         reasons = [text for text in self.columns["reason"] if text]
         return {
+            "cost_basis": self.cost_basis,
             "num_points": len(self),
             "num_fitting": self.num_fitting,
             "cheapest": self.cheapest(),
@@ -91,6 +95,13 @@ class _Request:
             **points.inputs(self.design, place),
             **{name: evaluated[name] for name in (*NUMBERS, "fits", "reason")},
         }
+
+    def cost_basis(self) -> str:
+        """Return the basis of the dollars, unless points differ in it."""
+        varied = {axis.path.partition(".")[0] for axis in self.design.axes}
+        if varied & {"price", "programme"}:
+            return "as each point says"
+        return basis_title(catalog.build("scenario", self.document, "scenario"))
 
     def manifest(self, name: str, num_parts: int) -> dict[str, Any]:
         """Return what says which sweep this is."""
@@ -188,13 +199,14 @@ def sweep(
     paths = tuple(axis.path for axis in request.design.axes)
     if store:
         store.finish()
-        return Sweep(name, paths, read_tables([store.out], store.out.suffix))
+        columns = read_tables([store.out], store.out.suffix)
+        return Sweep(name, paths, columns, request.cost_basis())
     order = np.argsort(np.concatenate([rows["point"] for rows in kept]))
     columns = {
         column: np.concatenate([rows[column] for rows in kept])[order]
         for column in kept[0]
     }
-    return Sweep(name, paths, columns)
+    return Sweep(name, paths, columns, request.cost_basis())
 
 
 def _request(

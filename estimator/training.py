@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from estimator.engine.evaluate import makespans
+from estimator.lanes import Floats, Index, in_agreement, lanes
 from estimator.report import Memory
-from estimator.specs.base import constants, with_value
-from estimator.specs.scenario import Scenario
+from estimator.specs.base import Constant, constants, with_lanes
 from estimator.specs.training import GlobalBatch
-from estimator.step_model import StepModel, slowest_optimizer
-from estimator.workload.chunks import chunks
+from estimator.step_model import StepModel
 from estimator.workload.memory import RankMemory, memory
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes
@@ -126,24 +125,32 @@ def _what_would_fit(model: StepModel, global_batch: int) -> str:
 def relative_range(
     model: StepModel, num_microbatches: int
 ) -> dict[str, tuple[float, float]]:
-    """Return the step at each constant's low and high end, over the step itself."""
+    """Return the step at each constant's low and high end, over the step itself.
+
+    Every end is a lane of its own: all are evaluated together.
+    """
     count = model.simulated(num_microbatches)[0][0]
-    graph, made = model.graph(count), model.program(count)
-    cases: list[tuple[str, Scenario]] = [("", model.scenario)]
-    for path, constant in constants(model.scenario.cluster, "cluster"):
-        cases += [
-            (path, with_value(model.scenario, path, value))
-            for value in (constant.low, constant.high)
-        ]
-    columns, optimizer_s = [], []
-    for _, case in cases:
-        work = chunks(case, model.seq_len, made)
-        columns.append([work.seconds(*kind) for kind in graph.classes])
-        optimizer_s.append(sum(slowest_optimizer(case, made, work).values()))
-    duration_s = np.array(columns).T
-    step_s = makespans(graph, duration_s) + np.array(optimizer_s)
-    ratio = step_s / step_s[0]
+    found = list(constants(model.scenario.cluster, "cluster"))
+    ends = {path: _at_ends(found, index) for index, (path, _) in enumerate(found)}
+    step_s = np.empty(1 + 2 * len(found))
+
+    def evaluate(index: Index) -> dict[str, float]:
+        varied = model.scenario
+        for path, values in ends.items():
+            varied = with_lanes(varied, path, lanes(values[index]))
+        return {"step_s": StepModel(varied, model.seq_len).step_s(count)}
+
+    for index, made in in_agreement(evaluate, len(step_s)):
+        step_s[index] = made["step_s"]
+    low, high = step_s[1::2] / step_s[0], step_s[2::2] / step_s[0]
     return {
-        cases[index][0]: (float(ratio[index]), float(ratio[index + 1]))
-        for index in range(1, len(cases), 2)
+        path: (float(low[index]), float(high[index])) for index, path in enumerate(ends)
     }
+
+
+def _at_ends(found: Sequence[tuple[str, Constant]], index: int) -> Floats:
+    """Return one constant in all lanes: its value, and its ends in its own two."""
+    _, constant = found[index]
+    values = np.full(1 + 2 * len(found), constant.value)
+    values[1 + 2 * index : 3 + 2 * index] = constant.low, constant.high
+    return values

@@ -94,3 +94,13 @@ def test_energy_is_servers_times_facility(report):
     kw = report.energy_joules / 3600 / report.gpu_hours / 1e3
     assert kw == pytest.approx(10.2 / 8 * 0.75 * 1.25)
     assert report.co2_kg == pytest.approx(kw * report.gpu_hours * 0.5823)
+
+
+@pytest.mark.parametrize("name", ["deepseek-v3", "llama-3.1-405b"])
+def test_the_graphs_clock_gives_what_simpy_plays(name):
+    scenario = load_scenario(name)
+    played = estimate(scenario, has_range=False)
+    clocked = estimate(scenario, has_range=False, is_played=False)
+    assert clocked.gpu_hours == pytest.approx(played.gpu_hours, rel=1e-12)
+    for one, other in zip(clocked.step.ranks, played.step.ranks, strict=True):
+        assert vars(one) == pytest.approx(vars(other), rel=1e-9, abs=1e-9)

@@ -407,3 +407,10 @@ def test_the_batch_evaluation_is_the_estimate(deepseek, report):
     assert made.step_s == pytest.approx(report.step.step_s, rel=1e-12)
     assert made.mfu == pytest.approx(report.step.mfu, rel=1e-12)
     assert made.peak_bytes == report.memory.peak_bytes
+
+
+def test_a_sweep_names_the_basis_of_its_dollars():
+    owned = sweep(BASE, ["cluster.fabric.bytes_per_s=4e10,5e10"], ["price=owned-h800"])
+    assert owned.cost_basis.startswith("owned GPUs (owned-h800")
+    priced = sweep(BASE, ["price.usd_per_gpu_hour=1,2"])
+    assert priced.cost_basis == "as each point says"

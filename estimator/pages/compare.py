@@ -182,8 +182,9 @@ def _leaves(question: Question, baseline: str) -> None:
 
 def _reproduce(question: Question, baseline: str, made: Comparison) -> None:
     command = ""
-    if not question.overrides:
-        command = shlex.join(["estimator", "compare", baseline, question.scenario])
+    name, *patches = question.words
+    if not patches:
+        command = shlex.join(["estimator", "compare", baseline, name])
         st.markdown("**The same on the command line**")
         st.code(f"{command} --chart why.svg", language="bash", wrap_lines=True)
     result = Result(made.scenarios, made.reports, command, comparison=made)

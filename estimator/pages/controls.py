@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import streamlit as st
 
 from estimator import catalog
 from estimator.errors import EstimatorError
+from estimator.pages import own
 from estimator.pages.question import Question
 from estimator.plan_space import NOT_TRAINING
 from estimator.schedules.ir import schedule
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Module, Recipe
+from estimator.uploads import Accepted
 
 FIRST = "deepseek-v3"
 GB = 1e9
@@ -77,7 +80,7 @@ REST = (
     Control(
         "price",
         "price.usd_per_gpu_hour",
-        lambda s: s.price.usd_per_gpu_hour,
+        lambda s: s.price.usd_per_gpu_hour or 0.0,
         "{:.10g}".format,
     ),
     Control("schedule", "plan.schedule", lambda s: s.plan.schedule),
@@ -91,7 +94,8 @@ REST = (
     Control("precision", "precision.recipe", lambda s: s.precision.recipe),
     Control("recompute", "recompute", lambda s: list(s.recompute), _list),
 )
-KEYS = ("scenario", NODE.key, *(control.key for control in REST))
+SCENARIO, SET = "scenario", "set"
+KEYS = (SCENARIO, NODE.key, *(control.key for control in REST), SET)
 
 
 def question() -> Question:
@@ -100,42 +104,118 @@ def question() -> Question:
     Raises
     ------
     EstimatorError
-        If the scenario's own file is broken.
+        If the scenario's own file is broken, or a value that was set.
     """
+    if "scenario" not in st.session_state and (letters := st.query_params.get(own.KEY)):
+        own.take_from_link(letters, chosen())
     with st.sidebar:
-        names = catalog.names("scenario")
-        name = st.selectbox(
+        names = [
+            *_scenarios(catalog.data_folder()),
+            *([own.NAME] if own.path() else []),
+        ]
+        st.selectbox(
             "Scenario",
             names,
             index=names.index(FIRST) if FIRST in names else 0,
-            key="scenario",
+            key=SCENARIO,
             bind="query-params",
-            on_change=_take_scenario,
+            on_change=take_defaults,
+            help="Your own: see the page Scenario.",
         )
-        scenario = Question(str(name)).resolved
+        named = _named()
+        own.show_in_link(is_shown=named.is_own)
+        scenario = named.resolved
         _node(scenario)
-        on_node = Question(str(name), NODE.patch(scenario))
+        on_node = named.patched(*NODE.patch(scenario))
         base = on_node.resolved
         _cluster(base)
         with st.expander("How it is trained", expanded=True):
             _training(base)
+        with st.expander("Any other value"):
+            st.text_area(
+                "One PATH=VALUE a line, as after --set",
+                key=SET,
+                bind="query-params",
+                placeholder="phases.0.seq_len=8192\nplan.tp=2",
+                help="They go over the controls above. The page Estimate names paths "
+                "under Assumptions.",
+            )
     patches = (patch for control in REST for patch in control.patch(base))
-    return Question(on_node.scenario, (*on_node.overrides, *patches))
+    made = on_node.patched(*patches, *set_lines())
+    if set_lines():
+        _ = made.resolved  # a wrong line is said on every page
+    return made
 
 
-def _take_scenario() -> None:
+def set_lines() -> tuple[str, ...]:
+    """Return the values that are set by path."""
+    lines = str(st.session_state.get(SET) or "").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def chosen() -> Accepted:
+    """Return the scenario of the list, without what the controls change."""
+    named = _named()
+    return Accepted(named.resolved, named.base)
+
+
+def _named() -> Question:
+    name = st.session_state.get(SCENARIO, FIRST)
+    return Question(own.path() if name == own.NAME else str(name))
+
+
+@st.cache_data(show_spinner=False)
+def _scenarios(folder: Path) -> list[str]:
+    """Return the built-in scenarios of a folder, each with its variants."""
+    del folder  # another one has other scenarios
+    made = []
+    for name in catalog.names("scenario"):
+        made.append(name)
+        variants = catalog.read("scenario", name).get("variants")
+        if isinstance(variants, dict):
+            made += [f"{name}@{variant}" for variant in variants]
+    return made
+
+
+def take_own(made: Accepted) -> None:
+    """Show a scenario of the visitor's own from now on; to be called in callbacks."""
+    own.keep(made)
+    st.session_state[SCENARIO] = own.NAME
+    st.session_state[SET] = ""
+    take_defaults()
+
+
+def take_defaults() -> None:
     """Set every control to what the scenario that was chosen has."""
     with suppress(EstimatorError):  # the page itself says what is wrong
-        scenario = Question(st.session_state["scenario"]).resolved
+        scenario = _named().resolved
         for control in (NODE, *REST):
             st.session_state[control.key] = control.default(scenario)
+
+
+def set_value(question: Question, path: str, value: str) -> None:
+    """Set a path to a value, by its control where it has one; for callbacks.
+
+    Raises
+    ------
+    EstimatorError
+        If it is no value for this path; nothing is set then.
+    """
+    patched = question.patched(f"{path}={value}").resolved
+    control = next((each for each in REST if each.path == path), None)
+    kept = [line for line in set_lines() if line.partition("=")[0].strip() != path]
+    if control:
+        st.session_state[control.key] = control.default(patched)
+    else:
+        kept.append(f"{path}={value}")
+    st.session_state[SET] = "\n".join(kept)
 
 
 def _take_node() -> None:
     """Set the control of what the node brings."""
     with suppress(EstimatorError):
         patch = f"{NODE.path}={st.session_state[NODE.key]}"
-        scenario = Question(st.session_state["scenario"], (patch,)).resolved
+        scenario = _named().patched(patch).resolved
         st.session_state[NVLINK.key] = NVLINK.default(scenario)
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from estimator.errors import EstimatorError
-from estimator.pages import downloads
+from estimator.pages import controls, downloads
 from estimator.pages.question import Question
-from estimator.pages.show import figure, let_numbers_paint
-from estimator.pages.text import breakable, plain
+from estimator.pages.show import figure, let_numbers_paint, refuse
+from estimator.pages.text import plain
 from estimator.report import Assumption, Report
 from estimator.units import DAY_S
 from estimator.wording import (
@@ -157,39 +157,59 @@ def _constants(question: Question) -> None:
 
 
 def _assumptions(question: Question) -> None:
+    """Show what the estimate rests on; a value that is written over is set."""
     st.caption(
-        "Effect: the step's change at the low and at the high end of a constant. "
-        "Sources were read unless a mark says derived, recalled, assumed or set."
+        "Write over a value to change it, with its unit. Effect: the step's change at "
+        "the low and at the high end of a constant."
     )
     rows = question.report.assumptions
-    for layer, words in LAYER_WORDS.items():
-        here = [row for row in rows if row.layer == layer]
-        st.markdown(f"**{words}**")
-        for row in here:
-            if isinstance(row.value, str):
-                st.markdown(plain(row.value))
-        numbers = [row for row in here if not isinstance(row.value, str)]
-        if numbers:
-            frame = pd.DataFrame(
-                _row(row) for row in sorted(numbers, key=weight, reverse=True)
-            )
-            is_used = (frame != "").any()
-            st.table(frame.loc[:, is_used], border="horizontal", hide_index=True)
+    numbers = [row for row in rows if not isinstance(row.value, str)]
+    numbers.sort(key=lambda row: (list(LAYER_WORDS).index(row.layer), -weight(row)))
+    frame = pd.DataFrame(map(_row, numbers))
+    key = f"assumptions {hash(tuple(frame['Value']))}"
+    st.data_editor(
+        frame,
+        key=key,
+        hide_index=True,
+        height="content",
+        disabled=[name for name in frame.columns if name != "Value"],
+        column_config={
+            "Source": st.column_config.TextColumn(width="large"),
+            "Constant": st.column_config.TextColumn(width="medium", pinned=True),
+        },
+        on_change=_set_values,
+        args=(question, key, tuple(row.name for row in numbers)),
+        alt="Every number that the estimate rests on, with its source",
+    )
+    for row in rows:
+        if isinstance(row.value, str):
+            st.markdown("- " + plain(row.value))
+
+
+def _set_values(question: Question, key: str, paths: tuple[str, ...]) -> None:
+    """Set what was written over, unless it is no value for its place."""
+    for index, cells in st.session_state[key]["edited_rows"].items():
+        path, value = paths[int(index)], str(cells.get("Value") or "").strip()
+        try:
+            controls.set_value(question, path, value)
+        except EstimatorError as error:
+            refuse(str(error))
 
 
 def _row(row: Assumption) -> dict[str, str]:
-    value, effect = quantity(float(row.value), row.unit), ""
+    ends, effect = "", ""
     if row.low is not None and row.high is not None:
-        ends = (quantity(end, row.unit) for end in (row.low, row.high))
-        value += f" ({' to '.join(ends)})"
+        ends = " to ".join(quantity(end, row.unit) for end in (row.low, row.high))
     if row.step_effect:
         effect = ", ".join(f"{ratio - 1:+.1%}" for ratio in row.step_effect)
-    status = "" if row.status == "read" else f" :gray-badge[{row.status}]"
     return {
-        "Constant": breakable(plain(brief(row.name))),
-        "Value (range)": plain(value),
-        "Effect": plain(effect),
-        "Source": breakable(plain(row.source)) + status,
+        "Constant": brief(row.name),
+        "Value": quantity(float(row.value), row.unit),
+        "Range": ends,
+        "Effect": effect,
+        "Layer": LAYER_WORDS[row.layer],
+        "Known": row.status,
+        "Source": row.source,
     }
 
 

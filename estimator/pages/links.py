@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from estimator.pages import own
 from estimator.pages.text import plain
 
 IGNORED = "ignored in the link"
@@ -39,6 +40,8 @@ def name_ignored(asked: Mapping[str, list[str]], shown: object) -> None:
 def _is_taken(key: str, value: str) -> bool:
     """Return whether a control holds what the address says."""
     held = st.session_state[key]
+    if key == own.KEY:  # packed again, it may have other letters
+        return bool(held)
     if isinstance(held, list):
         return value in held or not value
     if isinstance(held, bool | str):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import streamlit as st
 
-from estimator import api, catalog
+from estimator import api, catalog, uploads, written
 from estimator.engine.step import StepTrace
 from estimator.errors import EstimatorError
+from estimator.formats.base import file_name
 from estimator.report import Report
 from estimator.specs.scenario import Scenario
 
@@ -26,17 +28,48 @@ class Question:
     """A scenario and the ``PATH=VALUE`` patches that the controls put over it."""
 
     scenario: str
+    """A built-in name with its variants, or the path of a file that the page keeps."""
     overrides: Overrides = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the scenario was handed in."""
+        return self.scenario.endswith(".yaml")
 
     def patched(self, *overrides: str) -> Question:
         """Return the same question with more patches on top."""
         return replace(self, overrides=(*self.overrides, *overrides))
 
     @property
+    def base(self) -> str:
+        """The built-in scenario that this one starts from; empty for none."""
+        if not self.is_own:
+            return self.scenario.partition("@")[0]
+        first = Path(self.scenario).read_text(encoding="utf-8").partition("\n")[0]
+        return first.removeprefix("base: ") if first.startswith("base: ") else ""
+
+    @property
+    def file_name(self) -> str:
+        """What the scenario is called as a file."""
+        return file_name(self.resolved.name, "yaml")
+
+    @property
+    def file(self) -> str:
+        """The scenario with its patches as a file that the command line runs."""
+        return written.scenario_yaml(self.resolved, self.base)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the command line calls it: a name and patches, or its file."""
+        if self.is_own:
+            return (self.file_name,)
+        patches = (word for patch in self.overrides for word in ("--set", patch))
+        return (self.scenario, *patches)
+
+    @property
     def command(self) -> str:
         """The command line that gives the same numbers."""
-        patches = [word for patch in self.overrides for word in ("--set", patch)]
-        return shlex.join(["estimator", "run", self.scenario, *patches])
+        return shlex.join(["estimator", "run", *self.words])
 
     @property
     def resolved(self) -> Scenario:
@@ -70,12 +103,15 @@ class Question:
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _resolved(scenario: str, overrides: Overrides) -> Scenario:
-    return catalog.load_scenario(scenario, overrides)
+    with catalog.built_in_only(besides=scenario):  # patches may come from a link
+        made = catalog.load_scenario(scenario, overrides)
+    uploads.check_size(made)
+    return made
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _report(scenario: str, overrides: Overrides) -> Report:
-    return api.estimate(_resolved(scenario, overrides))
+    return api.estimate(_resolved(scenario, overrides), is_played=False)
 
 
 @st.cache_data(max_entries=KEPT_TRACES, show_spinner=False)

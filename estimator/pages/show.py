@@ -11,6 +11,19 @@ from estimator.pages.question import Question
 from estimator.pages.text import plain
 
 PAUSE_S = 0.7
+REFUSED = "refused"
+"""The key of what was wrong with what a visitor handed in."""
+
+
+def refuse(message: str) -> None:
+    """Have the page say once what was wrong; for callbacks."""
+    st.session_state[REFUSED] = message
+
+
+def refusal() -> None:
+    """Say what was wrong with what was just handed in."""
+    if message := st.session_state.pop(REFUSED, ""):
+        st.error(plain(message))
 
 
 def let_numbers_paint() -> None:

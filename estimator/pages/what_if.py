@@ -295,7 +295,6 @@ def _numbers(answers: Answers) -> None:
 
 def _command(question: Question, x: Varied, y: Varied) -> str:
     options = sorted(each.varied(values) for each, values in (x, y))
-    words = ["estimator", "sweep", question.scenario]
-    words += [word for patch in question.overrides for word in ("--set", patch)]
+    words = ["estimator", "sweep", *question.words]
     words += [word for option in options for word in ("--vary", option)]
     return shlex.join([*words, "--out", "rows.csv"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
@@ -39,6 +40,8 @@ def spec(cls: type[T]) -> type[T]:
 
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
+Depth = Annotated[int, Field(gt=0, le=4096)]
+"""Layers, stages and ranks of a pipeline, each of which is looked at one by one."""
 CountOrNone = Annotated[int, Field(ge=0, le=10**9)]
 Number = Annotated[float, Field(gt=0)]
 
@@ -161,6 +164,31 @@ def with_value(record: Any, path: str, value: float) -> Any:
     if isinstance(record, Mapping):
         return {**record, key: with_value(record[key], rest, value)}
     return replace(record, **{key: with_value(getattr(record, key), rest, value)})
+
+
+def with_lanes(record: Any, path: str, value: Any) -> Any:
+    """Return a copy of a spec whose rate at a dotted path is another number, or lanes.
+
+    The number is not checked again.
+    """
+    return _with(record, path.split("."), value)
+
+
+def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
+    key, rest = keys[0], keys[1:]
+    is_mapping = isinstance(record, Mapping)
+    old = record[key] if is_mapping else getattr(record, key)
+    if rest:
+        value = _with(old, rest, value)
+    elif isinstance(old, Constant):
+        value = replace(
+            old, value=value, low=value, high=value, source=SET_BY_USER, status="set"
+        )
+    if is_mapping:
+        return {**record, key: value}
+    made = copy.copy(record)  # as replace() does, but checks nothing
+    object.__setattr__(made, key, value)
+    return made
 
 
 def status_of(record: Any, key: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
-from estimator.specs.base import Count, CountOrNone, spec
+from estimator.specs.base import Count, CountOrNone, Depth, spec
 
 BlockKind = Literal["attention", "mlp", "moe", "mamba"]
 LayerKind = Literal["dense", "moe", "attention", "mlp", "experts", "mamba"]
@@ -217,7 +217,7 @@ class Transformer:
     name: str
     title: str
     source: str
-    num_layers: Count
+    num_layers: Depth
     """Attention and feed-forward block are one layer; in a hybrid each mixer is."""
     hidden_size: Count
     vocab_size: Count

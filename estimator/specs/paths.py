@@ -58,7 +58,7 @@ def is_rate(path: str, hint: Any) -> bool:
 
 def is_whole(hint: Any) -> bool:
     """Whether a field takes whole numbers."""
-    return _inner(hint) is int
+    return inner(hint) is int
 
 
 def metadata(hint: Any) -> tuple[Any, ...]:
@@ -70,13 +70,13 @@ def metadata(hint: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _inner(hint: Any) -> Any:
+def inner(hint: Any) -> Any:
     """Return the type inside annotations and options."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     if get_origin(hint) in (Union, types.UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
-        return _inner(parts[0])
+        return inner(parts[0])
     return hint
 
 
@@ -89,7 +89,7 @@ def field_hints(spec: type[Any]) -> dict[str, Any]:
 
 def _children(hint: Any, here: Any) -> dict[str, Any]:
     """Return the parts of a hint: fields, or the keys and items that are there."""
-    kind = _inner(hint)
+    kind = inner(hint)
     if kind is Constant:
         return dict.fromkeys(("value", "low", "high"), hint)
     if is_dataclass(kind) and isinstance(kind, type):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from estimator.specs.base import Count, CountOrNone, Number, spec
+from estimator.specs.base import Count, CountOrNone, Depth, Number, spec
 from estimator.specs.layout import EVEN
 
 Module = Literal[
@@ -110,7 +110,7 @@ class Overlap:
 class ParallelPlan:
     """How the work is spread; the data-parallel size follows from the rest."""
 
-    pp: Count = 1
+    pp: Depth = 1
     tp: Count = 1
     cp: Count = 1
     """Context parallelism: each rank holds a part of every sequence."""
@@ -123,7 +123,7 @@ class ParallelPlan:
     dp_shard: CountOrNone = 0
     """Replicas that share one copy under ZeRO (HSDP); 0: all."""
     schedule: str = "1f1b"
-    stages_per_rank: Count | None = None
+    stages_per_rank: Depth | None = None
     """Virtual stages; the schedule's own number unless given."""
     stage_layout: str = EVEN
     """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or

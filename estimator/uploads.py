@@ -1,0 +1,165 @@
+"""What strangers hand in: a scenario or a ``config.json``, taken with care.
+
+Nothing here reads a file but the built-in ones, whatever the text names; what comes
+back has been estimated once, so that later pages show numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from estimator import api, catalog, huggingface
+from estimator.documents import MAX_BYTES, Map, merged, parse_document
+from estimator.errors import EstimatorError, InfeasibleError, InputError
+from estimator.specs.layout import EVEN
+from estimator.specs.model import Transformer
+from estimator.specs.scenario import Scenario
+from estimator.step_model import MOST_SIMULATED
+
+MOST_LETTERS = 80
+"""Of a file's or a scenario's name."""
+MOST_HOURS = 1e15
+MOST_CHUNKS = 100_000
+"""Of a step as it is simulated: some seconds."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A scenario that was handed in, and the built-in one that it starts from."""
+
+    scenario: Scenario
+    base: str = ""
+
+
+def accepted(data: bytes, name: str, chosen: Accepted) -> Accepted:
+    """Return the scenario that a file describes.
+
+    Parameters
+    ----------
+    data : bytes
+        YAML of a scenario, or a Hugging Face ``config.json``.
+    name : str
+        What messages call it.
+    chosen : Accepted
+        The scenario whose model a ``config.json`` replaces.
+
+    Raises
+    ------
+    EstimatorError
+        With one message, if it is no scenario, names other files, or cannot run.
+    """
+    origin = _short(name)
+    text = _text(data, origin)
+    try:
+        if text.lstrip().startswith("{") and '"model_type"' in text:
+            made = _with_model(huggingface.import_config(text, origin), chosen)
+        else:
+            made = _scenario(text, origin)
+        _check_words(made.scenario, origin)
+        check_size(made.scenario)
+        if api.estimate(made.scenario, has_range=False).gpu_hours > MOST_HOURS:
+            raise OverflowError
+    except EstimatorError:
+        raise
+    except (ArithmeticError, MemoryError, RecursionError, ValueError):
+        raise InputError(f"the numbers of {origin} are out of proportion") from None
+    return made
+
+
+def check_size(scenario: Scenario) -> None:
+    """Raise where a step has so many chunks that a page would wait for minutes."""
+    plan = scenario.plan
+    most = max(MOST_SIMULATED, 4 * plan.pp)
+    if plan.pp * most * (plan.stages_per_rank or 1) > MOST_CHUNKS:
+        raise InfeasibleError(
+            f"{plan.pp:,} pipeline ranks of {plan.stages_per_rank or 1:,} stages are "
+            "more than a page works out",
+            fix="the command line: estimator run FILE",
+        )
+
+
+def _short(name: str) -> str:
+    """Return a file's name without folders and without what is not printed.
+
+    >>> _short("../../etc/passwd")
+    'passwd'
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(filter(str.isprintable, last))[:MOST_LETTERS] or "the file"
+
+
+def _text(data: bytes, origin: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"{origin} has {len(data) / 1e6:.1f} MB",
+            why=f"uploads are at most {MAX_BYTES / 1e6:.0f} MB",
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{origin} is not text in UTF-8") from None
+    if "\0" in text:
+        raise InputError(f"{origin} is not text: it holds null bytes")
+    return text
+
+
+def _scenario(text: str, origin: str) -> Accepted:
+    document = parse_document(text, origin)
+    document.pop("variants", None)
+    base = document.pop("base", "")
+    with catalog.built_in_only():
+        if base:
+            document = merged(_read_base(base, document, origin), document)
+        for key, default in catalog.DEFAULTS.items():
+            if key not in document:
+                document.put(key, default, document.place)
+        document = catalog.inlined("scenario", document)
+    return Accepted(catalog.build("scenario", document, origin), base)
+
+
+def _read_base(base: object, document: Map, origin: str) -> Map:
+    place = document.places.get("base", origin)
+    if not isinstance(base, str):
+        raise InputError(
+            f"the base of {origin} is a name, not {str(base)[:60]!r}", where=[place]
+        )
+    return catalog.read("scenario", base, place)
+
+
+def _with_model(model: Transformer, chosen: Accepted) -> Accepted:
+    """Return the chosen scenario with another model, its plan cut to fit.
+
+    Stages are even, no more ranks share the experts than divide them, and phases that
+    were published for the other model are left out.
+    """
+    old = chosen.scenario
+    experts = model.moe.num_experts if model.moe else 1
+    try:
+        made = replace(
+            old,
+            name=f"{model.name} as {old.name}"[:MOST_LETTERS],
+            question=f"What would {model.title} take, trained like {old.model.title}?",
+            model=model,
+            plan=replace(
+                old.plan, stage_layout=EVEN, ep=math.gcd(old.plan.ep, experts)
+            ),
+            phases=tuple(each for each in old.phases if each.basis == "simulated"),
+            assumptions=(),
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{model.title} does not fit the plan of {old.name}",
+            where=[str(error)],
+            fix="another scenario, or its plan in the editor",
+        ) from None
+    return replace(chosen, scenario=made)
+
+
+def _check_words(scenario: Scenario, origin: str) -> None:
+    name = scenario.name
+    if not name.strip() or len(name) > MOST_LETTERS or not name.isprintable():
+        raise InputError(
+            f"{origin}: name: write 1 to {MOST_LETTERS} letters on one line",
+            fix="name: mine",
+        )
