@@ -148,11 +148,14 @@ memory before FlashAttention (2022) and where a script does not ask for it (zero
 LLaMA, Triton in MPT), its second (PyTorch's and nanotron's; NeMo's page of long
 sequences measured H100s in March 2024, before Hopper had kernels of its own)."""
 
-BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain", "gptneox", "torchtitan"})
+BLOCKING_TENSOR = frozenset(
+    {"sc21", "bigscience", "vtrain", "gptneox", "torchtitan", "simumax"}
+)
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
 Megatron-DeepSpeed and GPT-NeoX never did (bigscience-workshop/Megatron-DeepSpeed,
 commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), nor does
-PyTorch's DTensor, unless a record's notes say async TP."""
+PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
+off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
 BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox"})
 """Sources whose pipeline is DeepSpeed's, which waits for each send between stages."""
