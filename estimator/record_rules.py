@@ -192,11 +192,12 @@ MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
 OVERLAPPED_EXPERTS: Mapping[str, str] = {
     "mcoremoe": r"deepseek.* h100",
     "moezoo": r"deepseek.* h100",
-    "mbridge": r"deepseek.* h100",
+    "mbridge": r"deepseek.* (h100|b200)",
 }
 """Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
 interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
-Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3; on B200s
+perf_recipes/deepseek/b200, Megatron-Bridge (commit 067f987)."""
 
 DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
 """Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
