@@ -9,10 +9,13 @@ import streamlit as st
 
 from estimator.errors import EstimatorError
 from estimator.pages import (
+    catalog,
     compare,
     controls,
     estimate,
     links,
+    method,
+    plan,
     scenario,
     schedule,
     show,
@@ -28,7 +31,10 @@ PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Schedule", "schedule", schedule.page),
     ("What-if", "what-if", what_if.page),
     ("Compare", "compare", compare.page),
+    ("Plan", "plan", plan.page),
     ("Validation", "validation", validation.page),
+    ("Catalog", "catalog", catalog.page),
+    ("Method", "method", method.page),
     ("Scenario", "scenario", scenario.page),
 )
 

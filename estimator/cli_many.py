@@ -102,6 +102,12 @@ def plan_command(
     budget: Annotated[
         float | None, typer.Option(metavar="USD", help="The fastest plan within it.")
     ] = None,
+    evaluate: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Plans evaluated in full for each number of GPUs."
+        ),
+    ] = None,
     standing: Annotated[
         int,
         typer.Option(metavar="N", help="Rank the own plan among N drawn at random."),
@@ -116,7 +122,7 @@ def plan_command(
     from estimator.plan_search import plan
     from estimator.units import DAY_S
 
-    with _progress("numbers of GPUs", is_shown=not quiet) as progress:
+    with _progress("plans", is_shown=not quiet) as progress:
         made = plan(
             scenario,
             overrides or (),
@@ -127,6 +133,7 @@ def plan_command(
             budget_usd=budget,
             num_drawn=standing,
             seed=seed,
+            most_evaluated=evaluate,
             progress=progress,
         )
     if as_json:

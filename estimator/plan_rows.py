@@ -29,6 +29,22 @@ class PlanRow:
     memory_bytes: float
     fits: bool
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The ``PATH=VALUE`` patches that give a scenario this plan."""
+        patches = {f"plan.{name}": value for name, value in self.plan.items()}
+        modules = ",".join(patches.pop("plan.recompute"))
+        del patches["plan.dp"]  # follows from the others
+        return (
+            f"cluster.num_gpus={self.num_gpus}",
+            *(
+                f"{path}={'null' if value is None else value}"
+                for path, value in patches.items()
+            ),
+            "plan.dp_shard=0",
+            f"recompute={f'[{modules}]' if modules else 'none'}",
+        )
+
 
 @dataclass(frozen=True)
 class Standing:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -34,6 +35,10 @@ MAX_DRAWN = 10_000
 GPU_FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 """Numbers of GPUs tried for a deadline or a budget, over the scenario's own."""
 
+Progress = Callable[[int, int], None]
+"""Told the plans that are evaluated and the most that may be."""
+_Bounded = tuple[list[Candidate], Floats, int]
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -55,7 +60,8 @@ def plan(
     budget_usd: float | None = None,
     num_drawn: int = 0,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    most_evaluated: int | None = None,
+    progress: Progress | None = None,
 ) -> Plans:
     """Return the best plans for a scenario's model, cluster and phases.
 
@@ -76,6 +82,9 @@ def plan(
         Say how the scenario's own plan stands among so many drawn from all.
     seed : int
         The same seed draws the same plans.
+    most_evaluated : int, optional
+        Plans evaluated in full for each number of GPUs; :data:`MOST_EVALUATED` by
+        default.
 
     Raises
     ------
@@ -101,14 +110,17 @@ def plan(
         )
     found: list[_Found] = []
     stands: Standing | None = None
+    most = most_evaluated or MOST_EVALUATED
     for done, number in enumerate(numbers):
+        tell = partial(_tell, progress, done * most, len(numbers) * most)
+        tell(0)
         target = _on(scenario, number)
-        candidates, bound_s, num_considered = _bounded(target)
-        found.append(_search(target, candidates, bound_s, num_considered, top))
+        bounded = _bounded(target)
+        candidates, bound_s, _ = bounded
+        found.append(_search(target, bounded, top, most, tell))
         if given and num_drawn and number == own:
             stands = standing(scenario, candidates, bound_s, given, num_drawn, seed)
-        if progress:
-            progress(done + 1, len(numbers))
+        tell(most)
     every = [row for one in found for row in one.rows]
     if given and given.fits and own in numbers and given not in every:
         every.append(given)
@@ -184,14 +196,20 @@ def _on(scenario: Scenario, num_gpus: int) -> Scenario:
     return replace(scenario, cluster=cluster, plan=alone)
 
 
+def _tell(progress: Progress | None, before: int, total: int, count: int) -> None:
+    if progress:
+        progress(before + count, total)
+
+
 def _search(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
-    bound_s: Floats,
-    num_considered: int,
+    bounded: _Bounded,
     top: int,
+    most: int,
+    tell: Callable[[int], None],
 ) -> _Found:
     """Evaluate the plans that promise most, until the rest cannot be better."""
+    candidates, bound_s, num_considered = bounded
     kinds = [(c.pipe.schedule, c.shape.tp > 1) for c in candidates]
     names = list(dict.fromkeys(kinds))
     kind = np.array([names.index(name) for name in kinds], dtype=np.intp)
@@ -200,7 +218,7 @@ def _search(
     left = np.ones(len(candidates), dtype=bool)
     rows: list[PlanRow] = []
     num_evaluated = 0
-    while left.any() and num_evaluated < MOST_EVALUATED:
+    while left.any() and num_evaluated < most:
         last_s = sorted(row.wall_s for row in rows)[top - 1] if len(rows) >= top else 0
         if last_s and bound_s[left].min() >= last_s:
             break
@@ -209,6 +227,7 @@ def _search(
         left[index] = False
         row = evaluated(planned(scenario, candidates[index]))
         num_evaluated += 1
+        tell(num_evaluated)
         if row is None:
             continue
         ratios[kind[index]].append(row.wall_s / bound_s[index])
@@ -223,9 +242,7 @@ def _search(
     )
 
 
-def _bounded(
-    scenario: Scenario,
-) -> tuple[list[Candidate], Floats, int]:
+def _bounded(scenario: Scenario) -> _Bounded:
     """Return the plans that may fit, the least wall time of each, and how many in all.
 
     Phases that are not simulated take the same time under every plan.

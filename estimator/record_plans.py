@@ -35,13 +35,14 @@ def plan_of(
     if num_gpus % (tp * pp * cp):
         raise InputError(f"tp {tp} x pp {pp} x cp {cp} does not divide {num_gpus} GPUs")
     dp = num_gpus // (tp * pp * cp)
+    cp, dp = _without_idle_replicas(cp, dp, record["batch"]["global"], notes)
     zero = zero_stage(given, source, dp, notes)
     if zero == 2 and pp > 1:
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
     schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_eager = source in rules.EAGER and not _is_compiled(record)
-    is_nvidia = source in rules.NVIDIA_RECIPES
+    is_overlapping = source in rules.OVERLAPPING
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
     )
@@ -71,11 +72,27 @@ def plan_of(
         fused_experts=has_fused_experts(record, source),
         launch=_launch(record, source),
         overlap=Overlap(
-            tensor=_tensor_overlap(source),
-            gradient_reduce=is_nvidia,
-            parameter_gather=is_nvidia,
+            tensor=_tensor_overlap(record, source),
+            pipeline=source not in rules.BLOCKING_SENDS,
+            gradient_reduce=is_overlapping,
+            parameter_gather=is_overlapping,
         ),
     )
+
+
+def _without_idle_replicas(
+    cp: int, dp: int, num_sequences: int, notes: list[str]
+) -> tuple[int, int]:
+    """Return cp and dp of a plan whose replicas all have a sequence.
+
+    >>> _without_idle_replicas(16, 16, 4, [])
+    (64, 4)
+    """
+    if cp == 1 or dp <= num_sequences or dp % num_sequences:
+        return cp, dp
+    factor = dp // num_sequences
+    notes.append(f"{dp} replicas share {num_sequences} sequences: cp {cp * factor}")
+    return cp * factor, num_sequences
 
 
 def _is_compiled(record: Record) -> bool:
@@ -93,11 +110,14 @@ def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking
     return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
 
 
-def _tensor_overlap(source: str) -> Literal["none", "async", "pipelined"]:
+def _tensor_overlap(
+    record: Record, source: str
+) -> Literal["none", "async", "pipelined"]:
     """Return how a source's framework hides tensor-parallel collectives."""
-    if source in rules.BLOCKING_TENSOR:
+    says_async = re.search(r"async ?tp", str(record.get("notes") or "").lower())
+    if source in rules.BLOCKING_TENSOR and not says_async:
         return "none"
-    return "pipelined" if source in rules.NVIDIA_RECIPES else "async"
+    return "pipelined" if source in rules.OVERLAPPING else "async"
 
 
 def _micro(

@@ -111,6 +111,10 @@ NVIDIA_RECIPES = frozenset(
 """Sources that run NVIDIA's tuned recipes: user buffers, overlapped reduction and
 gathering, gradients reduced in BF16."""
 
+OVERLAPPING = NVIDIA_RECIPES | {"megatron"}
+"""Sources that hide all three: data-, tensor- and pipeline-parallel communication
+(Megatron-LM, README, "fine-grained overlapping")."""
+
 MEGATRON = NVIDIA_RECIPES | {
     "sc21",
     "korthikanti",
@@ -135,18 +139,26 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "llama1": "flash-1",
     "llmfoundry": "flash-1",
     "hfnanotron": "flash-2",
+    "nemo": "flash-2",
     "torchtitan": "flash-2",
 }
 """Sources whose attention is older than the kernels of their GPU: scores written to
 memory before FlashAttention (2022) and where a script does not ask for it (zero-bubble,
 ``examples/pretrain_zero_bubble.sh``, commit f68d387), its first version (xFormers in
-LLaMA, Triton in MPT), its second (PyTorch's and nanotron's)."""
+LLaMA, Triton in MPT), its second (PyTorch's and nanotron's; NeMo's page of long
+sequences measured H100s in March 2024, before Hopper had kernels of its own)."""
 
-BLOCKING_TENSOR = frozenset({"sc21", "bigscience", "vtrain", "simumax"})
+BLOCKING_TENSOR = frozenset(
+    {"sc21", "bigscience", "vtrain", "gptneox", "torchtitan", "simumax"}
+)
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
-Megatron-DeepSpeed never did (bigscience-workshop/Megatron-DeepSpeed, commit 8387ae1,
-``mpu/layers.py``). SimuMax keeps whatever overlaps off (MooreThreads/SimuMax, commit
-4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
+Megatron-DeepSpeed and GPT-NeoX never did (bigscience-workshop/Megatron-DeepSpeed,
+commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), nor does
+PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
+off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
+
+BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox"})
+"""Sources whose pipeline is DeepSpeed's, which waits for each send between stages."""
 
 BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
@@ -180,11 +192,12 @@ MoE-ModelZoo, DeepSeek). Elsewhere Megatron-LM's default holds: that of tp."""
 OVERLAPPED_EXPERTS: Mapping[str, str] = {
     "mcoremoe": r"deepseek.* h100",
     "moezoo": r"deepseek.* h100",
-    "mbridge": r"deepseek.* h100",
+    "mbridge": r"deepseek.* (h100|b200)",
 }
 """Sources -> model and GPU whose recipe hides expert exchanges between the chunks of an
 interleaved pipeline: ``A2A_OVERLAP=1``, "best config on 1024 H100 GPUs",
-Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3."""
+Megatron-MoE-ModelZoo (commit e865051), best_practice/deepseek-v3; on B200s
+perf_recipes/deepseek/b200, Megatron-Bridge (commit 067f987)."""
 
 DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
 """Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
@@ -216,7 +229,7 @@ MOST_VIRTUAL = 4
 """Virtual stages at most where a source does not print them."""
 
 PRECISIONS: tuple[tuple[str, str, str], ...] = (
-    (r"fp8 or nvfp4", "fp8-tensor", "the source leaves FP8 or NVFP4 open: FP8"),
+    (r"fp8 or nvfp4", "nvfp4", "FP8 and NVFP4 were both submitted: the faster, NVFP4"),
     (r"nvfp4|fp4", "nvfp4", ""),
     (r"mx-?fp8|fp8-?mx", "mxfp8", ""),
     (r"deepgemm|block", "fp8", ""),

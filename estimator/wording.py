@@ -59,8 +59,8 @@ def short(value: float) -> str:
 def quantity(value: float, unit: str) -> str:
     """Return a number with its unit, prefix included.
 
-    >>> quantity(3.35e12, "B/s"), quantity(2.04e-3, "s"), quantity(0.5, "1")
-    ('3.35 TB/s', '2.04 ms', '0.5')
+    >>> quantity(3.35e12, "B/s"), quantity(2.04e-3, "s"), quantity(33800.0, "USD")
+    ('3.35 TB/s', '2.04 ms', '33,800 USD')
     """
     if unit == "1":
         return f"{value:.4g}"
@@ -70,7 +70,7 @@ def quantity(value: float, unit: str) -> str:
                 return f"{value / limit:.4g} {prefix}{unit}"
     if unit == "s" and 0 < value < 1:
         return f"{value * 1e3:.4g} ms" if value >= 1e-3 else f"{value * 1e6:.4g} us"
-    return f"{value:.4g} {unit}"
+    return f"{value:,.0f} {unit}" if abs(value) >= 1e4 else f"{value:.4g} {unit}"
 
 
 def brief(name: str) -> str:

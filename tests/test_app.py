@@ -15,6 +15,9 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from estimator import catalog
+from estimator.api import estimate
+from estimator.api import trace as step_trace
+from estimator.findings.timeline import alive
 from estimator.pages.controls import KEYS
 from estimator.wording import short
 
@@ -267,6 +270,15 @@ def test_a_second_schedule_stands_on_the_same_axis():
 def said_below(app, label):
     delta = next(each.delta for each in app.metric if each.label == label)
     return delta.replace("\\", "")
+
+
+@pytest.mark.parametrize("name", ["deepseek-v3", "deepseek-v3@1f1b"])
+def test_chunks_over_time_reach_the_most_in_flight(name):
+    scenario = catalog.load_scenario(name)
+    memory, trace = estimate(scenario, has_range=False).memory, step_trace(scenario)
+    points = alive(trace, memory.rank)
+    assert max(count for _, count in points) == memory.in_flight[memory.rank]
+    assert points[-1][1] == 0
 
 
 def test_a_second_schedule_gets_even_stages_where_it_needs_them():

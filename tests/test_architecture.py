@@ -21,7 +21,7 @@ LAYERS = [
     {"engine"},
     {"report", "grid", "bill"},
     {"wording", "ranges"},
-    {"findings"},
+    {"findings", "fields"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
     {

@@ -1,4 +1,4 @@
-"""A host that puts kernels into the queue, and frameworks that launch many."""
+"""Waits that a framework makes: for the host, and for sends between stages."""
 
 from dataclasses import replace
 
@@ -71,3 +71,25 @@ def test_every_second_product_again_lies_between_nothing_and_everything():
         for what in ("none", "[second_product]", "full")
     )
     assert none < some < full
+
+
+def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
+    split = ("plan.pp=4", "cluster.num_gpus=32")
+    hidden = work(2048, *split)
+    waiting = work(2048, *split, "plan.overlap.pipeline=false")
+    send_s = hidden.seconds("SEND", 0, 1)
+    assert waiting.seconds("SEND", 0, 1) == 0.0
+    assert waiting.seconds("F", 1) == pytest.approx(hidden.seconds("F", 1) + send_s)
+    assert waiting.seconds("F", 3) == hidden.seconds("F", 3)
+    assert waiting.seconds("B", 0) == hidden.seconds("B", 0)
+
+
+def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
+    one, many = (
+        work(2048, f"cluster.num_gpus={count}", f"phases.0.global_batch_size={count}")
+        for count in (8, 1024)
+    )
+    slower = many.seconds("F", 0) / one.seconds("F", 0)
+    assert 1.005 < slower < 1.04
+    fixed = work(2048, "cluster.node.gpu.in_situ.clock_spread=0")
+    assert fixed.seconds("F", 0) < one.seconds("F", 0)

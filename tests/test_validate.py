@@ -425,7 +425,7 @@ def test_a_quoted_recipe_counts_only_where_nothing_recomputed_does_not_fit():
         ("NVFP4", "nvfp4"),
         ("FP8 blockwise", "fp8"),
         ("FP8 (DeepGEMM-style fine-grained) + BF16 attention/combine", "fp8"),
-        ("FP8 or NVFP4 (both configs in the submission tree)", "fp8-tensor"),
+        ("FP8 or NVFP4 (both configs in the submission tree)", "nvfp4"),
         (None, "bf16"),
     ],
 )

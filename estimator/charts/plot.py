@@ -61,6 +61,7 @@ def _points(curve: Curve) -> dict[str, object]:
         "mode": f"{mode}+text" if curve.has_words else mode,
         "text": curve.labels,
         "textposition": "top center",
+        "cliponaxis": not curve.has_words,
         "marker": {
             "color": shade,
             "symbol": MARKS[(curve.place if curve.is_joined else turn) % len(MARKS)],

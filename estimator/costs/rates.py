@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
+from statistics import NormalDist
 
 import numpy as np
 
@@ -75,6 +76,20 @@ class Device:
             attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
+        )
+
+    def clocked(self, share: float) -> Device:
+        """Return the rates at this share of the clock; memory keeps its own."""
+
+        def scaled(rates: Mapping[str, float]) -> dict[str, float]:
+            return {kernel: share * rate for kernel, rate in rates.items()}
+
+        return replace(
+            self,
+            gemm_flop_per_s=scaled(self.gemm_flop_per_s),
+            weight_flop_per_s=scaled(self.weight_flop_per_s),
+            attention_forward_flop_per_s=share * self.attention_forward_flop_per_s,
+            attention_backward_flop_per_s=share * self.attention_backward_flop_per_s,
         )
 
 
@@ -250,6 +265,21 @@ def _overheads(node: Node, fabric: Fabric) -> Overheads:
         switch_reduction_s=reduction_s.value if reduction_s else 0.0,
         net_step_s=net_step.value if net_step else fabric.latency_s,
     )
+
+
+def slowest(spread: float, num_units: int) -> float:
+    """Return the rate of the slowest of ``num_units`` over the mean.
+
+    Rates are normal with a standard deviation of ``spread``; the expected extreme is
+    Blom's approximation (1958).
+
+    >>> slowest(0.0, 1024), slowest(0.02, 1)
+    (1.0, 1.0)
+    """
+    if num_units < 2:
+        return 1.0
+    quantile = (num_units - 0.375) / (num_units + 0.25)
+    return 1.0 - spread * NormalDist().inv_cdf(quantile)
 
 
 def wait_of_exchange_s(measured_s: float, num_bytes: float, num_nodes: int) -> float:

@@ -70,6 +70,27 @@ def _step_panel(answer: Answer, name: str) -> Panel:
     return Panel(name, num_ranks, step.step_s, _sorted(boxes))
 
 
+def alive(trace: StepTrace, rank: int) -> list[tuple[float, int]]:
+    """Return when the chunks in flight on a rank change, and how many there are then.
+
+    A chunk is alive from its forward pass to the end of its backward pass, or of its
+    input half.
+    """
+    changes = []
+    for span in trace.instructions:
+        for part in span.instruction.parts if span.rank == rank else ():
+            if part.op is Op.F:
+                changes.append((span.start_s, 1))
+            elif part.op is not Op.W:
+                changes.append((span.end_s, -1))
+    count, points = 0, [(0.0, 0)]
+    for when_s, change in sorted(changes):
+        points.append((when_s, count))
+        count += change
+        points.append((when_s, count))
+    return points
+
+
 def schedule_timeline(steps: Sequence[PipelineStep]) -> Timeline:
     """Return schedules on their own under each other, and how much each idles."""
     first, *others = (f"{_name(step)} {_share(step.bubble_fraction)}" for step in steps)

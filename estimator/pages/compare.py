@@ -74,7 +74,7 @@ def page(question: Question) -> None:
 def _baseline(question: Question) -> str:
     """Show the controls of the baseline; at first a variant, if nothing is changed."""
     known = catalog.names("scenario")
-    own = question.scenario if question.scenario in known else known[0]
+    own = question.base if question.base in known else known[0]
     left, right = st.columns(2)
     name = left.selectbox(
         "Baseline",

@@ -174,8 +174,11 @@ def _assumptions(question: Question) -> None:
         height="content",
         disabled=[name for name in frame.columns if name != "Value"],
         column_config={
+            "Constant": st.column_config.TextColumn(width=170, pinned=True),
+            "Range": st.column_config.TextColumn(width=140),
+            "Effect": st.column_config.TextColumn(width=100),
             "Source": st.column_config.TextColumn(width="large"),
-            "Constant": st.column_config.TextColumn(width="medium", pinned=True),
+            "Layer": st.column_config.TextColumn(width="small"),
         },
         on_change=_set_values,
         args=(question, key, tuple(row.name for row in numbers)),
@@ -207,9 +210,9 @@ def _row(row: Assumption) -> dict[str, str]:
         "Value": quantity(float(row.value), row.unit),
         "Range": ends,
         "Effect": effect,
-        "Layer": LAYER_WORDS[row.layer],
         "Known": row.status,
         "Source": row.source,
+        "Layer": LAYER_WORDS[row.layer],
     }
 
 

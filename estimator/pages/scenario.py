@@ -14,7 +14,7 @@ from estimator.uploads import accepted
 FILE, TEXT = "scenario file", "scenario text"
 """Keys of what is handed in."""
 MOST_MB = 1
-LINES = 420
+LINES = 260
 """Pixels of the editor."""
 
 

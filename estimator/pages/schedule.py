@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
 import streamlit as st
 
 from estimator.charts.timeline import drawn
 from estimator.findings.base import Timeline
-from estimator.findings.timeline import WINDOWS, step_timelines, timeline, windows
+from estimator.findings.timeline import (
+    WINDOWS,
+    alive,
+    step_timelines,
+    timeline,
+    windows,
+)
 from estimator.pages.controls import TRAINING
 from estimator.pages.question import Question
 from estimator.pages.show import figure, under_finding
@@ -60,6 +67,7 @@ def page(question: Question) -> None:
         )
     else:
         _timeline(timeline(question) if len(asked) == 1 else step_timelines(asked))
+        _alive(asked)
     figure(question, "ranks")
 
 
@@ -126,3 +134,27 @@ def _timeline(made: Timeline) -> None:
         )
         shown.update_xaxes(range=list(ranges[str(part)]))
     under_finding(shown, "timeline")
+
+
+def _alive(asked: dict[str, Question]) -> None:
+    """Show the chunks in flight over time on each schedule's fullest rank."""
+    frames, said = [], []
+    for name, question in asked.items():
+        memory = question.report.memory
+        points = alive(question.trace, memory.rank)
+        label = f"{name}, rank {memory.rank}"
+        said.append(f"{label}: at most {max(count for _, count in points)}")
+        seconds, counts = zip(*points, strict=True)
+        frames.append(
+            pd.DataFrame({"seconds": seconds, "chunks": counts, "schedule": label})
+        )
+    st.markdown(f"**{plain('Activations kept, ' + '; '.join(said))}**")
+    st.line_chart(
+        pd.concat(frames),
+        x="seconds",
+        y="chunks",
+        color="schedule",
+        x_label="seconds since the step began",
+        y_label="chunks in flight",
+        height=260,
+    )

@@ -63,6 +63,10 @@ class InSitu:
     rank_skew_s: Duration
     """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
     rank over the fabric."""
+    clock_spread: Fraction | None = None
+    """Standard deviation of one unit's sustained clock among units of a kind, over the
+    mean: a synchronous job runs at the pace of its slowest. None where clocks are
+    fixed."""
 
 
 @spec

@@ -95,6 +95,9 @@ class Overlap:
     """``async``: backward collectives behind weight gradients (Megatron-LM's default);
     ``pipelined``: also cut into chunks that hide behind their own products (Transformer
     Engine's user buffers)."""
+    pipeline: bool = True
+    """Send to the next stage behind computation; false: wait for each send, as
+    DeepSpeed's pipeline does."""
     context: bool = True
     """Exchange keys and values behind attention (ring attention)."""
     gradient_reduce: bool = False

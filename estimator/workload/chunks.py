@@ -19,7 +19,7 @@ from estimator.costs.collectives import (
     group,
     send_s,
 )
-from estimator.costs.rates import Device, Layer, Links, device, links
+from estimator.costs.rates import Device, Layer, Links, device, links, slowest
 from estimator.errors import InfeasibleError
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
@@ -34,6 +34,10 @@ from estimator.workload.work import Segment, Sizes, sizes
 
 HOST = "host launches"
 """What time is booked under in which the GPU waits for the host."""
+
+
+SENDS = "exposed pipeline"
+"""What time is booked under in which a stage waits for its send."""
 
 
 class LayerTimes(NamedTuple):
@@ -92,16 +96,20 @@ class Chunks:
     def seconds(self, op: str, stage: int, partner: int = -1) -> float:
         """Return the duration of an instruction class, or of a send between ranks."""
         if op == "SEND":
-            return send_s(
-                self.send_bytes,
-                self.links,
-                is_inside_node=self._same_node(stage, partner),
-                span=self._span(stage, partner),
-            )
+            is_hidden = self.size.plan.overlap.pipeline
+            return self._send_s(stage, partner) if is_hidden else 0.0
         key = (op, self._alike(stage), self._alike(partner))
         if key not in self._seconds:
             self._seconds[key] = play(self.operations(op, stage, partner)).makespan_s
         return self._seconds[key]
+
+    def _send_s(self, rank: int, other: int) -> float:
+        return send_s(
+            self.send_bytes,
+            self.links,
+            is_inside_node=self._same_node(rank, other),
+            span=self._span(rank, other),
+        )
 
     def offloaded_bytes(self, parts: tuple[Element, ...]) -> float:
         """Return the activations of one micro-batch that go to host memory."""
@@ -155,7 +163,8 @@ class Chunks:
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
         made = self._kernels(op, stage, partner)
-        return made + self._launches(made)
+        made += self._launches(made)
+        return made + self._sends(op, stage, made)
 
     def _kernels(self, op: str, stage: int, partner: int) -> list[Operation]:
         parts = self.stages[stage]
@@ -166,6 +175,25 @@ class Chunks:
         if op == Op.W:
             return weight_pass(self, parts)
         return Pair(self, (), parts, has_weights=op == Op.B).operations()
+
+    def _sends(self, op: str, stage: int, made: list[Operation]) -> list[Operation]:
+        """Return the send that a chunk waits for where nothing hides it."""
+        plan, last = self.size.plan, len(self.stages) - 1
+        has_next = (op == Op.F and stage < last) or (op in (Op.B, Op.I) and stage > 0)
+        if plan.pp == 1 or plan.overlap.pipeline or not has_next or not made:
+            return []
+        seconds = self._send_s(0, 1)
+        return [
+            Operation(
+                "send",
+                Stream.COMPUTE,
+                seconds,
+                tuple(range(len(made))),
+                ((SENDS, seconds),),
+                made[-1].op,
+                num_bytes=self.send_bytes,
+            )
+        ]
 
     def _launches(self, made: list[Operation]) -> list[Operation]:
         """Return the host's work for these operations, where it holds them up."""
@@ -257,6 +285,9 @@ def chunks(
     rates = device(node.gpu, layer)
     if layer is not Layer.SPECIFICATION:
         rates = rates.matured(plan.software_maturity)
+    spread = node.gpu.in_situ.clock_spread
+    if layer is Layer.IN_SITU and spread and plan.ep == 1:  # else in the rank skew
+        rates = rates.clocked(slowest(spread.value, scenario.cluster.num_gpus))
     for dtype in {size.format.dtype, "bf16"} - set(rates.gemm_flop_per_s):
         raise InfeasibleError(
             f"{node.gpu.title} has no {dtype} rate in its file",

@@ -1,0 +1,219 @@
+"""The Plan page: the best parallel plans that fit, and what speed costs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from estimator import plan, provenance
+from estimator.findings.pareto import pareto
+from estimator.pages.drawing import draw
+from estimator.pages.question import Question
+from estimator.pages.text import plain
+from estimator.plan_rows import PlanRow, Plans, evaluated
+from estimator.specs.scenario import Scenario
+from estimator.units import DAY_S
+from estimator.wording import price_words, short
+
+KEPT = 8
+"""Searches kept for a session."""
+FOUND = "plans found"
+FACTORS = (0.25, 0.5, 1, 2, 4)
+"""Numbers of GPUs offered, over the scenario's own."""
+START = (0.5, 1, 2)
+OBJECTIVES = {"Cost": "cost_usd", "Wall time": "wall_s"}
+LEAST, MOST, USUAL = 10, 240, 60
+"""Plans evaluated in full for each number of GPUs."""
+TOP = 20
+WIDE = 164
+"""Pixels of a number, so that two stand side by side on a phone."""
+
+
+class Search(NamedTuple):
+    """What is searched: equal searches have equal answers."""
+
+    question: Question
+    gpus: tuple[int, ...]
+    objective: str
+    most: int
+
+
+def page(question: Question) -> None:
+    """Show the best plans of what the controls ask, found when asked for."""
+    scenario, report = question.resolved, question.report
+    st.subheader(plain(f"The best plans for {scenario.name}"), anchor=False)
+    st.caption(
+        "Every way to spread the model over the GPUs gets a lower bound of its time; "
+        "the most promising ones are evaluated as any scenario is. "
+        + plain(f"{price_words(report)}.")
+    )
+    search = _asked(question, scenario)
+    is_wanted = st.button("Find plans", type="primary", disabled=not search.gpus)
+    kept: dict[Search, Plans] = st.session_state.setdefault(FOUND, {})
+    if is_wanted and search not in kept:
+        kept[search] = _searched(search)
+        while len(kept) > KEPT:
+            kept.pop(next(iter(kept)))
+    if search in kept:
+        _answer(search, kept[search], scenario)
+        return
+    st.info(
+        "A search takes a quarter of a minute or so for each number of GPUs."
+        + " The inputs have changed since the last one: search again." * bool(kept)
+    )
+    st.markdown("**The scenario's own plan**")
+    own = evaluated(scenario)
+    if own:
+        st.dataframe(_frame([own]), hide_index=True)
+
+
+def _asked(question: Question, scenario: Scenario) -> Search:
+    """Show the controls of the search and return what they ask."""
+    own, multiple = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
+    offered = {
+        factor: max(multiple, round(own * factor / multiple) * multiple)
+        for factor in FACTORS
+    } | {1: own}
+    gpus = st.multiselect(
+        "Numbers of GPUs",
+        sorted(set(offered.values())),
+        default=sorted({offered[factor] for factor in START}),
+        key=f"GPUs of {scenario.name} on {own}",
+        format_func="{:,}".format,
+    )
+    with st.container(horizontal=True):
+        objective = st.segmented_control(
+            "Least",
+            list(OBJECTIVES),
+            default="Cost",
+            required=True,
+            key="least",
+            bind="query-params",
+        )
+        most = st.number_input(
+            "Plans evaluated",
+            min_value=LEAST,
+            max_value=MOST,
+            value=USUAL,
+            step=10,
+            key="evaluated",
+            bind="query-params",
+            width=WIDE,
+            help="In full, for each number of GPUs; more take longer and may find "
+            "better ones.",
+        )
+    return Search(question, tuple(gpus), OBJECTIVES[str(objective)], int(most))
+
+
+def _searched(search: Search) -> Plans:
+    """Search, and show how far it is."""
+    bar = st.progress(0.0, "Bounding every plan")
+
+    def tell(done: int, total: int) -> None:
+        words = f"{done:,} of at most {total:,} plans evaluated"
+        bar.progress(min(done / total, 1.0), words)
+
+    try:
+        return plan.plan(
+            search.question.resolved,
+            gpus=search.gpus,
+            objective=search.objective,
+            top=TOP,
+            most_evaluated=search.most,
+            progress=tell,
+        )
+    finally:
+        bar.empty()
+
+
+def _answer(search: Search, made: Plans, scenario: Scenario) -> None:
+    best = made.plans[0]
+    _numbers(made, best)
+    st.caption(plain(_counts(made)))
+    others = [row for row in made.plans if row not in made.pareto and row != made.given]
+    draw(
+        pareto(made.pareto, others, made.given),
+        "pareto",
+        provenance.of_scenario(scenario),
+    )
+    st.markdown("**Plans, the best first; choose one for its command line**")
+    picked = st.dataframe(
+        _frame(made.plans),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="plan rows",
+    )
+    rows = picked["selection"]["rows"]
+    chosen = made.plans[rows[0] if rows and rows[0] < len(made.plans) else 0]
+    st.markdown("**The chosen plan on the command line**")
+    patches = [word for patch in chosen.overrides for word in ("--set", patch)]
+    command = shlex.join(["estimator", "run", *search.question.words, *patches])
+    st.code(command, language="bash", wrap_lines=True)
+    st.markdown("**The search on the command line**")
+    st.code(_command(search), language="bash", wrap_lines=True)
+
+
+def _numbers(made: Plans, best: PlanRow) -> None:
+    """Show the best plan's numbers, and how far they are from the own plan's."""
+    shown = {
+        "Cost": (f"${short(best.cost_usd)}", "cost_usd"),
+        "Wall time": (f"{best.wall_s / DAY_S:.1f} days", "wall_s"),
+        "MFU": (f"{best.mfu:.1%}", "mfu"),
+        "Memory": (f"{best.memory_bytes / 1e9:.1f} GB", "memory_bytes"),
+    }
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for label, (words, name) in shown.items():
+            own = getattr(made.given, name) if made.given else None
+            st.metric(
+                label,
+                plain(words),
+                f"{getattr(best, name) / own - 1:+.1%}" if own else None,
+                delta_color="normal" if label == "MFU" else "inverse",
+                help="The best plan; below, against the scenario's own.",
+                width=WIDE,
+            )
+
+
+def _counts(made: Plans) -> str:
+    proof = (
+        "no other can be better than those shown"
+        if made.is_proven
+        else "one that was not evaluated may still be better"
+    )
+    return (
+        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit in "
+        f"memory, {made.num_evaluated:,} evaluated: {proof}."
+    )
+
+
+def _frame(rows: Sequence[PlanRow]) -> pd.DataFrame:
+    """Return plans as a table, what they take first."""
+    table: list[dict[str, Any]] = [
+        {
+            "cost, M USD": round(row.cost_usd / 1e6, 3),
+            "days": round(row.wall_s / DAY_S, 1),
+            "GPUs": row.num_gpus,
+            "MFU, %": round(100 * row.mfu, 1),
+            "memory, GB": round(row.memory_bytes / 1e9, 1),
+        }
+        | {name.replace("_", " "): _cell(value) for name, value in row.plan.items()}
+        for row in rows
+    ]
+    return pd.DataFrame(table)
+
+
+def _cell(value: Any) -> Any:
+    """Return part of a plan as a table shows it."""
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def _command(search: Search) -> str:
+    words = ["estimator", "plan", *search.question.words]
+    words += ["--gpus", ",".join(map(str, search.gpus))]
+    words += ["--objective", search.objective, "--top", str(TOP)]
+    return shlex.join([*words, "--evaluate", str(search.most)])
