@@ -182,7 +182,9 @@ HALF_GRADIENTS = frozenset(
 HALF_MOMENTS = frozenset({"dsv3", "dsv2", "deepseek"})
 """Sources that keep the optimizer's moments in BF16 (DeepSeek-V3, section 3.3.2)."""
 
-NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "glm"})
+NO_SEQUENCE_PARALLEL = frozenset(
+    {"sc21", "vtrain", "bigscience", "zb", "opt", "glm", "gptneox"}
+)
 """Sources from before sequence parallelism (Korthikanti et al., 2022), or without."""
 
 WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})
