@@ -21,13 +21,20 @@ from estimator.findings.base import Figure as Made
 def drawn(made: Made, footer: str) -> Figure:
     """Return the figure of a finding."""
     with rc_context(STYLE):
-        if isinstance(made, Timeline):
-            return timeline.draw(made, footer)
-        if isinstance(made, Plot):
-            return plot.draw(made, footer)
-        if isinstance(made, Heat):
-            return heat.draw(made, footer)
-        return bars.draw(made, footer)
+        figure = _draw(made, footer)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # a second layout would move by rounding
+        return figure
+
+
+def _draw(made: Made, footer: str) -> Figure:
+    if isinstance(made, Timeline):
+        return timeline.draw(made, footer)
+    if isinstance(made, Plot):
+        return plot.draw(made, footer)
+    if isinstance(made, Heat):
+        return heat.draw(made, footer)
+    return bars.draw(made, footer)
 
 
 def write(made: Made, footer: str, path: Path) -> None:
