@@ -72,8 +72,8 @@ def _add(axes: Axes, curve: Curve) -> None:
             axes.annotate(
                 label,
                 (x, y),
-                xytext=(0, 5),
+                xytext=(4, 4),
                 textcoords="offset points",
-                ha="center",
+                ha="left",
                 fontsize=8,
             )
