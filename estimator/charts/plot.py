@@ -37,6 +37,8 @@ def drawn(made: Plot) -> go.Figure:
         marks = ticks([*ends, *points])
         figure.update_xaxes(type="log", tickvals=marks, tickformat="~g")
         figure.update_yaxes(type="log", tickvals=marks, tickformat="~g")
+    if any(curve.has_words for curve in made.curves):
+        figure.update_xaxes(rangemode="tozero")  # room for the words
     legend: dict[str, Any] = {"y": -0.16, "yanchor": "top", "itemwidth": 30}
     if len(made.curves) > MANY:
         legend["entrywidth"] = ENTRY_WIDTH
@@ -81,7 +83,7 @@ def _points(curve: Curve) -> dict[str, object]:
         "y": curve.y,
         "mode": f"{mode}+text" if curve.has_words else mode,
         "text": curve.labels,
-        "textposition": "top right",  # a front falls: free of its line
+        "textposition": "bottom left",  # of a front: no plan is better
         "cliponaxis": not curve.has_words,
         "marker": {
             "color": shade,
