@@ -166,13 +166,4 @@ def _record(kind: str, name: str) -> None:
 
 def _export(gpu: Gpu) -> None:
     """Say what export rules make of a GPU, and why."""
-    ruled = control(gpu)
-    stopped = "meets the rule" if ruled.october_2022 else "does not meet the rule"
-    peak = f"TPP {ruled.tpp:,.0f} in {ruled.dtype}" if ruled.tpp else "no TPP is known"
-    density = "" if ruled.density is None else f", PD {ruled.density:.2f}"
-    st.caption(
-        plain(
-            f"Export control: {peak}{density}. October "
-            f"2022: {stopped}; October 2023: {ruled.october_2023}. {ruled.why}"
-        )
-    )
+    st.caption(plain(f"Export control: {control(gpu).why}."))
