@@ -68,7 +68,7 @@ def page(question: Question) -> None:
     st.markdown("**The scenario's own plan**")
     own = evaluated(scenario)
     if own:
-        st.dataframe(_frame([own]), hide_index=True)
+        st.dataframe(_frame([own]), hide_index=True, placeholder="")
 
 
 def _asked(question: Question, scenario: Scenario) -> Search:
@@ -144,6 +144,7 @@ def _answer(search: Search, made: Plans, scenario: Scenario) -> None:
     picked = st.dataframe(
         _frame(made.plans),
         hide_index=True,
+        placeholder="",
         on_select="rerun",
         selection_mode="single-row",
         key="plan rows",

@@ -158,7 +158,11 @@ def _chosen_numbers(each: Number, side: str, scenario: Scenario) -> tuple[float,
             bind="query-params",
             width=NARROW,
         )
-    return each.values((min(ends), max(ends)), int(count), scenario)
+    values = each.values((min(ends), max(ends)), int(count), scenario)
+    if len(values) < count:
+        whole = f": whole multiples of {least:,.0f}" if each.multiple else ""
+        st.caption(f"{len(values)} different values{whole}.")
+    return values
 
 
 def _start_again(
