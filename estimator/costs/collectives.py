@@ -7,6 +7,9 @@ by switches that reduce; PAT, a logarithmic exchange of single GPUs. :func:`best
 the fastest, as NCCL's tuner means to. The legs of a path are pipelined: the slowest
 counts.
 
+A node passes on a slice of the message once it has all of it, so a step between nodes
+lasts as long as the slice's transfer, too.
+
 Small messages go with flags beside the data (protocol LL): a low floor, a fraction of
 the wire. Large ones go in chunks (Simple), whose steps last longer as chunks fill.
 The constants of a node are fitted to measured collectives (``benchmarks/``).
@@ -57,11 +60,11 @@ TREE_SHARE = 0.92
 PAT_SHARE = 0.75
 """Likewise."""
 NET_SLICE_BYTES = 2**20
-"""What protocol Simple hands to the network at a time: two of the eight steps of a 4 MiB
-buffer (NCCL ``src/include/collectives.h``, ``ALLREDUCE_SLICESTEPS``; ``src/init.cc``,
-``DEFAULT_BUFFSIZE``; commit 5067397)."""
+"""What protocol Simple hands to the network at a time: two of the eight steps of a
+4 MiB buffer (NCCL ``src/include/collectives.h``, ``ALLREDUCE_SLICESTEPS``;
+``src/init.cc``, ``DEFAULT_BUFFSIZE``; commit 5067397)."""
 NET_CHANNELS = 2
-"""Channels that share a NIC: NCCL ``src/graph/connect.cc`` doubles those of the search."""
+"""Channels that share a NIC: NCCL, ``src/graph/connect.cc``, doubles those found."""
 FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
 """A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
 
