@@ -101,7 +101,7 @@ def _gpu_row(gpu: Gpu) -> dict[str, Any]:
         "scaleup_io_bytes_per_s": gpu.scaleup_io_bytes_per_s,
         "tdp_watts": gpu.tdp_watts,
         "num_sms": gpu.num_sms,
-        "tpp": ruled.tpp,
+        "tpp": ruled.tpp or None,  # no peak is known
         "performance_density": ruled.density,
         "october_2022": ruled.october_2022,
         "october_2023": ruled.october_2023,

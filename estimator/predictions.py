@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import groupby
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
-from estimator.errors import EstimatorError, InputError
+from estimator.errors import EstimatorError, InfeasibleError, InputError
 from estimator.executors import without_script
 from estimator.record_checks import checked, shown
 from estimator.record_figures import figures
@@ -23,6 +23,7 @@ from estimator.record_scenarios import Mapped, family, mapped
 from estimator.records import Record
 from estimator.scoring import Row
 from estimator.specs.scenario import Scenario
+from estimator.specs.training import ParallelPlan
 from estimator.step_model import StepModel
 from estimator.training import peak_memory
 
@@ -46,6 +47,16 @@ class Unmapped:
 Result = tuple[tuple[Row, ...], Unmapped | None]
 """Rows of a record, or why it has none."""
 Batch = Sequence[tuple[str, Any]]
+
+
+class _Tried(NamedTuple):
+    """A record's scenario with one of its plans."""
+
+    scenario: Scenario
+    assumptions: tuple[str, ...]
+    model: StepModel
+    peak_bytes: float
+    fits: bool
 
 
 def predict_all(named: Sequence[tuple[str, Any]]) -> list[Result]:
@@ -155,11 +166,11 @@ def _one_line(error: EstimatorError) -> str:
 
 
 def _rows(record: Record) -> tuple[Row, ...]:
-    case = mapped(record)
+    given = mapped(record)
     record, _ = filled(record)
-    case, model, peak, fits = _chosen(case, record["batch"]["global"])
-    batch, scenario = record["batch"], case.scenario
-    predictions = {"peak_bytes": peak, "fits": fits}
+    case = _chosen(given, record["batch"]["global"])
+    batch, scenario, model = record["batch"], case.scenario, case.model
+    predictions = {"peak_bytes": case.peak_bytes, "fits": case.fits}
     rows = []
     for figure in figures(record, scenario):
         if figure.quantity == "step_s":
@@ -199,22 +210,48 @@ def _rows(record: Record) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _chosen(case: Mapped, global_batch: int) -> tuple[Mapped, StepModel, float, bool]:
-    """Return the case with the first of its plans and recomputations that fits."""
+def _chosen(case: Mapped, global_batch: int) -> _Tried:
+    """Return the case with the plan and recomputation that it is taken to have had.
+
+    Each plan recomputes the least with which it fits. Of plans that cut the model into
+    as few parts as fit, whoever ran it is taken to have found the fastest.
+    """
+    for _, smallest in groupby(case.plans, key=lambda plan: plan.tp * plan.pp):
+        tried = [_least_recomputed(case, plan, global_batch) for plan in smallest]
+        fitting = [made for made in tried if made.fits]
+        if fitting:
+            break
+    best = tried[-1]
+    if len(fitting) == 1:
+        best = fitting[0]
+    elif fitting:
+        best = min(fitting, key=lambda made: _step_s(made.model, global_batch))
+    notes = case.assumptions
+    if len(case.plans) > 1:
+        words = _plan_words(best.scenario)
+        notes = (*notes, f"the fastest of the smallest plans that fit: {words}")
+    if len(case.recompute) > 1:
+        modules = ", ".join(best.scenario.recompute) or "nothing"
+        notes = (*notes, f"recomputed: {modules}")
+    return best._replace(assumptions=notes)
+
+
+def _step_s(model: StepModel, global_batch: int) -> float:
+    try:
+        return model.step_s(model.num_microbatches(global_batch))
+    except InfeasibleError:
+        return math.inf
+
+
+def _least_recomputed(case: Mapped, plan: ParallelPlan, global_batch: int) -> _Tried:
     phase = case.scenario.phases[0]
-    options = list(product(case.plans, case.recompute))
-    for plan, modules in options:
+    for modules in case.recompute:
         scenario = replace(case.scenario, plan=plan, recompute=modules)
         model = StepModel(scenario, phase.seq_len or 1)
         peak, fits = peak_memory(model, global_batch)
         if fits:
             break
-    notes = case.assumptions
-    if len(case.plans) > 1:
-        notes = (*notes, f"the first plan that fits: {_plan_words(scenario)}")
-    if len(case.recompute) > 1:
-        notes = (*notes, f"recomputed: {', '.join(modules) or 'nothing'}")
-    return replace(case, scenario=scenario, assumptions=notes), model, peak, fits
+    return _Tried(scenario, case.assumptions, model, peak, fits)
 
 
 def _plan_words(scenario: Scenario) -> str:

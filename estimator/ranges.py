@@ -18,7 +18,7 @@ from estimator.specs.scenario import Scenario
 METHOD = (
     "each sourced constant at its low and high end, all others at their values; "
     "effects added in squares of their logarithms: more than nine in ten draws of "
-    "`estimator uncertainty` lie inside"
+    "the command uncertainty lie inside"
 )
 MONEY = ("price", "power", "programme")
 """Parts of a scenario whose constants move dollars, joules and carbon, no second."""

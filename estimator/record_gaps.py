@@ -93,7 +93,7 @@ def plans(record: Record, model: Transformer, where: Cluster) -> Plans:
     grown = tuple(_grown(model, where.num_gpus, record["batch"]["global"]))
     return Plans(
         grown or ({"zero": 3},),
-        "no plan is printed: the least tensor and pipeline parallelism that fits",
+        "no plan is printed: as little tensor and pipeline parallelism as fits",
     )
 
 

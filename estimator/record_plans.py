@@ -68,6 +68,7 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=rules.ATTENTION.get(source, "fused"),
         fused_kernels=source not in rules.UNFUSED and not is_eager,
+        half_loss=source in rules.HALF_LOSS,
         fused_norms=not is_eager,
         expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),

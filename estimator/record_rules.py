@@ -176,6 +176,13 @@ COMPILED = ("maxtext", "paxml", "jax")
 UNFUSED = frozenset({"hfnanotron"})
 """Sources whose gated activations and losses are PyTorch's own operations."""
 
+HALF_LOSS = frozenset({"llmfoundry"})
+"""Sources whose loss keeps logits in BF16 only: MPT's default ``loss_fn`` is
+``fused_crossentropy`` (mosaicml/llm-foundry, commit 8c8dd48,
+``llmfoundry/models/mpt/modeling_mpt.py``), which is FlashAttention's; its gradient has
+the format of the logits (Dao-AILab/flash-attention, commit 08124c8,
+``flash_attn/losses/cross_entropy.py``)."""
+
 EAGER = frozenset({"torchtitan"})
 """Sources of plain PyTorch, norms and rotary embeddings included, where a record's
 notes do not say that it is compiled (torchtitan, ``docs/performance.md``)."""
@@ -188,7 +195,9 @@ HALF_GRADIENTS = frozenset(
 HALF_MOMENTS = frozenset({"dsv3", "dsv2", "deepseek"})
 """Sources that keep the optimizer's moments in BF16 (DeepSeek-V3, section 3.3.2)."""
 
-NO_SEQUENCE_PARALLEL = frozenset({"sc21", "vtrain", "bigscience", "zb", "opt", "glm"})
+NO_SEQUENCE_PARALLEL = frozenset(
+    {"sc21", "vtrain", "bigscience", "zb", "opt", "glm", "gptneox"}
+)
 """Sources from before sequence parallelism (Korthikanti et al., 2022), or without."""
 
 WHOLE_EXPERTS = frozenset({"mbridge", "mcoremoe", "moezoo", "simumax", "dsv3", "dsv2"})

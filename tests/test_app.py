@@ -276,9 +276,20 @@ def said_below(app, label):
 def test_chunks_over_time_reach_the_most_in_flight(name):
     scenario = catalog.load_scenario(name)
     memory, trace = estimate(scenario, has_range=False).memory, step_trace(scenario)
-    points = alive(trace, memory.rank)
-    assert max(count for _, count in points) == memory.in_flight[memory.rank]
-    assert points[-1][1] == 0
+    for rank, most in enumerate(memory.in_flight):
+        points = alive(trace, rank)
+        assert max(count for _, count in points) == most
+        assert points[-1][1] == 0
+
+
+def test_chunks_over_time_reach_the_number_above_them():
+    app = opened("schedule", scenario="deepseek-v3@1f1b", against="dualpipe")
+    heading = next(
+        said(each) for each in app.markdown if "Activations kept" in said(each)
+    )
+    own, other = shown(app)["Chunks in flight"], said_below(app, "Chunks in flight")
+    assert f"1f1b, rank 0: at most {own};" in heading
+    assert heading.rstrip("*").endswith(f"at most {other.split()[0]}")
 
 
 def test_a_second_schedule_gets_even_stages_where_it_needs_them():

@@ -17,6 +17,7 @@ from estimator.catalog import load_scenario
 from estimator.comparison import compare
 from estimator.findings.base import finding
 from estimator.pages import downloads
+from estimator.pages.question import Question
 from estimator.pictures import FORMATS
 from estimator.results import Result
 from estimator.wording import short
@@ -120,12 +121,21 @@ def test_the_page_has_a_button_for_each_file(groups):
     app.run()
     assert not app.exception
     labels = [button.proto.label for button in app.get("download_button")]
-    assert labels[:8] == [
-        "CSV", "JSON", "Markdown", "Parquet", "LaTeX", "XLSX", "HTML", "Perfetto",
+    assert labels[:9] == [
+        "YAML", "CSV", "JSON", "Markdown", "Parquet", "LaTeX", "XLSX", "HTML",
+        "Perfetto",
     ]  # fmt: skip
-    assert labels[8:11] == ["PNG", "SVG", "PDF"]
+    assert labels[9:12] == ["PNG", "SVG", "PDF"]
     assert "estimator report deepseek-v3 --out" in app.code[0].value
     assert "estimator trace deepseek-v3 --out" in app.code[0].value
+
+
+def test_the_scenario_file_gives_the_same_scenario(tmp_path):
+    patch = "cluster.num_gpus=4096"
+    (file,) = downloads.of_scenario(Question("deepseek-v3", (patch,))).files
+    path = tmp_path / file.name
+    path.write_bytes(file.make())
+    assert load_scenario(str(path)) == load_scenario("deepseek-v3", [patch])
 
 
 def test_a_patch_with_braces_stands_in_the_commands():

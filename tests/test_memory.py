@@ -56,6 +56,22 @@ def test_1f1b_keeps_fewer_chunks_and_one_copy_of_the_weights():
     assert one.ranks[5]["weights"] == pytest.approx(dual.ranks[5]["weights"] / 2)
 
 
+LOGITS = 4096 * 129280
+"""Of one micro-batch of DeepSeek-V3."""
+
+
+def test_logits_are_gone_before_a_layer_runs_backward_unless_chunks_run_in_pairs():
+    one, dual = memory_of("plan.schedule=1f1b").ranks, memory_of().ranks
+    fixed, layer = 2.5 * GB, one[0]["buffers"]
+    assert one[15]["buffers"] == max(fixed + 12 * LOGITS, layer)
+    assert dual[0]["buffers"] == pytest.approx(layer + 12 * LOGITS)
+
+
+def test_a_loss_in_half_precision_keeps_a_third_of_the_logits_bytes():
+    half, full = memory_of("plan.half_loss=true").ranks[0], memory_of().ranks[0]
+    assert full["buffers"] - half["buffers"] == pytest.approx(8 * LOGITS)
+
+
 def test_the_peak_follows_the_program():
     made = program("gpipe", Pipeline(2, 5))
     stored = (Stored(1.0, 2.0), Stored(10.0, 20.0))

@@ -35,6 +35,8 @@ def draw(made: Plot, footer: str) -> Figure:
         )
     if made.is_log:
         _take_logarithms(axes)
+    if any(curve.has_words for curve in made.curves):
+        axes.set_xlim(left=0)  # room for the words
     axes.set_xlabel(made.x_axis)
     axes.set_ylabel(made.y_axis)
     axes.grid(visible=True, color=GRID, linewidth=0.7)
@@ -67,13 +69,14 @@ def _add(axes: Axes, curve: Curve) -> None:
         linestyle=DASHES[curve.place % len(DASHES)] if curve.is_joined else "none",
         label=curve.name,
     )
-    if curve.has_words:
+    if curve.has_words:  # below a front, where no plan is
         for label, x, y in zip(curve.labels, curve.x, curve.y, strict=True):
             axes.annotate(
                 label,
                 (x, y),
-                xytext=(0, 5),
+                xytext=(-4, -4),
                 textcoords="offset points",
-                ha="center",
+                ha="right",
+                va="top",
                 fontsize=8,
             )

@@ -42,6 +42,7 @@ UNITS = {
     "bytes_per_s": ("one way per GPU, GB/s", 1e9),
     "latency_s": ("latency, us", 1e-6),
     "tdp_watts": ("power, W", 1.0),
+    "num_sms": ("SMs", 1.0),
     "tpp": ("TPP", 1.0),
     "performance_density": ("PD", 1.0),
     "usd_per_gpu_hour": ("USD per GPU-hour", 1.0),
@@ -78,7 +79,7 @@ def page(question: Question) -> None:
         st.info("Nothing here has these words.")
         return
     st.caption(f"{len(rows)} of {len(_rows(kind))}")
-    st.dataframe(_frame(rows), hide_index=True)
+    st.dataframe(_frame(rows), hide_index=True, placeholder="")
     if kind == "gpu":
         st.caption(
             "TPP and PD: total processing performance and performance density of the "
@@ -165,12 +166,4 @@ def _record(kind: str, name: str) -> None:
 
 def _export(gpu: Gpu) -> None:
     """Say what export rules make of a GPU, and why."""
-    ruled = control(gpu)
-    stopped = "meets the rule" if ruled.october_2022 else "does not meet the rule"
-    density = "" if ruled.density is None else f", PD {ruled.density:.2f}"
-    st.caption(
-        plain(
-            f"Export control: TPP {ruled.tpp:,.0f} in {ruled.dtype}{density}. October "
-            f"2022: {stopped}; October 2023: {ruled.october_2023}. {ruled.why}"
-        )
-    )
+    st.caption(plain(f"Export control: {control(gpu).why}."))

@@ -176,7 +176,10 @@ def _leaves(question: Question, baseline: str) -> None:
         name, _, change = words.partition(": ")
         old, _, new = change.partition(" -> ")
         rows.append({"Path": name, "Baseline": old, "Now": new})
-    with st.expander(f"All {len(rows)} fields that differ"):
+    words = (
+        f"All {len(rows)} fields that differ" if rows[1:] else "The field that differs"
+    )
+    with st.expander(words):
         st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 

@@ -33,6 +33,7 @@ KINDS = {
     "svg": "image/svg+xml",
     "tex": "application/x-tex",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "yaml": "application/yaml",
 }
 """Ending -> media type."""
 WIDTH = 108
@@ -82,6 +83,12 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
         _trace(scenario),
         *figures,
     )
+
+
+def of_scenario(question: Question) -> Group:
+    """Return the scenario with its patches as a file that the command line runs."""
+    name, text = question.file_name, question.file
+    return Group("Scenario", (File(name, "yaml", text.encode),))
 
 
 def of_tables(made: Callable[[], Result], name: str) -> Group:
@@ -202,7 +209,8 @@ def show(question: Question) -> None:
     st.caption(
         "Each file carries " + plain(str(provenance.of_scenario(question.resolved)))
     )
-    for group in groups(question.resolved, question.command):
+    made = groups(question.resolved, question.command)
+    for group in (of_scenario(question), *made):
         st.markdown(f"**{group.title}**")
         buttons(group)
     commands(question)

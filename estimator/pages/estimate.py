@@ -174,7 +174,7 @@ def _assumptions(question: Question) -> None:
         height="content",
         disabled=[name for name in frame.columns if name != "Value"],
         column_config={
-            "Constant": st.column_config.TextColumn(width=170, pinned=True),
+            "Constant": st.column_config.TextColumn(width=240, pinned=True),
             "Range": st.column_config.TextColumn(width=140),
             "Effect": st.column_config.TextColumn(width=100),
             "Source": st.column_config.TextColumn(width="large"),

@@ -118,7 +118,7 @@ def _seq_len(scenario: Scenario) -> int:
 
 
 def _constants(question: Question) -> None:
-    st.markdown("**Three layers of constants**")
+    st.markdown("**Constants, layer by layer**")
     st.markdown("\n".join(f"- {plain(words)}" for words in LAYER_WORDS.values()))
     let_numbers_paint()
     figure(question, "layers")
@@ -131,7 +131,16 @@ def _schedules() -> None:
         f"{RANKS} ranks, {MICROBATCHES} micro-batches, F = I = W = 1 s: the bubble of "
         "a rank as it is played, beside the formula of its authors where there is one."
     )
-    st.dataframe(pd.DataFrame(_played()), hide_index=True)
+    st.dataframe(
+        pd.DataFrame(_played()),
+        hide_index=True,
+        height="content",
+        placeholder="",
+        column_config={
+            "schedule": st.column_config.TextColumn(width=165),
+            "what it keeps": st.column_config.TextColumn(width="large"),
+        },
+    )
 
 
 @st.cache_data(show_spinner=False)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from estimator import plan, provenance
+from estimator import plan_search, provenance
 from estimator.findings.pareto import pareto
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
@@ -68,7 +68,7 @@ def page(question: Question) -> None:
     st.markdown("**The scenario's own plan**")
     own = evaluated(scenario)
     if own:
-        st.dataframe(_frame([own]), hide_index=True)
+        st.dataframe(_frame([own]), hide_index=True, placeholder="")
 
 
 def _asked(question: Question, scenario: Scenario) -> Search:
@@ -118,7 +118,7 @@ def _searched(search: Search) -> Plans:
         bar.progress(min(done / total, 1.0), words)
 
     try:
-        return plan.plan(
+        return plan_search.plan(
             search.question.resolved,
             gpus=search.gpus,
             objective=search.objective,
@@ -144,6 +144,7 @@ def _answer(search: Search, made: Plans, scenario: Scenario) -> None:
     picked = st.dataframe(
         _frame(made.plans),
         hide_index=True,
+        placeholder="",
         on_select="rerun",
         selection_mode="single-row",
         key="plan rows",

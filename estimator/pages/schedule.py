@@ -105,7 +105,7 @@ def _numbers(asked: dict[str, Question]) -> None:
     helps = {
         "Bubble": "Share of the step in which ranks wait, mean over ranks.",
         "Chunks in flight": "The most activations that a rank keeps at once.",
-        "Peak memory": "Of the fullest rank.",
+        "Peak memory": "Of the rank whose memory is fullest.",
     }
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         for label, value in first.items():
@@ -137,12 +137,13 @@ def _timeline(made: Timeline) -> None:
 
 
 def _alive(asked: dict[str, Question]) -> None:
-    """Show the chunks in flight over time on each schedule's fullest rank."""
+    """Show the chunks in flight over time on each schedule's rank with the most."""
     frames, said = [], []
     for name, question in asked.items():
-        memory = question.report.memory
-        points = alive(question.trace, memory.rank)
-        label = f"{name}, rank {memory.rank}"
+        in_flight = question.report.memory.in_flight
+        rank = in_flight.index(max(in_flight))
+        points = alive(question.trace, rank)
+        label = f"{name}, rank {rank}"
         said.append(f"{label}: at most {max(count for _, count in points)}")
         seconds, counts = zip(*points, strict=True)
         frames.append(

@@ -34,6 +34,8 @@ from estimator.validation_tables import (
 
 WIDE = 164
 """Pixels of a number, so that two stand side by side on a phone."""
+SHORT = 190
+"""Pixels of a source's name, so that a phone shows its median error beside it."""
 SHOWN = ("step_s", "peak_bytes")
 """Quantities that can be drawn; of the others there are too few, or no numbers."""
 PICKS = {"family": "Source", "kind": "Model", "gpu": "GPU", "split": "Split"}
@@ -118,17 +120,18 @@ def _by_family(outcome: Outcome, rows: Sequence[Row]) -> None:
         table.append(
             {
                 "source": outcome.title(name),
-                "id": name,
                 "runs": len(members),
                 "median |error|, %": _percent(made["median_abs_error"]),
                 "p90, %": _percent(made["p90_abs_error"]),
                 "bias, %": _percent(made["bias"]),
                 "worst, %": _percent(last.error),
                 "worst run": last.id,
+                "id": name,
             }
         )
     frame = pd.DataFrame(table).sort_values("runs", ascending=False)
-    st.dataframe(frame, hide_index=True)
+    narrow = {"source": st.column_config.TextColumn(width=SHORT)}
+    st.dataframe(frame, hide_index=True, column_config=narrow)
 
 
 def _worst(rows: Sequence[Row]) -> list[Row]:
@@ -149,8 +152,8 @@ def _runs(rows: Sequence[Row], quantity: str) -> None:
     name = QUANTITIES[quantity][2]
     table: list[dict[str, Any]] = [
         {
-            "run": row.id,
             "error, %": _percent(row.error),
+            "run": row.id,
             f"measured, {name}": float(row.measured) / unit,
             f"predicted, {name}": float(row.predicted) / unit,
             "GPU": row.gpu,

@@ -10,7 +10,7 @@ from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
 
 @schedule("forward-only")
 def forward_only(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's forward passes; nothing is kept."""
+    """Yield rank's work; forward passes alone, nothing is kept."""
     for microbatch in range(pipeline.num_microbatches):
         yield Instruction(rank, Op.F, microbatch)
 

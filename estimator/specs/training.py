@@ -146,6 +146,9 @@ class ParallelPlan:
     fused_kernels: bool = True
     """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
     false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
+    half_loss: bool = False
+    """The loss keeps BF16 logits and writes their BF16 gradient, nothing in FP32
+    (FlashAttention's cross entropy); false: FP32 probabilities are kept."""
     expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
     """How tokens reach experts: once for each node and rank that they visit (DeepEP,
     HybridEP), or one row for each expert in a collective (Megatron-LM's
@@ -177,6 +180,13 @@ class ParallelPlan:
     activation_offload: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the activations that wait in host memory for their backward pass."""
     overlap: Overlap = Field(default_factory=Overlap)
+
+    @property
+    def loss(self) -> Literal["bf16", "fp32", "unfused"]:
+        """How the loss treats logits."""
+        if self.half_loss:
+            return "bf16"
+        return "fp32" if self.fused_kernels else "unfused"
 
     @property
     def busiest(self) -> float:

@@ -14,10 +14,10 @@ from estimator.workload.work import (
     weight_product,
 )
 
-LOSS_FORWARD = {True: 8, False: 38}
-"""Bytes per logit. Fused: BF16 out, read, FP32 probabilities written. One kernel per
-operation: cast, maximum, difference, exponential, sum, quotient."""
-LOSS_BACKWARD = {True: 6, False: 20}
+LOSS_FORWARD = {"bf16": 4, "fp32": 8, "unfused": 38}
+"""Bytes per logit: BF16 out and read; FP32 probabilities written as well; or cast,
+maximum, difference, exponential, sum, quotient, one kernel for each."""
+LOSS_BACKWARD = {"bf16": 4, "fp32": 6, "unfused": 20}
 
 
 def segment(size: Sizes, kind: str, op: str) -> Segment:
@@ -32,16 +32,14 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
     if op == Op.F:
         return (
             Gemm("logits", tokens, vocabulary, h, "bf16"),
-            Traffic(
-                "loss", tokens * vocabulary * LOSS_FORWARD[size.plan.fused_kernels], 4
-            ),
+            Traffic("loss", tokens * vocabulary * LOSS_FORWARD[size.plan.loss], 4),
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
             Traffic(
                 "loss backward",
-                tokens * vocabulary * LOSS_BACKWARD[size.plan.fused_kernels],
+                tokens * vocabulary * LOSS_BACKWARD[size.plan.loss],
                 3,
             ),
         )

@@ -27,9 +27,9 @@ COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 5
 """Per score of unfused attention: softmax and dropout results, and a mask."""
-LOGIT_BYTES = {True: 12.0, False: 20.0}
-"""Fused: BF16 logits, an FP32 copy, FP32 probabilities, BF16 gradients. One kernel per
-operation: two more FP32 copies."""
+LOGIT_BYTES = {"bf16": 4.0, "fp32": 12.0, "unfused": 20.0}
+"""BF16 logits and gradients; an FP32 copy and FP32 probabilities as well; two more FP32
+copies as well."""
 E5M6 = 1.5
 """Attention output in 12 bits, as DeepSeek-V3 keeps it: report, section 3.3."""
 ROUTING_BYTES = 16
@@ -180,12 +180,19 @@ def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float
     return peaks
 
 
-def _buffers(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
-    """Return the bytes that exist once, whatever is in flight."""
+def _head(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
+    """Return the bytes of logits, from the head's forward to its backward pass."""
+    if not any(element.kind == "head" for stage in stages for element in stage):
+        return 0.0
+    vocabulary = size.model.vocab_size / size.tp
+    return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss]
+
+
+def _layer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
+    """Return the bytes that exist while one layer's backward pass runs."""
     h, attention = size.model.hidden_size, size.model.attention
     layers = [element for stage in stages for element in stage if element.is_layer]
-    total = CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES
-    total += 4.0 * size.tokens * size.heads * (attention.qk_dim + 2 * attention.v_dim)
+    total = 4.0 * size.tokens * size.heads * (attention.qk_dim + 2 * attention.v_dim)
     up = 2 if size.model.mlp.is_gated else 1
     if any(element.feed_forward == "moe" for element in layers):
         width = up * size.moe.ffn_hidden_size / size.plan.etp
@@ -194,17 +201,23 @@ def _buffers(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     elif any(element.feed_forward == "mlp" for element in layers):
         width = (up + 1) * size.model.mlp.ffn_hidden_size / size.tp
         total += size.tokens * width * 2.0
-    if any(element.kind == "head" for stage in stages for element in stage):
-        total += (
-            size.tokens
-            * size.model.vocab_size
-            / size.tp
-            * LOGIT_BYTES[size.plan.fused_kernels]
-        )
     if "full" in size.recompute:
         whole = replace(size, recompute=frozenset())
         total += max(layer_activations(whole, element).total for element in layers)
     return total
+
+
+def _buffers(
+    size: Sizes, stages: list[tuple[Element, ...]], *, has_pairs: bool
+) -> float:
+    """Return the bytes that exist once, whatever is in flight.
+
+    The logits are gone before a layer's backward pass starts, unless another chunk's
+    runs beside the head.
+    """
+    head, layer = _head(size, stages), _layer(size, stages)
+    passing = head + layer if has_pairs else max(head, layer)
+    return CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES + passing
 
 
 def memory(
@@ -214,29 +227,31 @@ def memory(
     stages: tuple[tuple[Element, ...], ...],
 ) -> tuple[RankMemory, ...]:
     """Return the peak bytes of each pipeline rank by part."""
-    here = 1 - size.plan.activation_offload
+    stays = 1 - size.plan.activation_offload
     stored = tuple(
-        Stored(*(here * part for part in chunk_activations(size, stage)))
+        Stored(*(stays * part for part in chunk_activations(size, stage)))
         for stage in stages
     )
     activations = peak_activations(program, stored)
     of_rank = [program.stages_of(rank) for rank in range(len(program.ranks))]
     num_copies = sum(0 in held_here for held_here in of_rank)
-    return tuple(
-        _rank_memory(
-            scenario, size, [stages[stage] for stage in held_here], num_copies, kept
-        )
-        for held_here, kept in zip(of_rank, activations, strict=True)
-    )
+    ranks = []
+    for rank, held_here in enumerate(of_rank):
+        here = [stages[stage] for stage in held_here]
+        has_pairs = any(len(one.parts) > 1 for one in program.ranks[rank])
+        buffers = _buffers(size, here, has_pairs=has_pairs)
+        states = _states(scenario, size, here, num_copies)
+        ranks.append(RankMemory(*states, activations[rank], buffers))
+    return tuple(ranks)
 
 
-def _rank_memory(
+def _states(
     scenario: Scenario,
     size: Sizes,
     stages: list[tuple[Element, ...]],
     num_copies: int,
-    activations: float,
-) -> RankMemory:
+) -> tuple[float, float, float]:
+    """Return the bytes of weights, gradients and optimizer."""
     precision, zero = scenario.precision, scenario.plan.zero
     own = total_held(scenario, stages)
     total = own.shared + own.experts
@@ -259,10 +274,4 @@ def _rank_memory(
         weights = weights * share + 2 * largest * 2.0
     if zero > 1:
         gradients = gradients * share + largest * KEPT_GRADIENT[precision.gradients]
-    return RankMemory(
-        weights=weights,
-        gradients=gradients,
-        optimizer=(shard if zero else total) * state,
-        activations=activations,
-        buffers=_buffers(size, stages),
-    )
+    return weights, gradients, (shard if zero else total) * state
