@@ -43,6 +43,7 @@ def plan_of(
     schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_eager = source in rules.EAGER and not _is_compiled(record)
     is_overlapping = source in rules.OVERLAPPING
+    gathers_pieces = zero == 3 and source in rules.GATHERED_PIECES
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
     )
@@ -71,7 +72,8 @@ def plan_of(
         fused_norms=not is_eager,
         expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),
-        launch=_launch(record, source),
+        launch="blocking" if gathers_pieces else _launch(record, source),
+        gathers_pieces=gathers_pieces,
         overlap=Overlap(
             tensor=_tensor_overlap(record, source),
             pipeline=source not in rules.BLOCKING_SENDS,

@@ -164,6 +164,12 @@ BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
 (bigscience, tr11-176B-ml/chronicles-prequel.md)."""
 
+GATHERED_PIECES = frozenset({"sc21"})
+"""Sources whose ZeRO-3 is DeepSpeed's of 2021: each weight by itself in a list of the
+ranks' pieces, the GPU waited for before each module (microsoft/DeepSpeed, commit
+11e94e6, ``partition_parameters.py``, ``_allgather_param``; ``stage3.py``,
+``_synchronize_communication``)."""
+
 COMPILED = ("maxtext", "paxml", "jax")
 """Words in a record's name of frameworks whose programs XLA compiles."""
 

@@ -14,6 +14,7 @@ from estimator.costs.collectives import (
     best,
     bus_bytes_per_s,
     group,
+    hierarchical_all_reduce_s,
     ring_bytes_per_s,
     send_s,
 )
@@ -80,6 +81,23 @@ def test_nccl_rings_small_groups_and_reduces_in_the_switch_where_eight_are_large
 def test_one_share_of_the_wire_meets_five_to_eight_gpus(size, measured):
     made = bus("all_reduce", 2**32, group(size, 1, 8), ways("hgx-h200")) / 1e9
     assert made == pytest.approx(measured, rel=0.03)
+
+
+def test_a_step_between_nodes_lasts_as_long_as_a_slice():
+    between = ways("hgx-h100")
+    large = 2**30
+
+    def of_one_level_s(num_bytes):
+        two, four = (
+            hierarchical_all_reduce_s(num_bytes, Group(8 * n, 8, 8 * n), between)
+            for n in (4, 8)
+        )
+        return (four - two) / 2
+
+    slice_s = 2**20 * 2 / between.node_nic_bytes_per_s
+    known = between.overheads.net_step_s
+    assert of_one_level_s(large) == pytest.approx(known + slice_s)
+    assert of_one_level_s(2**16) < known + 0.01 * slice_s
 
 
 def test_a_tree_wins_for_small_messages_of_many_nodes():

@@ -93,3 +93,13 @@ def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
     assert 1.005 < slower < 1.04
     fixed = work(2048, "cluster.node.gpu.in_situ.clock_spread=0")
     assert fixed.seconds("F", 0) < one.seconds("F", 0)
+
+
+def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
+    sharded = ("plan.zero=3", "plan.launch=blocking")
+    whole = work(2048, *sharded)
+    pieces = work(2048, *sharded, "plan.gathers_pieces=true")
+    layers = 48
+    copies = (layers * 4 + 2) * 8
+    longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)
+    assert longer_s == pytest.approx(copies * whole.dispatch_s)

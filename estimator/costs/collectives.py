@@ -7,6 +7,9 @@ by switches that reduce; PAT, a logarithmic exchange of single GPUs. :func:`best
 the fastest, as NCCL's tuner means to. The legs of a path are pipelined: the slowest
 counts.
 
+A node passes on a slice of the message once it has all of it, so a step between nodes
+lasts as long as the slice's transfer, too.
+
 Small messages go with flags beside the data (protocol LL): a low floor, a fraction of
 the wire. Large ones go in chunks (Simple), whose steps last longer as chunks fill.
 The constants of a node are fitted to measured collectives (``benchmarks/``).
@@ -56,6 +59,12 @@ TREE_SHARE = 0.92
 """Of the ring's bandwidth: NCCL ``src/graph/tuning.cc`` (commit 5067397)."""
 PAT_SHARE = 0.75
 """Likewise."""
+NET_SLICE_BYTES = 2**20
+"""What protocol Simple hands to the network at a time: two of the eight steps of a
+4 MiB buffer (NCCL ``src/include/collectives.h``, ``ALLREDUCE_SLICESTEPS``;
+``src/init.cc``, ``DEFAULT_BUFFSIZE``; commit 5067397)."""
+NET_CHANNELS = 2
+"""Channels that share a NIC: NCCL, ``src/graph/connect.cc``, doubles those found."""
 FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
 """A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
 
@@ -66,15 +75,32 @@ def _fill(part_bytes: float, links: Links) -> float:
     return known.chunk_s * part_bytes / (part_bytes + known.chunk_bytes)
 
 
+def _forward_s(sent_bytes: float, members: Group, links: Links) -> float:
+    """Return the seconds of a step between nodes: the next waits for a whole slice.
+
+    ``sent_bytes`` leave the node in the step, over all its NICs.
+    """
+    channels = NET_CHANNELS * num_nics(members, links)
+    held = smallest(sent_bytes / channels, NET_SLICE_BYTES)
+    slice_s = held * NET_CHANNELS / nic_bytes_per_s(members, links)
+    return links.overheads.net_step_s + slice_s
+
+
 def _steps_s(
-    inside: float, between: float, num_bytes: float, members: Group, links: Links
+    inside: float,
+    between: float,
+    num_bytes: float,
+    members: Group,
+    links: Links,
+    sent_bytes: float,
 ) -> tuple[float, float]:
     """Return the seconds of steps inside and between nodes: LL, and Simple."""
     known = links.overheads
     step_s = known.step_s + _fill(num_bytes / members.size, links)
+    net_s = between and between * _forward_s(sent_bytes, members, links)
     return (
         inside * known.step_s + between * known.net_step_s,
-        known.simple_s + inside * step_s + between * known.net_step_s,
+        known.simple_s + inside * step_s + net_s,
     )
 
 
@@ -103,8 +129,10 @@ def _ring_s(factor: int, num_bytes: float, members: Group, links: Links) -> floa
         return 0.0
     others = members.size - 1
     between = factor * (members.num_nodes - 1)
-    steps_s = _steps_s(factor * others - between, between, num_bytes, members, links)
-    own_s = num_bytes / members.size / links.overheads.copy_bytes_per_s
+    part = num_bytes / members.size
+    inside = factor * others - between
+    steps_s = _steps_s(inside, between, num_bytes, members, links, part)
+    own_s = part / links.overheads.copy_bytes_per_s
     wire = factor * num_bytes * others / members.size
     rate = ring_bytes_per_s(members, links)
     return _faster_protocol_s((steps_s[0], steps_s[1] + own_s), wire, rate, links)
@@ -142,7 +170,7 @@ def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
         return 0.0
     chain = 2 * (min(members.size, members.per_node) - 1)
     between = 2 * log2(members.num_nodes)
-    steps_s = _steps_s(chain, between, num_bytes, members, links)
+    steps_s = _steps_s(chain, between, num_bytes, members, links, num_bytes)
     rate = TREE_SHARE * ring_bytes_per_s(members, links)
     return _faster_protocol_s(steps_s, 2 * num_bytes, rate, links)
 
@@ -196,10 +224,11 @@ def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) ->
     between_s = passes * num_bytes / nics
     inside_s = _in_node_s(num_bytes, count, links)
     latency_s = _in_node_s(0.0, count, links)
-    hops = 1.0 if links.has_net_reduction else log2(num_nodes)
-    return (
-        largest(inside_s, latency_s + between_s) + 2 * hops * links.overheads.net_step_s
-    )
+    if links.has_net_reduction:  # packets are added as they pass
+        steps_s = 2 * links.overheads.net_step_s
+    else:
+        steps_s = 2 * log2(num_nodes) * _forward_s(num_bytes, members, links)
+    return largest(inside_s, latency_s + between_s) + steps_s
 
 
 @collective("all_gather/pat")

@@ -163,6 +163,9 @@ class ParallelPlan:
     """How kernels reach the GPU: queued one by one, so that a step lasts at least as
     long as the host needs for them; as a captured or compiled graph; or one by one with
     a wait for each (``CUDA_LAUNCH_BLOCKING``), so that the host's time adds up."""
+    gathers_pieces: bool = False
+    """Gather each sharded weight alone, as a list with a tensor of each rank, which the
+    host copies one by one (DeepSpeed's ZeRO-3 of 2021); false: into one buffer."""
     software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""

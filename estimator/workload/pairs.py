@@ -267,7 +267,12 @@ class Pair:
     ) -> Need:
         """Append the gathering of an element's weights."""
         seconds, num_bytes = sharding.gather_s(element), sharding.gather_bytes(element)
-        times = Times(seconds, {"weight gathering": seconds}, num_bytes=num_bytes)
+        times = Times(
+            seconds,
+            {"weight gathering": seconds},
+            num_bytes=num_bytes,
+            num_kernels=1 + sharding.num_copies(element),
+        )
         return self._add(element, "weights", Stream.WEIGHTS, times, op, need)
 
     def _scatter(self, element: Element, need: Need) -> None:
@@ -276,7 +281,12 @@ class Pair:
             return
         seconds = sharding.scatter_s(element)
         num_bytes = sharding.scatter_bytes(element)
-        times = Times(seconds, {"gradient scattering": seconds}, num_bytes=num_bytes)
+        times = Times(
+            seconds,
+            {"gradient scattering": seconds},
+            num_bytes=num_bytes,
+            num_kernels=1 + sharding.num_copies(element),
+        )
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
     def _end(self, element: Element, op: Op, need: Need) -> Need:

@@ -10,6 +10,9 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
 from estimator.workload.synchronisation import FORMAT_BYTES, shards
 
+WEIGHTS_OF_LAYER = 4
+"""Of a GPT: queries with keys and values, output, two of the feed-forward block."""
+
 
 @dataclass
 class Sharding:
@@ -39,6 +42,17 @@ class Sharding:
     def scatter_bytes(self, element: Element) -> float:
         """Return the bytes of the gradients that are scattered."""
         return FORMAT_BYTES[self.scenario.precision.gradients] * self._count(element)
+
+    def num_copies(self, element: Element) -> int:
+        """Return the copies that the host launches beside one collective.
+
+        PyTorch's all-gather and reduce-scatter of a list copy each rank's tensor to or
+        from a buffer: ``ProcessGroupNCCL::allgather``. Weights go one at a time.
+        """
+        if not self.scenario.plan.gathers_pieces:
+            return 0
+        num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
+        return num_weights * self.shared.size
 
     def _count(self, element: Element) -> float:
         own = held(self.scenario, element)
