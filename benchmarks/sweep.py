@@ -1,10 +1,10 @@
 """How many scenarios a second, end to end, beside a plain loop over ``estimate``.
 
-``python benchmarks/sweep.py [--jobs 2]``: a sweep of 10,000 points
+``python benchmarks/sweep.py [--jobs 2] [--peer CHECKOUT]...``: a sweep of 10,000 points
 over the fabric's bandwidth and the number of GPUs (DeepSeek-V3, DualPipe), and sweeps
 of bandwidths and of prices that share one graph. Each goes to Parquet with time, cost
-and memory. With a local checkout of Calculon, its own command is timed as well, on one
-of its examples.
+and memory. With a local checkout of Calculon or SimuMax, its own evaluation of one of
+its examples is timed beside them (``peers.py``), on one core.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from peers import peer_rate
+
 from estimator.api import estimate
 from estimator.catalog import load_scenario
-from estimator.sweep import sweep
+from estimator.sweeps import sweep
 
 NAME = "deepseek-v3"
 BANDWIDTH = "cluster.fabric.bytes_per_s=25 GB/s:100 GB/s"
@@ -50,13 +52,17 @@ def sweep_rate(vary: list[str], jobs: int, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--peer", type=Path, action="append", default=[])
     options = parser.parse_args()
     alone = single_rate()
     print(f"{'plain loop over estimate':36} {alone:10,.1f}/s")
     with tempfile.TemporaryDirectory() as folder:
         for name, vary in SWEEPS.items():
             rate = sweep_rate(vary, options.jobs, Path(folder))
-            print(f"{name:36} {rate:10,.0f}/s  {rate / alone:10,.0f} x")
+            print(f"{name:36} {rate:10,.0f}/s  {rate / alone:10,.1f} x")
+    for checkout in options.peer:
+        name, rate = peer_rate(checkout)
+        print(f"{name:36} {rate:10,.1f}/s  {rate / alone:10,.1f} x")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from estimator import catalog
 from estimator.bill import (
     NOT_COUNTED,
     basis,
@@ -17,6 +18,7 @@ from estimator.bill import (
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
+from estimator.errors import InputError
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
@@ -100,12 +102,20 @@ def main_phase(scenario: Scenario) -> Phase:
 
 
 def estimate(
-    scenario: Scenario, *, has_range: bool = True, is_played: bool = True
+    scenario: str | Scenario,
+    overrides: Sequence[str] = (),
+    *,
+    has_range: bool = True,
+    is_played: bool = True,
 ) -> Report:
     """Return GPU-hours, wall time, dollars and the step of a scenario.
 
     Parameters
     ----------
+    scenario : str or Scenario
+        A built-in name, a variant, a file, or a resolved scenario.
+    overrides : sequence of str
+        ``PATH=VALUE`` patches of a name or a file.
     has_range : bool
         Also vary every sourced constant between its low and its high end.
     is_played : bool
@@ -114,9 +124,15 @@ def estimate(
 
     Raises
     ------
+    InputError
+        If there is no such scenario, or something in it is wrong.
     InfeasibleError
         If the parts of the scenario do not fit together.
     """
+    if isinstance(scenario, str):
+        scenario = catalog.load_scenario(scenario, overrides)
+    elif overrides:
+        raise InputError("a resolved scenario takes no overrides", fix="its name")
     run = _Run(scenario, is_played=is_played)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
     seq_len, _, batch = simulated(main_phase(scenario))

@@ -21,6 +21,9 @@ MAX_EXACT = 6
 SAMPLED_ORDERS = 40
 IGNORED = frozenset({"name", "question", "variants", "assumptions"})
 
+Attribution = Callable[[int, Callable[[frozenset[int]], float]], list[float]]
+"""Number of inputs and what a subset of them gives -> each input's share."""
+
 
 def changed(
     before: Any, after: Any, path: tuple[str, ...] = ()
@@ -54,6 +57,17 @@ def patched(before: Map, after: Map, paths: list[tuple[str, ...]]) -> Map:
         else:
             holder.pop(last, None)
     return made
+
+
+def sequential(
+    num_inputs: int, value: Callable[[frozenset[int]], float]
+) -> list[float]:
+    """Return each input's share when they are changed one after the other.
+
+    >>> sequential(2, lambda subset: {0: 0, 1: 2, 2: 6}[len(subset)])
+    [2.0, 4.0]
+    """
+    return _over_orders([list(range(num_inputs))], value)
 
 
 def shapley(

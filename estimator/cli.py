@@ -128,6 +128,10 @@ def compare_command(
         list[str] | None,
         typer.Option("--vary", metavar="PATH=V1,V2,...", help="One column per value."),
     ] = None,
+    sequential: Annotated[
+        bool,
+        typer.Option("--sequential", help="Attribute one input after the other."),
+    ] = False,
     overrides: Overrides = None,
     out: Out = None,
     chart: Chart = None,
@@ -144,12 +148,15 @@ def compare_command(
 
     if chart is not None:
         pictures.check_target(chart)
-    made = comparison.compare(scenarios, vary or (), overrides or ())
+    made = comparison.compare(
+        scenarios, vary or (), overrides or (), is_sequential=sequential
+    )
     if chart is not None:
         pictures.write_difference(made, chart)
         _note(f"wrote {chart}", quiet=quiet)
     axes = [word for axis in vary or () for word in ("--vary", axis)]
-    again = _again("compare", *scenarios, *axes, *_sets(overrides))
+    order = ["--sequential"] if sequential else []
+    again = _again("compare", *scenarios, *axes, *order, *_sets(overrides))
     result = Result(made.scenarios, made.reports, again, comparison=made)
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return

@@ -12,7 +12,7 @@ import typer
 from estimator.cli_options import Json, Overrides, Quiet, print_json
 
 if TYPE_CHECKING:
-    from estimator.sweep import Progress
+    from estimator.sweeps import Progress
 
 ScenarioName = Annotated[str, typer.Argument(help="A built-in name or a file.")]
 
@@ -62,7 +62,7 @@ def sweep_command(
     """Answer a scenario at every combination of varied inputs, or at some drawn."""
     from estimator import tables_many
     from estimator.errors import InputError
-    from estimator.sweep import sweep
+    from estimator.sweeps import sweep
 
     if out is None:
         raise InputError("a sweep writes its rows to a file", fix="--out rows.parquet")
@@ -119,7 +119,7 @@ def plan_command(
 ) -> None:
     """Find the best parallel plans that fit in memory, or how many GPUs it takes."""
     from estimator import tables_many
-    from estimator.plan import plan
+    from estimator.plan_search import plan
     from estimator.units import DAY_S
 
     with _progress("plans", is_shown=not quiet) as progress:

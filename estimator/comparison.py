@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 from estimator import api, attribution, catalog
+from estimator.axes import split
 from estimator.batch import Batch
 from estimator.documents import Map, parse_override
 from estimator.errors import InfeasibleError, InputError
@@ -16,6 +18,9 @@ from estimator.specs.paths import hint_at, metadata
 from estimator.specs.scenario import Scenario
 from estimator.units import BareNumber, Unit
 from estimator.wording import quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_COLUMNS = 64
 
@@ -44,9 +49,25 @@ class Comparison:
     axis: str = ""
     """The last part of the one path that is varied; labels are its values alone."""
 
+    def frame(self) -> pd.DataFrame:
+        """Return the scenarios as a pandas frame, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame([report.row() for report in self.reports])
+
+    def attribution(self) -> pd.DataFrame:
+        """Return what each changed input adds as a pandas frame, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame(map(asdict, self.shares))
+
 
 def compare(
-    names: Sequence[str], vary: Sequence[str] = (), overrides: Sequence[str] = ()
+    names: Sequence[str],
+    vary: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    *,
+    is_sequential: bool = False,
 ) -> Comparison:
     """Return the scenarios side by side.
 
@@ -58,6 +79,9 @@ def compare(
         ``PATH=V1,V2,...``; each scenario is repeated for every combination.
     overrides : sequence of str
         ``PATH=VALUE`` applied to all.
+    is_sequential : bool
+        Attribute by changing one input after the other, in the order of the file,
+        instead of by Shapley values.
 
     Raises
     ------
@@ -82,13 +106,15 @@ def compare(
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
     groups = tuple(name for name, _ in columns)
-    made = of_documents(documents)
+    made = of_documents(documents, is_sequential=is_sequential)
     return replace(
         made, groups=groups, labels=tuple(labels), axis=axis.rpartition(".")[2]
     )
 
 
-def of_documents(documents: Sequence[Map]) -> Comparison:
+def of_documents(
+    documents: Sequence[Map], *, is_sequential: bool = False
+) -> Comparison:
     """Return the scenarios that resolved documents describe side by side.
 
     Raises
@@ -98,10 +124,11 @@ def of_documents(documents: Sequence[Map]) -> Comparison:
     """
     scenarios = tuple(map(_scenario, documents))
     reports = tuple(map(api.estimate, scenarios))
+    shares_of = attribution.sequential if is_sequential else attribution.shapley
     shares = tuple(
         share
         for document, report in zip(documents[1:], reports[1:], strict=True)
-        for share in _shares(documents[0], document, reports[0], report)
+        for share in _shares(documents[0], document, reports[0], report, shares_of)
     )
     names = tuple(report.scenario for report in reports)
     return Comparison(scenarios, reports, shares, names, ("",) * len(names))
@@ -133,7 +160,7 @@ def _columns(
                 f"--vary {text!r} is not PATH=V1,V2,...",
                 fix="--vary cluster.fabric=ib-ndr-rail-optimised,ib-hdr-rail-optimised",
             )
-        axes.append([f"{path}={value.strip()}" for value in values.split(",")])
+        axes.append([f"{path}={value}" for value in split(values)])
     return [(name, patches) for name in names for patches in product(*axes)]
 
 
@@ -144,7 +171,13 @@ def _scenario(document: Map) -> Scenario:
     return made
 
 
-def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share]:
+def _shares(
+    before: Map,
+    after: Map,
+    first: Report,
+    other: Report,
+    shares_of: attribution.Attribution,
+) -> list[Share]:
     """Return the attribution of one column against the baseline."""
     paths = _by_reference(attribution.changed(before, after))
     known = {
@@ -162,8 +195,8 @@ def _shares(before: Map, after: Map, first: Report, other: Report) -> list[Share
         return known[subset]
 
     try:
-        hours = attribution.shapley(len(paths), lambda subset: value(subset)[0])
-        dollars = attribution.shapley(len(paths), lambda subset: value(subset)[1])
+        hours = shares_of(len(paths), lambda subset: value(subset)[0])
+        dollars = shares_of(len(paths), lambda subset: value(subset)[1])
     except (InfeasibleError, InputError):
         # Some inputs only work together: they are one cause.
         together = "; ".join(_label(group, before, after) for group in paths)

@@ -7,9 +7,12 @@ the step, phases to the run.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from estimator.units import HOUR_S
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,29 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return asdict(self)
+
+    def row(self) -> dict[str, Any]:
+        """Return the numbers that scenarios are compared by."""
+        step, memory = self.step, self.memory
+        return {
+            "scenario": self.scenario,
+            "gpu": self.gpu,
+            "num_gpus": self.num_gpus,
+            "gpu_hours": self.gpu_hours,
+            "wall_s": self.wall_s,
+            "cost_usd": self.cost_usd,
+            "step_s": step.step_s,
+            "mfu": step.mfu,
+            "bubble_fraction": step.bubble_fraction,
+            "peak_bytes": memory.peak_bytes,
+            "fits": memory.fits,
+        }
+
+    def frame(self) -> pd.DataFrame:
+        """Return the phases as a pandas frame, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame(map(asdict, self.phases))
 
 
 def gpu_hours(wall_s: float, num_gpus: int) -> float:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from estimator.plan_rows import PlanRow, Plans
-from estimator.sweep import Sweep
+from estimator.sweeps import Sweep
 from estimator.uncertainty import Uncertainty
 from estimator.units import DAY_S
 

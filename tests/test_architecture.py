@@ -37,7 +37,7 @@ LAYERS = [
     {"designs"},
     {"points", "plan_bound", "plan_rows"},
     {"plan_layout", "plan_standing", "record_scenarios"},
-    {"comparison", "sweep", "uncertainty", "plan", "record_figures"},
+    {"comparison", "sweeps", "uncertainty", "plan_search", "record_figures"},
     {"scoring"},
     {"predictions", "peers"},
     {"extras", "provenance", "validation"},

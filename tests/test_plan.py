@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from estimator import plan as module
+from estimator import plan_search as module
 from estimator import plan_space
 from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.catalog import load_scenario
 from estimator.errors import EstimatorError
-from estimator.plan import plan
 from estimator.plan_bound import Bounds
 from estimator.plan_layout import balanced_layouts, compact
+from estimator.plan_search import plan
 from estimator.plan_space import Candidate, pipes, placement, planned, shapes
 from estimator.schedules.ir import Pipeline, program
 from estimator.specs.layout import check_layout, parse_layout

@@ -5,14 +5,14 @@ import shlex
 import numpy as np
 import pytest
 
-from estimator import plan as module
+from estimator import plan_search as module
 from estimator import plan_space
 from estimator.api import estimate
 from estimator.catalog import load_scenario
 from estimator.charts import plot
 from estimator.findings.pareto import pareto
-from estimator.plan import plan
 from estimator.plan_rows import PlanRow
+from estimator.plan_search import plan
 
 
 def row(num_gpus, days, dollars):

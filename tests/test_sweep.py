@@ -19,7 +19,7 @@ from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.errors import EstimatorError, InputError
 from estimator.lanes import Diverged, in_agreement, lanes, largest
-from estimator.sweep import sweep
+from estimator.sweeps import sweep
 
 pytest.importorskip("pyarrow")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
-from estimator import plan, provenance
+from estimator import plan_search, provenance
 from estimator.findings.pareto import pareto
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
@@ -118,7 +118,7 @@ def _searched(search: Search) -> Plans:
         bar.progress(min(done / total, 1.0), words)
 
     try:
-        return plan.plan(
+        return plan_search.plan(
             search.question.resolved,
             gpus=search.gpus,
             objective=search.objective,

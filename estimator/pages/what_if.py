@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from estimator import provenance, sweep
+from estimator import provenance, sweeps
 from estimator.findings.what_if import MEASURES, Answers, Measure, lines, what_if
 from estimator.pages.drawing import draw
 from estimator.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
@@ -266,7 +266,7 @@ def _answers(question: Question, x: Varied, y: Varied) -> Answers:
 
 @st.cache_data(max_entries=KEPT, show_spinner="Evaluating every combination")
 def _swept(question: Question, vary: Sequence[str]) -> dict[str, Any]:
-    columns = sweep.sweep(question.scenario, vary, question.overrides).columns
+    columns = sweeps.sweep(question.scenario, vary, question.overrides).columns
     return {name: columns[name] for name in (*MEASURES, "fits", "reason")}
 
 
