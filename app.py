@@ -57,8 +57,9 @@ def main() -> None:
     show.refusal()
     try:
         page.run()
-    except EstimatorError as error:
+    except EstimatorError as error:  # not all controls were shown
         st.error(plain(str(error)))
+        return
     with notice:
         links.name_ignored(asked, question)
 

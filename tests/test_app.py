@@ -292,6 +292,12 @@ def test_chunks_over_time_reach_the_number_above_them():
     assert heading.rstrip("*").endswith(f"at most {other.split()[0]}")
 
 
+def test_a_tab_is_not_called_ignored_where_nothing_can_be_shown():
+    app = opened(gpus="256", view="Memory")
+    assert "does not divide" in said(app.error[0])
+    assert not app.warning
+
+
 def test_a_second_schedule_gets_even_stages_where_it_needs_them():
     assert "zb-v, even stages" in said_below(opened("schedule", against="zb-v"), "Step")
 

@@ -29,12 +29,8 @@ VIEW = "view"
 
 
 def page(question: Question) -> None:
-    """Show the estimate of what the controls ask, or one message that says why not."""
-    try:
-        report = question.report
-    except EstimatorError as error:
-        st.error(plain(str(error)))
-        return
+    """Show the estimate of what the controls ask."""
+    report = question.report
     _headline(question, report)
     _phases(report)
     let_numbers_paint()
@@ -175,6 +171,7 @@ def _assumptions(question: Question) -> None:
         disabled=[name for name in frame.columns if name != "Value"],
         column_config={
             "Constant": st.column_config.TextColumn(width=240, pinned=True),
+            "Known": st.column_config.TextColumn(width=90),
             "Range": st.column_config.TextColumn(width=140),
             "Effect": st.column_config.TextColumn(width=100),
             "Source": st.column_config.TextColumn(width="large"),
