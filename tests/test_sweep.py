@@ -394,6 +394,20 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(tmp_path):
     pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
 
 
+def test_workers_of_another_version_are_refused_before_any_work(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("estimator.executors.version", lambda name: "99.0")
+    out = tmp_path / "rows.parquet"
+    with dask_cluster(tmp_path, 1) as (address, _):
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=20)
+        with pytest.raises(
+            InputError, match=r"another version of estimator than 99\.0"
+        ):
+            sweep(BASE, ["cluster.num_gpus=1024"], out=out, dask=address)
+    assert not out.exists()
+
+
 def test_no_scheduler_is_said_before_any_work(monkeypatch):
     monkeypatch.setattr("estimator.executors.DASK_TIMEOUT", "1s")
     pytest.importorskip("distributed")
