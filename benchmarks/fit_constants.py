@@ -80,13 +80,15 @@ def tile_model_s(rows: pd.DataFrame, gpu: Gpu, kernel: str) -> np.ndarray:
     m, n, k = (rows[column].to_numpy(float) for column in "mnk")
     peak = gpu.peak_flop_per_s[PEAK_OF.get(kernel, kernel)]
     bandwidth = gpu.hbm_bytes_per_s * gpu.achievable.hbm.value
+    exposed = gpu.achievable.epilogue.value if gpu.achievable.epilogue else 1.0
     per_sm = SHARES[:, None] * peak / gpu.num_sms
     seconds = np.full((len(SHARES), len(rows)), np.inf)
     for high, wide in TILES[kernel]:
         waves = np.ceil(np.ceil(m / high) * np.ceil(n / wide) / gpu.num_sms)
         tile_s = 2 * high * wide * k / per_sm + gpu.achievable.tile_s.value
         seconds = np.minimum(
-            seconds, waves * (tile_s + high * wide * 2 / (bandwidth / gpu.num_sms))
+            seconds,
+            waves * (tile_s + exposed * high * wide * 2 / (bandwidth / gpu.num_sms)),
         )
     moved = (m + n) * k * DTYPE_BYTES[kernel] + m * n * 2
     return np.maximum(seconds, moved / bandwidth) + LAUNCH_S

@@ -97,16 +97,10 @@ def test_the_published_plan_is_among_the_best_tenth(made):
     assert stands.share_better < 0.1
 
 
-@pytest.mark.parametrize(
-    ("name", "share"),
-    [
-        ("llama-3.1-405b", 0.1),
-        ("gpt3-175b", 0.25),  # 16 % of 224 plans, and why: docs/plans.md
-    ],
-)
-def test_other_published_plans_stand_high_too(monkeypatch, name, share):
+@pytest.mark.parametrize("name", ["llama-3.1-405b", "gpt3-175b"])
+def test_other_published_plans_stand_high_too(monkeypatch, name):
     monkeypatch.setattr(module, "MOST_EVALUATED", 1)
-    assert plan(name, top=1, num_drawn=16).standing.share_better <= share
+    assert plan(name, top=1, num_drawn=60).standing.share_better <= 0.1
 
 
 @pytest.mark.usefixtures("few")

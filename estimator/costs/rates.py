@@ -57,6 +57,8 @@ class Device:
     older_attention: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
+    epilogue: float
+    """Share of a tile's output traffic that no other tile's main loop hides."""
     tile_s: float
     launch_s: float
 
@@ -199,6 +201,7 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         attention_backward_half_len=0.0
         if is_ideal
         else known.attention_backward_half_len.value,
+        epilogue=known.epilogue.value if known.epilogue else 1.0,
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,
     )

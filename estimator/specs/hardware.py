@@ -44,6 +44,9 @@ class Achievable:
     attention_backward_half_len: Fraction
     older_attention: Mapping[str, Fraction] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
+    epilogue: Fraction | None = None
+    """Share of an output tile's memory traffic that no other tile's main loop hides.
+    None where nobody measured it: all of it."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration
