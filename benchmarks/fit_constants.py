@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
 
 from estimator.catalog import load
 from estimator.costs.kernels import DTYPE_BYTES, TILES
@@ -149,41 +150,37 @@ def fit_products(table: pd.DataFrame, measured_name: str, gpu: Gpu) -> None:
 
 
 def attention_rates(folder: Path) -> pd.DataFrame:
-    """Return TFLOP/s of causal BF16 forward passes with enough heads, by kernel."""
+    """Return the FLOP and heads x sequences of causal BF16 forward passes."""
     table = pd.read_parquet(folder / "attention_forward.parquet")
     keep = (
         (table.window_size.fillna(0) == 0)
         & (table.attn_dtype == "bfloat16")
         & (table.head_dim == 128)
     )
-    plain = table[keep].assign(width=256)
-    latent = pd.read_parquet(folder / "mla_forward.parquet").assign(width=192 + 128)
-    both = pd.concat([plain, latent])
-    both = both[(both.batch_size * both.num_heads >= 128) & (both.isl >= MIN_ROWS)]
-    flop = both.batch_size * both.num_heads * both.isl**2.0 * both.width
-    return both.assign(tflop_per_s=flop / both.latency * 1e3 / 1e12)
+    own = table[keep & (table.isl >= MIN_ROWS)]
+    parallel = own.batch_size * own.num_heads
+    return own.assign(parallel=parallel, flop=parallel * own.isl**2.0 * 2 * 128)
 
 
 def fit_attention(table: pd.DataFrame, measured_name: str, gpu: Gpu) -> None:
-    """Print share and half length of ``share * S / (S + half)``, all kernels alike."""
+    """Print ``share / (1 + half_len / S + half_rows / (heads x sequences x S))``."""
     own = table[(table.gpu == measured_name) & table.kernel_source.isin(ATTENTION)]
     own = own[[(measured_name, source) not in SLOW for source in own.kernel_source]]
-    medians = own.groupby(["kernel_source", "isl"]).tflop_per_s.median().reset_index()
-    isl, rate = medians.isl.to_numpy(float), medians.tflop_per_s.to_numpy()
-    peak = gpu.peak_flop_per_s["bf16"] / 1e12
-    best = min(
-        (
-            float(np.abs(np.log(share * peak * isl / (isl + half) / rate)).mean()),
-            share,
-            half,
-        )
-        for share in np.arange(0.3, 1.2, 0.01)
-        for half in range(100, 4000, 50)
-    )
-    kernels = ", ".join(sorted(set(medians.kernel_source)))
+    length, rows = own.isl.to_numpy(float), (own.parallel * own.isl).to_numpy(float)
+    seconds = own.latency.to_numpy() * 1e-3 - LAUNCH_S
+    slowness = seconds * gpu.peak_flop_per_s["bf16"] / own.flop.to_numpy()
+
+    def error(logs: np.ndarray) -> float:
+        share, half_len, half_rows = np.exp(logs)
+        predicted = (1 + half_len / length + half_rows / rows) / share
+        return float(np.abs(np.log(predicted / slowness)).mean())
+
+    best = minimize(error, np.log([0.65, 800, 3e4]), method="Nelder-Mead")
+    share, half_len, half_rows = np.exp(best.x)
+    kernels = ", ".join(sorted(set(own.kernel_source)))
     print(
-        f"  attention_forward {best[1]:.2f}, half length {best[2]}: error "
-        f"{best[0]:.1%} over {len(medians)} medians of {kernels}"
+        f"  attention_forward {share:.2f}, half length {half_len:.0f}, half rows "
+        f"{half_rows:.0f}: error {best.fun:.1%} over {len(own)} kernels of {kernels}"
     )
 
 

@@ -8,7 +8,7 @@ products that DeepGEMM prints for DeepSeek-V3's shapes this is within 4.4 % on a
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, inf
 
 from estimator.costs.rates import Device
 from estimator.lanes import Lanes, largest, smallest
@@ -186,24 +186,29 @@ def attention_s(
     device: Device,
     flop: float,
     seq_len: int,
+    num_rows: float = inf,
     *,
     is_backward: bool = False,
     kernel: str = "fused",
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
 
-    The rate saturates with the sequence: ``rate * S / (S + half_len)``. It does not
+    The rate saturates with the sequence and with ``num_rows``, heads times tokens, whose
+    blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``. It does not
     fall with the SMs that communication takes: beside 20 busy SMs the H800 trace of
     deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
     """
     if is_backward:
         rate = device.attention_backward_flop_per_s
         half_len = device.attention_backward_half_len
+        half_rows = device.attention_backward_half_rows
     else:
         rate = device.attention_forward_flop_per_s
         half_len = device.attention_forward_half_len
+        half_rows = device.attention_forward_half_rows
     rate *= device.older_attention.get(kernel, 1.0)
-    return flop * (seq_len + half_len) / (seq_len * rate) + device.launch_s
+    loss = half_len / seq_len + half_rows / num_rows
+    return flop * (1 + loss) / rate + device.launch_s
 
 
 def elementwise_s(device: Device, num_bytes: float, num_kernels: int = 1) -> float:

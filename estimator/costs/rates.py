@@ -57,6 +57,8 @@ class Device:
     older_attention: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
+    attention_forward_half_rows: float
+    attention_backward_half_rows: float
     epilogue: float
     """Share of a tile's output traffic that no other tile's main loop hides."""
     tile_s: float
@@ -201,6 +203,12 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         attention_backward_half_len=0.0
         if is_ideal
         else known.attention_backward_half_len.value,
+        attention_forward_half_rows=0.0
+        if is_ideal or not known.attention_forward_half_rows
+        else known.attention_forward_half_rows.value,
+        attention_backward_half_rows=0.0
+        if is_ideal or not known.attention_backward_half_rows
+        else known.attention_backward_half_rows.value,
         epilogue=known.epilogue.value if known.epilogue else 1.0,
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,

@@ -83,7 +83,8 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
     name = "attention backward" if is_backward else "attention"
     reach = min(size.seq_len, local.window) if local else size.seq_len
     kernel = size.plan.attention_kernel
-    return (AttentionCore(name, flop, reach, moved, is_backward, kernel),)
+    rows = size.tokens * size.heads
+    return (AttentionCore(name, flop, reach, rows, moved, is_backward, kernel),)
 
 
 def _unfused(size: Sizes, *, is_backward: bool) -> Segment:

@@ -103,6 +103,8 @@ class AttentionCore(NamedTuple):
     name: str
     flop: float
     seq_len: int
+    num_rows: int
+    """Heads times tokens on this rank."""
     num_bytes: float
     is_backward: bool = False
     kernel: str = "fused"
@@ -124,6 +126,7 @@ class AttentionCore(NamedTuple):
             device,
             self.flop,
             self.seq_len,
+            self.num_rows,
             is_backward=self.is_backward,
             kernel=self.kernel,
         )
