@@ -70,6 +70,7 @@ def plan_of(
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         half_loss=source in rules.HALF_LOSS,
         fused_norms=not is_eager,
+        fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),
         launch="blocking" if gathers_pieces else _launch(record, source),

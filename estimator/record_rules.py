@@ -192,6 +192,11 @@ HALF_GRADIENTS = frozenset(
 )
 """Sources that reduce gradients in 16 bits, beside NVIDIA's."""
 
+SEPARATE_GRADIENTS = frozenset({"sc21", "bigscience", "gptneox", "glm", "vtrain"})
+"""Sources whose framework adds each gradient in a kernel of its own: Megatron-LM of
+2021 and the DeepSpeed forks of it. The product that adds it itself came with apex's
+``fused_weight_gradient_mlp_cuda`` (NVIDIA/apex, pull request 1317, March 2022)."""
+
 HALF_MOMENTS = frozenset({"dsv3", "dsv2", "deepseek"})
 """Sources that keep the optimizer's moments in BF16 (DeepSeek-V3, section 3.3.2)."""
 

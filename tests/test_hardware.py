@@ -132,7 +132,7 @@ def test_a_gpu_is_plausible(name):
     if fp8 := gpu.peak_flop_per_s.get("fp8"):
         assert fp8 / half == pytest.approx(2, rel=0.06) or name == "gaudi3"
     for path, constant in constants(gpu.achievable):
-        if constant.unit == "1" and "half_len" not in path:
+        if constant.unit == "1" and "_half_" not in path:
             assert constant.low > 0.1, path
             assert constant.high <= 1, path
 

@@ -103,3 +103,17 @@ def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
     copies = (layers * 4 + 2) * 8
     longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)
     assert longer_s == pytest.approx(copies * whole.dispatch_s)
+
+
+def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():
+    def spent(*overrides):
+        parts = {}
+        for step in work(2048, *overrides).operations("B", 0):
+            for kind, seconds in step.parts:
+                parts[kind] = parts.get(kind, 0.0) + seconds
+        return parts
+
+    fused, apart = spent(), spent("plan.fused_gradients=false")
+    assert apart["element-wise"] > fused["element-wise"]
+    assert apart["gemm"] < fused["gemm"]
+    assert sum(apart.values()) > sum(fused.values())

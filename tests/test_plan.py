@@ -106,7 +106,7 @@ def test_other_published_plans_stand_high_too(monkeypatch, name):
 @pytest.mark.usefixtures("few")
 def test_a_poor_plan_does_not_stand_high():
     poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full"]
-    assert plan(NAME, poor, top=1, num_drawn=6).standing.share_better >= 0.5
+    assert plan(NAME, poor, top=1, num_drawn=30).standing.share_better >= 0.25
 
 
 def test_layers_are_spread_as_the_published_layout_does_but_for_one(deepseek):

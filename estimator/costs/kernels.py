@@ -193,10 +193,10 @@ def attention_s(
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
 
-    The rate saturates with the sequence and with ``num_rows``, heads times tokens, whose
-    blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``. It does not
-    fall with the SMs that communication takes: beside 20 busy SMs the H800 trace of
-    deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
+    The rate saturates with the sequence and with ``num_rows``, heads times tokens,
+    whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``. It
+    does not fall with the SMs that communication takes: beside 20 busy SMs the H800
+    trace of deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
     """
     if is_backward:
         rate = device.attention_backward_flop_per_s

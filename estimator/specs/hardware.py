@@ -43,8 +43,8 @@ class Achievable:
     """Sequence length at which attention runs at half that share."""
     attention_backward_half_len: Fraction
     attention_forward_half_rows: Fraction | None = None
-    """Rows of all heads (heads x tokens) at which too few thread blocks for the SMs halve
-    the rate. None where nobody measured it: no loss."""
+    """Heads x tokens at which too few thread blocks for the SMs halve the rate. None
+    where nobody measured it: no loss."""
     attention_backward_half_rows: Fraction | None = None
     older_attention: Mapping[str, Fraction] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""

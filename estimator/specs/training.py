@@ -76,7 +76,8 @@ class Precision:
     recipe: Recipe
     gradients: Literal["fp32", "bf16", "bf16+fp32"] = "fp32"
     """Format that weight gradients are accumulated and reduced in; ``bf16+fp32``:
-    products write BF16 gradients, which are then added to FP32 ones of their own."""
+    products write BF16 gradients, which are then added to FP32 ones of their own, as
+    ``plan.fused_gradients: false`` does for either."""
     moments: Literal["fp32", "bf16"] = "fp32"
     """Format of the optimizer's two moments; master weights are FP32."""
 
@@ -159,6 +160,10 @@ class ParallelPlan:
     fused_norms: bool = True
     """Norms and rotary embeddings are single kernels; false: FP32 operations one by
     one, as plain PyTorch runs them."""
+    fused_gradients: bool = True
+    """Products add a weight's gradient to what is accumulated themselves (Megatron-LM's
+    ``gradient_accumulation_fusion``, 2022); false: they write it in 16 bits, and a
+    kernel of its own adds it."""
     launch: Literal["queued", "graph", "blocking"] = "queued"
     """How kernels reach the GPU: queued one by one, so that a step lasts at least as
     long as the host needs for them; as a captured or compiled graph; or one by one with

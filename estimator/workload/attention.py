@@ -168,8 +168,11 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
 def weight_gradient(size: Sizes) -> Segment:
     """Return the products that accumulate into the FP32 gradients."""
     return tuple(
-        weight_product(f"w {name}", n, k, size.tokens, size.format.dtype)
+        kernel
         for name, n, k in products(size)
+        for kernel in weight_product(
+            size, f"w {name}", n, k, size.tokens, size.format.dtype
+        )
     )
 
 

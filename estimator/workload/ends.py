@@ -43,7 +43,7 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
                 3,
             ),
         )
-    return (weight_product("w logits", vocabulary, h, tokens, "bf16"),)
+    return weight_product(size, "w logits", vocabulary, h, tokens, "bf16")
 
 
 def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
@@ -61,5 +61,6 @@ def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
         Gemm("d MTP projection", tokens, 2 * h, h, size.format.dtype),
         Traffic("MTP norms backward", tokens * h * (2 * NORM + ADD), 4),
     )
-    weight = (weight_product("w MTP projection", h, 2 * h, tokens, size.format.dtype),)
+    dtype = size.format.dtype
+    weight = weight_product(size, "w MTP projection", h, 2 * h, tokens, dtype)
     return forward, backward, weight

@@ -50,11 +50,13 @@ def _block_weight(
     """Return its weight gradients, one expert at a time."""
     h, each = size.model.hidden_size, -(-rows // groups)
     launched = GRADIENT_KERNELS if groups == 1 else 1  # experts have no biases
+    dtype = size.format.dtype
     one = tuple(
-        weight_product(
-            f"w {name} {part}", n, k, each, size.format.dtype, num_kernels=launched
-        )
+        kernel
         for part, n, k in (("up", _up(size, width), h), ("down", h, width))
+        for kernel in weight_product(
+            size, f"w {name} {part}", n, k, each, dtype, num_kernels=launched
+        )
     )
     return one * groups
 

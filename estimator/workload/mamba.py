@@ -82,6 +82,9 @@ def input_gradient(size: Sizes) -> Segment:
 def weight_gradient(size: Sizes) -> Segment:
     """Return the products that accumulate its gradients."""
     return tuple(
-        weight_product(f"w {name}", n, k, size.tokens, size.format.dtype)
+        kernel
         for name, n, k in _products(size)
+        for kernel in weight_product(
+            size, f"w {name}", n, k, size.tokens, size.format.dtype
+        )
     )

@@ -76,6 +76,7 @@ class Gemm(NamedTuple):
 
 
 def weight_product(
+    size: Sizes,
     name: str,
     m: int,
     n: int,
@@ -83,18 +84,22 @@ def weight_product(
     dtype: str,
     *,
     num_kernels: int = GRADIENT_KERNELS,
-) -> Gemm:
-    """Return the product that adds a weight's gradient, ``(m, n)``, over k tokens."""
-    return Gemm(
+) -> Segment:
+    """Return what adds a weight's gradient, ``(m, n)``, over k tokens."""
+    added = size.gradient_addition
+    product = Gemm(
         name,
         m,
         n,
         k,
         dtype,
-        output_bytes=ACCUMULATE,
+        output_bytes=2 if added else ACCUMULATE,
         is_weight_gradient=True,
-        num_kernels=num_kernels,
+        num_kernels=num_kernels - bool(added),
     )
+    if not added:
+        return (product,)
+    return (product, Traffic(f"add {name}", float(m) * n * added))
 
 
 class AttentionCore(NamedTuple):
@@ -204,6 +209,8 @@ class Sizes:
     """DeepSeek's recipe stores attention outputs in E5M6."""
     recompute: frozenset[str]
     places: Spread | None
+    gradient_addition: int
+    """Bytes per weight of a kernel that adds its gradient; 0 where products do that."""
 
     @property
     def tokens(self) -> int:
@@ -290,4 +297,12 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         keeps_12_bits=scenario.precision.recipe == "fp8",
         recompute=frozenset(scenario.recompute),
         places=places,
+        gradient_addition=_gradient_addition(scenario),
     )
+
+
+def _gradient_addition(scenario: Scenario) -> int:
+    gradients = scenario.precision.gradients
+    if scenario.plan.fused_gradients and gradients != "bf16+fp32":
+        return 0
+    return 6 if gradients == "bf16" else 10  # 2 in; 2 or 4 read and written
