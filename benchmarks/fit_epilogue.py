@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("gpu")
     parser.add_argument("bytes_per_s", type=float)
     given = parser.parse_args()
+    if not given.table.is_file():
+        parser.error(f"there is no file {given.table}")
     gpu, rows = load("gpu", given.gpu), products(given.table)
     known, peak = device(gpu, Layer.ACHIEVABLE), gpu.peak_flop_per_s["bf16"]
     known = replace(known, hbm_bytes_per_s=given.bytes_per_s * gpu.achievable.hbm.value)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from estimator import catalog
 from estimator.costs.rates import half_precision
@@ -134,7 +136,28 @@ def test_a_gpu_is_plausible(name):
     for path, constant in constants(gpu.achievable):
         if constant.unit == "1" and "_half_" not in path:
             assert constant.low > 0.1, path
-            assert constant.high <= 1, path
+
+
+SHARES = [
+    "cluster.node.gpu.achievable.gemm.bf16",
+    "cluster.node.gpu.achievable.epilogue",
+    "cluster.node.collectives.all_to_all",
+    "cluster.fabric.efficiency",
+    "power.average_power",
+]
+
+
+@pytest.mark.parametrize("path", SHARES)
+@settings(max_examples=5)
+@given(value=st.floats(1.01, 1e30))
+def test_a_share_is_never_more_than_the_whole(path, value):
+    with pytest.raises(InputError, match=f"{path}.* is more than 1"):
+        catalog.load_scenario("deepseek-v3", [f"{path}={value!r}"])
+
+
+def test_a_facility_draws_at_least_what_its_servers_draw():
+    with pytest.raises(InputError, match="0.9 is less than 1"):
+        catalog.load_scenario("deepseek-v3", ["power.pue=0.9"])
 
 
 @pytest.mark.parametrize("name", catalog.names("node"))

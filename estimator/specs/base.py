@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
@@ -65,6 +66,8 @@ class ConstantOf:
     """Annotation of a :class:`Constant` field: its unit, parsed like any quantity."""
 
     si: str
+    least: float = 0.0
+    most: float = math.inf
 
     def __call__(self, value: object) -> Constant:
         """Return the constant that a file, a patch or Python code describes."""
@@ -114,8 +117,13 @@ class ConstantOf:
 
     def _number(self, value: object) -> float:
         if self.si == "1" and isinstance(value, int | float):
-            return Unit("1", is_positive=False).parse(BareNumber(value))
-        return Unit(self.si, is_positive=False).parse(value)
+            value = BareNumber(value)
+        number = Unit(self.si, is_positive=False).parse(value)
+        if number > self.most:
+            raise ValueError(f"{number:g} is more than {self.most:g}, the whole")
+        if number < self.least:
+            raise ValueError(f"{number:g} is less than {self.least:g}, the least")
+        return number
 
     def __get_pydantic_core_schema__(
         self, _source: Any, _handler: GetCoreSchemaHandler
@@ -216,8 +224,10 @@ def source_of(record: Any, key: str) -> str:
     return next((sources[name] for name in names if name in sources), "")
 
 
-Fraction = Annotated[Constant, ConstantOf("1")]
-"""A share of a peak, or another pure number."""
+Fraction = Annotated[Constant, ConstantOf("1", most=1.0)]
+"""A share of a peak or of another whole."""
+PureNumber = Annotated[Constant, ConstantOf("1")]
+"""A ratio, a length or a number of things, which may exceed 1."""
 Duration = Annotated[Constant, ConstantOf("s")]
 Size = Annotated[Constant, ConstantOf("B")]
 Rate = Annotated[Constant, ConstantOf("B/s")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from estimator.specs.base import Constant, ConstantOf, Fraction, spec
+from estimator.specs.base import Constant, ConstantOf, Fraction, PureNumber, spec
 from estimator.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 
 Known = Literal["read", "derived", "recalled", "assumed", "disputed"]
@@ -13,6 +13,7 @@ Sum = Annotated[Constant, ConstantOf("USD")]
 PerYear = Annotated[Constant, ConstantOf("USD/year")]
 Rent = Annotated[Constant, ConstantOf("USD/kW/month")]
 Transfer = Annotated[Constant, ConstantOf("USD/GB")]
+AtLeastOne = Annotated[Constant, ConstantOf("1", least=1.0)]
 Storage = Annotated[Constant, ConstantOf("USD/GB/month")]
 
 
@@ -22,15 +23,15 @@ class Ownership:
 
     server_usd: Sum
     """A GPU's share of its server, as bought, GPU included."""
-    server_per_gpu: Fraction
+    server_per_gpu: PureNumber
     """Price of that share over the price of the GPU alone."""
     network_share: Fraction
     """Network between servers, over the cost of servers and network together."""
-    third_layer: Fraction
+    third_layer: PureNumber
     """A network of three layers of switches over one of two, per endpoint."""
     amortised_per_year: Fraction
     """What a year takes of the value that hardware has when it starts."""
-    years_before: Fraction
+    years_before: PureNumber
     """From purchase to the start of training, in years: value is lost before, too."""
     utilisation: Fraction
     """Hours in use over hours owned."""
@@ -83,22 +84,22 @@ class Programme:
 
     name: str
     title: str
-    compute_factor: Fraction
+    compute_factor: PureNumber
     """Computation of the whole programme over that of the final run."""
-    num_contributors: Fraction
+    num_contributors: PureNumber
     fte_per_contributor: Fraction
     """Share of full time, mean over contributors."""
-    years: Fraction
+    years: PureNumber
     """From the start of the project to its release."""
     compensation: PerYear
     """Pay of a full-time contributor, equity included."""
-    staff_overhead: Fraction
+    staff_overhead: PureNumber
     """Employer's cost over pay."""
-    data_bytes_per_token: Fraction
+    data_bytes_per_token: PureNumber
     """Bytes of data kept for each token of the final run."""
-    num_checkpoints: Fraction
+    num_checkpoints: PureNumber
     """Full checkpoints kept."""
-    checkpoint_bytes_per_param: Fraction
+    checkpoint_bytes_per_param: PureNumber
     storage: Storage
     egress: Transfer
     """Paid once for the data kept."""
@@ -113,7 +114,7 @@ class Power:
 
     name: str
     title: str
-    pue: Fraction
+    pue: AtLeastOne
     """Facility power over IT power."""
     average_power: Fraction
     """Average over maximum server power during training."""

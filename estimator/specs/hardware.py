@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from estimator.specs.base import Count, Duration, Fraction, Rate, Size, spec
+from estimator.specs.base import Count, Duration, Fraction, PureNumber, Rate, Size, spec
 from estimator.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
 
 Status = Mapping[str, Literal["derived", "assumed", "disputed"]]
@@ -39,13 +39,13 @@ class Achievable:
     attention_forward: Fraction
     """Share of the BF16 peak of a long causal attention forward pass."""
     attention_backward: Fraction
-    attention_forward_half_len: Fraction
+    attention_forward_half_len: PureNumber
     """Sequence length at which attention runs at half that share."""
-    attention_backward_half_len: Fraction
-    attention_forward_half_rows: Fraction | None = None
+    attention_backward_half_len: PureNumber
+    attention_forward_half_rows: PureNumber | None = None
     """Heads x tokens at which too few thread blocks for the SMs halve the rate. None
     where nobody measured it: no loss."""
-    attention_backward_half_rows: Fraction | None = None
+    attention_backward_half_rows: PureNumber | None = None
     older_attention: Mapping[str, Fraction] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     epilogue: Fraction | None = None
