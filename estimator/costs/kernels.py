@@ -102,7 +102,10 @@ def gemm_s(
         raise ValueError(f"sizes must be positive, got {(m, n, k, num_groups)}")
     rates = device.weight_flop_per_s if is_weight_gradient else device.gemm_flop_per_s
     exposed_bytes = device.epilogue * output_bytes
-    known = rates[dtype] + device.hbm_bytes_per_s + device.tile_s + exposed_bytes
+    rate = rates[dtype]
+    if dtype == "bf16":  # formats of 8 bits and less have no product of other widths
+        rate *= aligned_share(device, (m, n) if is_weight_gradient else (n, k))
+    known = rate + device.hbm_bytes_per_s + device.tile_s + exposed_bytes
     is_batch = isinstance(known, Lanes)
     timed = _tiles_s if is_batch else _known_tiles_s
     tiles_s = timed(
@@ -112,7 +115,7 @@ def gemm_s(
         dtype,
         num_groups,
         exposed_bytes,
-        rates[dtype] / device.num_sms,
+        rate / device.num_sms,
         device.hbm_bytes_per_s / device.num_sms,
         device.tile_s,
         num_sms or device.num_sms,
@@ -120,6 +123,19 @@ def gemm_s(
     moved = gemm_bytes(m, n, k, dtype, num_groups=num_groups, output_bytes=output_bytes)
     memory_s = moved / device.hbm_bytes_per_s
     return largest(tiles_s, memory_s) + device.launch_s
+
+
+def aligned_share(device: Device, widths: tuple[int, int]) -> float:
+    """Return what rows of these widths, in 16-bit elements, leave of a product's rate.
+
+    Tensor cores are fed 16 bytes at a time; a row that is no multiple of 8 elements is
+    read in smaller pieces. Source: NVIDIA, Matrix Multiplication Background User's
+    Guide, section on tensor-core requirements. Tokens are no row of any operand.
+    """
+    if all(width % 8 == 0 for width in widths):
+        return 1.0
+    is_even = all(width % 2 == 0 for width in widths)
+    return device.misaligned.get("even" if is_even else "odd", 1.0)
 
 
 def gemm_bytes(

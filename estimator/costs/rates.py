@@ -63,6 +63,9 @@ class Device:
     """Share of a tile's output traffic that no other tile's main loop hides."""
     tile_s: float
     launch_s: float
+    misaligned: Mapping[str, float] = field(default_factory=dict)
+    """What is left of a 16-bit product's rate where a row is ``even`` or ``odd`` in
+    elements, not a multiple of 16 bytes; all of it where absent."""
 
     def matured(self, maturity: float) -> Device:
         """Return the rates of software that reaches this share of each."""
@@ -212,6 +215,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         epilogue=known.epilogue.value if known.epilogue else 1.0,
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,
+        misaligned={}
+        if is_ideal
+        else {name: share.value for name, share in known.misaligned.items()},
     )
 
 

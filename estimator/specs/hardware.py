@@ -51,6 +51,9 @@ class Achievable:
     epilogue: Fraction | None = None
     """Share of an output tile's memory traffic that no other tile's main loop hides.
     None where nobody measured it: all of it."""
+    misaligned: Mapping[str, Fraction] = field(default_factory=dict)
+    """What is left of a 16-bit product's main loop where a row is not a multiple of 16
+    bytes: ``even`` or ``odd`` in elements; no loss where nobody measured it."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration

@@ -23,7 +23,7 @@ LOSS_BACKWARD = {"bf16": 4, "fp32": 6, "unfused": 20}
 def segment(size: Sizes, kind: str, op: str) -> Segment:
     """Return the kernels of an embedding's or a head's pass (``F``, ``I`` or ``W``)."""
     h, tokens = size.model.hidden_size, size.tokens
-    vocabulary = -(-size.model.vocab_size // size.tp)
+    vocabulary = 8 * -(-size.model.vocab_size // (8 * size.tp))  # padded
     if kind == "embedding":
         per_token = {Op.F: 4, Op.I: 0, Op.W: 2 + ACCUMULATE}[Op(op)]
         return (Traffic("embedding", tokens * h * per_token, 1),)
