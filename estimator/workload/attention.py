@@ -10,6 +10,7 @@ from __future__ import annotations
 from estimator.costs.flop import mean_span
 from estimator.costs.kernels import attention_backward_flop
 from estimator.workload.work import (
+    DROPOUT_STATES,
     AttentionCore,
     Gemm,
     Segment,
@@ -98,7 +99,8 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
         Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
     )
     if not is_backward:
-        return (*pair, Traffic("softmax, dropout", scores * UNFUSED_FORWARD, 2))
+        softmax = Traffic("softmax, dropout", scores * UNFUSED_FORWARD, 2)
+        return (*pair, softmax, DROPOUT_STATES)
     return (
         *pair,
         *pair,

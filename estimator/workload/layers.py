@@ -7,9 +7,11 @@ from typing import NamedTuple
 from estimator.workload import attention, ends, feed_forward, mamba
 from estimator.workload.attention import ADD, norm_bytes
 from estimator.workload.stages import Element
-from estimator.workload.work import Segment, Sizes, Traffic
+from estimator.workload.work import CHECKPOINT_STATES, Segment, Sizes, Traffic
 
 EAGER_NORM_KERNELS = 7
+CHECKPOINTED = {"full", "core_attn", "mlp", "moe", "layernorm", "moe_act"}
+"""Recomputed parts that are a checkpoint of their own."""
 
 
 class LayerSegments(NamedTuple):
@@ -96,4 +98,7 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     launched = 2 * num_blocks * (2 if is_backward else 1)
     if not size.plan.fused_norms:
         launched += num_norms * (2 if is_backward else 1) * (EAGER_NORM_KERNELS - 1)
-    return (Traffic(name, moved, launched),)
+    norms = Traffic(name, moved, launched)
+    if not is_backward:
+        return (norms,)
+    return (norms, *(CHECKPOINT_STATES for _ in size.recompute & CHECKPOINTED))

@@ -160,7 +160,35 @@ class Traffic(NamedTuple):
         return kernels.elementwise_s(device, self.num_bytes, self.num_kernels)
 
 
-Kernel = Gemm | AttentionCore | Traffic
+class HostCalls(NamedTuple):
+    """Calls that cost the host as much as a launch and the GPU nothing."""
+
+    name: str
+    num_kernels: int
+    """Launches that they are worth."""
+    flop: float = 0.0
+    num_bytes: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What its time is booked under: it has none."""
+        return "element-wise"
+
+    def seconds(self, device: Device, num_sms: int) -> float:
+        """Return nothing: the GPU does not know of it."""
+        del device, num_sms
+        return 0.0
+
+
+DROPOUT_STATES = HostCalls("random states of dropout", 4)
+"""Megatron-LM draws attention dropout from a generator of each rank's own: both states
+are read and set around it (NVIDIA/Megatron-LM, ``tensor_parallel/random.py``)."""
+CHECKPOINT_STATES = HostCalls("random states of recomputation", 8)
+"""What is recomputed draws what it drew before: the states of the CPU's and the GPU's
+generator are kept, and on the way back kept, set and set back (the same file, and
+``torch.utils.checkpoint``)."""
+
+Kernel = Gemm | AttentionCore | Traffic | HostCalls
 
 
 @dataclass(frozen=True)
