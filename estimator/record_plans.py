@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from estimator import record_rules as rules
 from estimator.errors import InputError
+from estimator.record_ablations import techniques
 from estimator.records import Record
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
-from estimator.specs.training import Overlap, ParallelPlan
+from estimator.specs.training import AttentionKernel, Overlap, ParallelPlan
 
 
 def plan_of(
@@ -42,7 +43,8 @@ def plan_of(
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
     schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_eager = source in rules.EAGER and not _is_compiled(record)
-    is_overlapping = source in rules.OVERLAPPING
+    has = techniques(record, source)
+    is_overlapping = source in rules.OVERLAPPING or "dp overlap" in (has or ())
     gathers_pieces = zero == 3 and source in rules.GATHERED_PIECES
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
@@ -66,7 +68,7 @@ def plan_of(
         ),
         micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
-        attention_kernel=rules.ATTENTION.get(source, "fused"),
+        attention_kernel=_attention(source, has),
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         half_loss=source in rules.HALF_LOSS,
         fused_norms=not is_eager,
@@ -76,8 +78,9 @@ def plan_of(
         launch="blocking" if gathers_pieces else _launch(record, source),
         gathers_pieces=gathers_pieces,
         overlap=Overlap(
-            tensor=_tensor_overlap(record, source),
-            pipeline=source not in rules.BLOCKING_SENDS,
+            tensor=_tensor_overlap(record, source, has),
+            pipeline=source not in rules.BLOCKING_SENDS
+            and (has is None or "pp overlap" in has),
             gradient_reduce=is_overlapping,
             parameter_gather=is_overlapping,
         ),
@@ -114,14 +117,22 @@ def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking
     return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
 
 
+def _attention(source: str, has: frozenset[str] | None) -> AttentionKernel:
+    """Return the attention of a source, or of a row that came before its last one."""
+    if has is not None and "efficient ops" not in has:
+        return "flash-1"
+    return rules.ATTENTION.get(source, "fused")
+
+
 def _tensor_overlap(
-    record: Record, source: str
+    record: Record, source: str, has: frozenset[str] | None
 ) -> Literal["none", "async", "pipelined"]:
     """Return how a source's framework hides tensor-parallel collectives."""
     says_async = re.search(r"async ?tp", str(record.get("notes") or "").lower())
     if source in rules.BLOCKING_TENSOR and not says_async:
         return "none"
-    return "pipelined" if source in rules.OVERLAPPING else "async"
+    is_pipelined = source in rules.OVERLAPPING or "tp overlap" in (has or ())
+    return "pipelined" if is_pipelined else "async"
 
 
 def _micro(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, repeat
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from estimator import catalog
 from estimator import record_rules as rules
 from estimator.costs.rates import Layer, device
+from estimator.record_ablations import techniques
 from estimator.record_clusters import cluster
 from estimator.record_gaps import filled, plans
 from estimator.record_mixers import seems_hybrid
@@ -75,6 +76,11 @@ def mapped(record: Record) -> Mapped:
     record, notes = filled(record)
     batch, where = record["batch"], cluster(record)
     model = transformer(record)
+    has = techniques(record, source)
+    if has is not None:
+        model = replace(model, is_parallel="parallel block" in has)
+    if has and "sliding window" in has:
+        notes.append("the window of its attention is not printed: none")
     if seems_hybrid(record["model"]) and not model.mamba:
         notes.append("which layers are not attention is not printed: all are")
     recompute = _recompute(record, notes)

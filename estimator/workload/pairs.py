@@ -146,9 +146,12 @@ class Pair:
         times = self.chunks.layer(element, self.sms)[segment]
         if not self._splits(element, segment):
             return self._compute(element, name, times, need)
-        if self.is_split:
+        is_joint = shares_collectives(self.chunks, element)
+        if self.is_split and not (is_joint and segment == 1):
             need = self._collect(element, "all-gather", need, times)
         need = self._compute(element, name, times, need)
+        if is_joint and segment == 0:
+            return need
         rounds = 1 if self.is_split else 2  # an all-reduce is both
         return self._collect(element, "reduce-scatter", need, times, rounds)
 
@@ -163,12 +166,15 @@ class Pair:
             need = self._compute(element, name, times, need)
             return need, ()
         inputs: Need = ()
-        if self.is_split:
+        is_joint = shares_collectives(self.chunks, element)
+        is_first = not (is_joint and segment == 4)
+        if self.is_split and is_first:
             need = self._collect(element, "all-gather backward", need, times)
             inputs = self._collect(element, "input again", need, times, is_hidden=True)
-        computed = self._compute(
-            element, name, times, inputs if self.tensor == "none" else need
-        )
+        waits = inputs if self.tensor == "none" and inputs else need
+        computed = self._compute(element, name, times, waits)
+        if is_joint and segment == 2:
+            return computed, inputs
         rounds = 1 if self.is_split else 2
         done = self._collect(
             element, "reduce-scatter backward", computed, times, rounds, is_hidden=True
@@ -329,6 +335,16 @@ def _operation(
     )
 
 
+def shares_collectives(chunks: Chunks, element: Element) -> bool:
+    """Whether a layer's two blocks have one gather and one reduction between them.
+
+    Both read the same normed input, and their outputs are added before the ranks' are.
+    Source: Black et al., GPT-NeoX-20B, 2022, section 2.1.
+    """
+    blocks = element.mixer, element.feed_forward
+    return chunks.size.model.is_parallel and blocks == ("attention", "mlp")
+
+
 def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
     """Return the weight pass of a stage: every product that was put off.
 
@@ -347,7 +363,8 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
             ("attention W", layer.mixer_weight),
         ):
             needs: tuple[int, ...] = ()
-            if splits:
+            is_kept = name == "attention W" and shares_collectives(chunks, element)
+            if splits and not is_kept:
                 gather = Times(
                     chunks.tensor_s,
                     {"tensor-parallel": chunks.tensor_s},
