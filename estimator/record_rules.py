@@ -149,7 +149,7 @@ LLaMA, Triton in MPT), its second (PyTorch's and nanotron's; NeMo's page of long
 sequences measured H100s in March 2024, before Hopper had kernels of its own)."""
 
 BLOCKING_TENSOR = frozenset(
-    {"sc21", "bigscience", "vtrain", "gptneox", "torchtitan", "simumax"}
+    {"sc21", "bigscience", "vtrain", "gptneox", "glm", "opt", "torchtitan", "simumax"}
 )
 """Sources from before Megatron-LM hid the backward all-reduce of tensor parallelism;
 Megatron-DeepSpeed and GPT-NeoX never did (bigscience-workshop/Megatron-DeepSpeed,
@@ -157,7 +157,7 @@ commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), no
 PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
 off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
-BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox"})
+BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox", "glm"})
 """Sources whose pipeline is DeepSpeed's, which waits for each send between stages."""
 
 BLOCKING_LAUNCHES = frozenset({"bigscience"})
@@ -192,7 +192,9 @@ HALF_GRADIENTS = frozenset(
 )
 """Sources that reduce gradients in 16 bits, beside NVIDIA's."""
 
-SEPARATE_GRADIENTS = frozenset({"sc21", "bigscience", "gptneox", "glm", "vtrain"})
+SEPARATE_GRADIENTS = frozenset(
+    {"sc21", "bigscience", "gptneox", "glm", "vtrain", "opt"}
+)
 """Sources whose framework adds each gradient in a kernel of its own: Megatron-LM of
 2021 and the DeepSpeed forks of it. The product that adds it itself came with apex's
 ``fused_weight_gradient_mlp_cuda`` (NVIDIA/apex, pull request 1317, March 2022)."""
