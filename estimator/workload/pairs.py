@@ -202,9 +202,12 @@ class Pair:
             first = seconds / self.chunks.size.tp
             seconds = max(first, seconds - behind)
         num_bytes = rounds * self.chunks.tensor_bytes
-        times = Times(seconds, {"tensor-parallel": seconds}, num_bytes=num_bytes)
+        is_blocking = self.tensor == "none"  # all that comes later waits for it
+        stream = Stream.COMPUTE if is_blocking else Stream.COMMUNICATION
+        kind = "exposed tensor-parallel" if is_blocking else "tensor-parallel"
+        times = Times(seconds, {kind: seconds}, num_bytes=num_bytes)
         op = Op.I if "backward" in name or "again" in name else Op.F
-        return self._add(element, name, Stream.COMMUNICATION, times, op, need)
+        return self._add(element, name, stream, times, op, need)
 
     def _weight(
         self, element: Element | None, name: str, segment: int, need: Need
