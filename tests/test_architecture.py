@@ -16,7 +16,7 @@ LAYERS = [
     {"schedules", "costs"},
     {"catalog", "record_mixers"},
     {"records", "record_rules"},
-    {"record_recipes"},
+    {"record_recipes", "record_ablations"},
     {"workload"},
     {"engine"},
     {"report", "grid", "bill"},

@@ -138,6 +138,15 @@ def test_a_gpu_is_plausible(name):
             assert constant.low > 0.1, path
 
 
+HOPPER = [name for name in catalog.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
+
+
+@pytest.mark.parametrize("name", HOPPER)
+def test_every_hopper_part_knows_the_kernels_from_before_hopper(name):
+    older = catalog.load("gpu", name).achievable.older_attention
+    assert 0.2 < older["flash-1"].value < older["flash-2"].value < 0.7
+
+
 SHARES = [
     "cluster.node.gpu.achievable.gemm.bf16",
     "cluster.node.gpu.achievable.epilogue",

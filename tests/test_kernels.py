@@ -18,6 +18,7 @@ from estimator.costs.kernels import (
 from estimator.costs.rates import Layer, device
 
 H800 = device(load("gpu", "h800-sxm"), Layer.ACHIEVABLE)
+A100 = device(load("gpu", "a100-sxm-40"), Layer.ACHIEVABLE)
 SPECIFIED = device(load("gpu", "h800-sxm"), Layer.SPECIFICATION)
 
 # DeepGEMM, first README, H800: (groups, M per group, N, K) -> TFLOP/s
@@ -33,6 +34,42 @@ DEEPGEMM = {
     (8, 4096, 4096, 7168): 1288,
     (8, 4096, 7168, 2048): 1093,
 }
+
+# EleutherAI/cookbook (commit e6b8f2b), sizing/results, FP16 on an A100: (groups, M, N,
+# K) -> TFLOP/s; rows of 16 bytes, of an even and of an odd number of elements
+ALIGNED = {
+    (1, 8192, 51200, 14272): 253.7,
+    (1, 8192, 51136, 14336): 255.4,
+    (1, 8192, 36864, 12288): 252.2,
+    (1, 4096, 4096, 4096): 249.1,
+    (512, 2048, 2048, 104): 85.5,
+    (512, 2048, 2048, 248): 128.9,
+}
+EVEN = {
+    (1, 8192, 51200, 14274): 172.0,
+    (1, 8192, 51138, 14336): 136.9,
+}
+ODD = {
+    (1, 8192, 51200, 14273): 72.0,
+    (1, 8192, 51137, 14336): 76.1,
+}
+
+
+@pytest.mark.parametrize(("rows", "rel"), [(ALIGNED, 0.15), (EVEN, 0.25), (ODD, 0.05)])
+def test_products_on_an_a100_run_as_measured(rows, rel):
+    for (groups, m, n, k), measured in rows.items():
+        flop = 2 * groups * m * n * k
+        seconds = gemm_s(A100, m, n, k, num_groups=groups)
+        assert flop / seconds == pytest.approx(measured * 1e12, rel=rel), (m, n, k)
+
+
+@given(st.integers(8, 2000), st.integers(8, 2000), st.integers(1, 7))
+def test_rows_that_are_no_multiple_of_16_bytes_slow_a_product_down(n, k, more):
+    aligned_s = gemm_s(A100, 4096, 8 * n, 8 * k)
+    assert gemm_s(A100, 4096, 8 * n, 8 * k + more) > aligned_s
+    assert gemm_s(A100, 4096, 8 * n + more, 8 * k) > aligned_s
+    tokens_s = gemm_s(A100, 8 * n, 8 * k, 4096 + more, is_weight_gradient=True)
+    assert tokens_s == pytest.approx(gemm_s(A100, 8 * n, 8 * k, 4096), rel=0.01)
 
 
 def predicted_tflop_per_s(groups, m, n, k):

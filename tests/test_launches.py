@@ -117,3 +117,15 @@ def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():
     assert apart["element-wise"] > fused["element-wise"]
     assert apart["gemm"] < fused["gemm"]
     assert sum(apart.values()) > sum(fused.values())
+
+
+def test_what_is_recomputed_costs_the_host_its_random_states():
+    def calls(op, *overrides):
+        chunk = work(256, *overrides)
+        return sum(step.num_kernels for step in chunk.operations(op, 0))
+
+    layers, fused = 48, "plan.attention_kernel=fused"
+    # products, softmax and dropout apart, and 4 states around it
+    assert calls("F") - calls("F", fused) == layers * (4 - 1 + 4)
+    assert calls("B", "recompute=selective") - calls("B") == layers * (4 + 4 + 8)
+    assert calls("B", fused, "recompute=[mlp]") > calls("B", fused) + 8 * layers

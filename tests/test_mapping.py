@@ -317,3 +317,25 @@ def test_schedules_are_read_in_other_words(schedule, name):
     made = record(parallel={"pp": 8, "zero": 1}, schedule=schedule)
     assert scenario(made).plan.schedule == name
     assert is_sane(made)
+
+
+STEPS = {
+    "baseline (cumulative)": (False, "flash-1", False, "async"),
+    "+parallel block (cumulative)": (True, "flash-1", False, "async"),
+    "+TP overlap (cumulative)": (True, "flash-1", False, "pipelined"),
+    "+PP overlap (cumulative)": (True, "flash-1", True, "pipelined"),
+    "+efficient ops (cumulative)": (True, "fused", True, "pipelined"),
+}
+
+
+@pytest.mark.parametrize("notes", STEPS)
+def test_a_row_of_an_ablation_has_what_the_rows_before_it_added(notes):
+    given = record(gpu="A100-80GB", id="megascale-ablation-row", notes=notes)
+    made = mapped(checked(given)).scenario
+    plan = made.plan
+    assert STEPS[notes] == (
+        made.model.is_parallel,
+        plan.attention_kernel,
+        plan.overlap.pipeline,
+        plan.overlap.tensor,
+    )

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -39,6 +40,7 @@ LLAMA = (
 PLANS = {
     "tensor": (*LLAMA, "plan.tp=8", "plan.schedule=interleaved-1f1b"),
     "pipelined": (*LLAMA, "plan.tp=8", "plan.overlap.tensor=pipelined"),
+    "blocking": (*LLAMA, "plan.tp=8", "plan.overlap.tensor=none"),
     "fsdp": (*LLAMA, "plan.zero=3", "plan.tp=2", "plan.schedule=1f1b"),
     "zero-2": (*LLAMA, "plan.zero=2", "plan.tp=2", "plan.schedule=dualpipe"),
     "again": ("recompute=full", "plan.expert_imbalance=1.3"),
@@ -259,3 +261,24 @@ def test_a_step_with_too_many_operations_is_refused(monkeypatch):
     with pytest.raises(InfeasibleError, match="has 19,712 operations") as error:
         model("").traced(32)
     assert "global_batch_size" in error.value.fix
+
+
+def test_collectives_that_nothing_hides_add_to_all_other_operations():
+    chunks = StepModel(load_scenario("deepseek-v3", PLANS["blocking"]), 4096).chunks()
+    for op in "FB":
+        made = [step.seconds for step in chunks.operations(op, 1)]
+        assert chunks.seconds(op, 1) == pytest.approx(sum(made))
+        assert chunks.busy_by_kind(op, 1)["exposed tensor-parallel"] > 0
+
+
+@pytest.mark.parametrize("overlap", ["none", "async", "pipelined"])
+def test_a_parallel_block_needs_half_of_the_collectives(overlap):
+    def collectives(is_parallel):
+        patches = (*PLANS["tensor"], f"plan.overlap.tensor={overlap}")
+        scenario = load_scenario("deepseek-v3", patches)
+        model = replace(scenario.model, is_parallel=is_parallel)
+        chunks = StepModel(replace(scenario, model=model), 4096).chunks()
+        names = [step.name for op in "FB" for step in chunks.operations(op, 1)]
+        return sum("gather" in name or "scatter" in name for name in names)
+
+    assert collectives(is_parallel=False) == 2 * collectives(is_parallel=True) > 0

@@ -134,8 +134,9 @@ def aligned_share(device: Device, widths: tuple[int, int]) -> float:
     """
     if all(width % 8 == 0 for width in widths):
         return 1.0
+    even = device.misaligned.get("even", 1.0)
     is_even = all(width % 2 == 0 for width in widths)
-    return device.misaligned.get("even" if is_even else "odd", 1.0)
+    return even if is_even else device.misaligned.get("odd", even)
 
 
 def gemm_bytes(
