@@ -44,7 +44,7 @@ def plan_of(
     schedule, virtual = _schedule(record, source, model.num_layers, pp, notes)
     is_eager = source in rules.EAGER and not _is_compiled(record)
     has = techniques(record, source)
-    is_overlapping = source in rules.OVERLAPPING or "dp overlap" in (has or ())
+    has_overlap = "dp overlap" in (has or ())
     gathers_pieces = zero == 3 and source in rules.GATHERED_PIECES
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
@@ -81,8 +81,8 @@ def plan_of(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
             and (has is None or "pp overlap" in has),
-            gradient_reduce=is_overlapping,
-            parameter_gather=is_overlapping,
+            gradient_reduce=has_overlap or source in rules.OVERLAPPED_REDUCTION,
+            parameter_gather=has_overlap or source in rules.OVERLAPPING,
         ),
     )
 
@@ -131,7 +131,7 @@ def _tensor_overlap(
     says_async = re.search(r"async ?tp", str(record.get("notes") or "").lower())
     if source in rules.BLOCKING_TENSOR and not says_async:
         return "none"
-    is_pipelined = source in rules.OVERLAPPING or "tp overlap" in (has or ())
+    is_pipelined = source in rules.PIPELINED_TENSOR or "tp overlap" in (has or ())
     return "pipelined" if is_pipelined else "async"
 
 

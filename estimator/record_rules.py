@@ -115,6 +115,15 @@ OVERLAPPING = NVIDIA_RECIPES | {"megatron"}
 """Sources that hide all three: data-, tensor- and pipeline-parallel communication
 (Megatron-LM, README, "fine-grained overlapping")."""
 
+OVERLAPPED_REDUCTION = OVERLAPPING | {"llama1", "deepseek"}
+"""Sources that hide the reduction of gradients at least: LLaMA's all-reduces over the
+network run beside computation (Touvron et al., 2302.13971, section 2.4), DeepSeek LLM's
+beside the last backward pass (2401.02954, section 2.4, recalled)."""
+
+PIPELINED_TENSOR = OVERLAPPING | {"deepseek"}
+"""Sources that hide the collectives of tensor parallelism behind their own products;
+DeepSeek LLM, the same section."""
+
 MEGATRON = NVIDIA_RECIPES | {
     "sc21",
     "korthikanti",
