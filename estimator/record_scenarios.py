@@ -78,7 +78,10 @@ def mapped(record: Record) -> Mapped:
     model = transformer(record)
     has = techniques(record, source)
     if has is not None:
-        model = replace(model, is_parallel="parallel block" in has)
+        is_parallel = "parallel block" in has
+        model = replace(
+            model, is_parallel=is_parallel, norms_per_layer=int(is_parallel)
+        )
     if has and "sliding window" in has:
         notes.append("the window of its attention is not printed: none")
     if seems_hybrid(record["model"]) and not model.mamba:

@@ -62,6 +62,7 @@ def transformer(record: Record) -> Transformer:
     is_moe = _is_moe(record)
     width = model.get("dense_ffn", 0) if is_moe else _width(model)
     is_squared = model.get("act") == "squared-relu"
+    is_parallel = bool(_PARALLEL.search(str(record.get("notes", ""))))
     return Transformer(
         name=str(record["id"]),
         title=str(model["name"]),
@@ -80,7 +81,8 @@ def transformer(record: Record) -> Transformer:
         hybrid_pattern=pattern,
         num_mtp_modules=model.get("mtp_depth", 0),
         tied_embeddings=model.get("tied_embeddings", not is_gated),
-        is_parallel=bool(_PARALLEL.search(str(record.get("notes", "")))),
+        is_parallel=is_parallel,
+        norms_per_layer=int(is_parallel),  # both blocks read the same normed input
         num_learned_positions=seq_len if model.get("pos") == "learned" else 0,
     )
 

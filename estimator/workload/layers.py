@@ -88,7 +88,7 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     """Return norms and residual additions of the layer's blocks."""
     model = size.model
     num_blocks = (element.mixer is not None) + (element.feed_forward is not None)
-    num_norms = model.norms_per_layer or (1 if model.is_parallel else num_blocks)
+    num_norms = model.norms_per_layer or num_blocks
     norm, norm_backward = norm_bytes(size)
     each = num_norms * (norm_backward if is_backward else norm) + num_blocks * ADD
     if is_backward and "layernorm" in size.recompute:
