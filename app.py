@@ -25,6 +25,9 @@ from estimator.pages import (
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
+START = "start"
+"""Reserved by the page at the root, so that its own name can be typed as well."""
+
 # title, place in the address, and what shows the page; the first one opens
 PAGES: tuple[tuple[str, str, Callable[[Question], None]], ...] = (
     ("Estimate", "estimate", estimate.page),
@@ -48,9 +51,15 @@ def main() -> None:
     except EstimatorError as error:
         st.error(plain(str(error)))
         return
+    title, path, shown = PAGES[0]
+    first = partial(shown, question)
     pages = [
-        st.Page(partial(shown, question), title=title, url_path=path, default=not index)
-        for index, (title, path, shown) in enumerate(PAGES)
+        st.Page(first, title=title, url_path=START, default=True),
+        st.Page(first, title=title, url_path=path, visibility="hidden"),
+        *(
+            st.Page(partial(shown, question), title=title, url_path=path)
+            for title, path, shown in PAGES[1:]
+        ),
     ]
     page = st.navigation(pages, position="top")
     notice = st.empty()

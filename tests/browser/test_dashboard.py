@@ -72,6 +72,13 @@ def test_every_page_opens(visit):
         assert page.get_by_test_id("stMain").inner_text().strip(), title
 
 
+def test_the_first_page_opens_under_its_own_name_too(visit):
+    page = visit("/estimate?gpus=4096")
+    expect(number(page, "Cost")).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(9)
+
+
 def test_the_numbers_move_with_the_controls(visit):
     page = visit()
     before = numbers(page)
