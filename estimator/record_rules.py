@@ -292,6 +292,17 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 torchtitan keeps matrix products and attention, and repeats what is element-wise and
 every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
 
+REMATERIALISED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"^dgxc-.*-paxml-gpt3-5b-", ("core_attn", "layernorm", "moe_act")),
+    (r"^dgxc-.*-paxml-gpt3-175b-", ("core_attn", "layernorm", "mlp_up")),
+    (r"^dgxc-.*-maxtext-llama[23]-70b-", ("core_attn", "layernorm", "mlp_up")),
+)
+"""Words in a record's name -> what its script repeats, where the page prints no policy:
+``SAVE_DOT_ONLY`` and ``SAVE_QKV_OUT_PROJ`` of Paxml, ``save_dot_except_mlp`` and
+``save_qkv_proj`` of MaxText (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff,
+``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``). The last one also repeats the
+attention's output product, which is not counted."""
+
 HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""
 CAUSAL_FLOP = frozenset({"mbridge", "moezoo", "mcoremoe"})

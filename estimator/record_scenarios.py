@@ -180,6 +180,10 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
             "recomputed if that fits in memory"
         )
         return ((), named)
+    for words, modules in rules.REMATERIALISED:
+        if "remat" in text and re.search(words, str(record["id"])):
+            notes.append("the rematerialisation policy is that of the source's script")
+            return (modules,)
     if "remat" in text and "full" not in text:
         notes.append("the rematerialisation policy is open: the least that fits")
         return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))

@@ -73,6 +73,14 @@ def test_every_second_product_again_lies_between_nothing_and_everything():
     assert none < some < full
 
 
+def test_a_block_without_its_last_product_costs_less_than_a_whole_one():
+    none, up, whole = (
+        work(2048, f"recompute={what}").seconds("B", 0)
+        for what in ("none", "[mlp_up]", "[mlp]")
+    )
+    assert none < up < whole
+
+
 def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
     split = ("plan.pp=4", "cluster.num_gpus=32")
     hidden = work(2048, *split)

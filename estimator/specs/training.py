@@ -18,13 +18,15 @@ Module = Literal[
     "mla_up_proj",
     "moe_act",
     "mlp",
+    "mlp_up",
     "moe",
     "second_product",
 ]
 """Modules whose activations are recomputed, as Megatron-LM names them.
 
-``mlp`` is the feed-forward block of dense layers only, ``moe`` that of the others with
-both its exchanges; ``moe_act`` the activation between the products of an expert.
+``mlp`` is the feed-forward block of dense layers only, ``mlp_up`` that block without its
+last product, whose result no gradient needs (JAX repeats nothing else), ``moe`` the
+block of the other layers with both its exchanges; ``moe_act`` the activation between the products of an expert.
 ``second_product`` is every second product of a layer, as torchtitan's selective
 checkpointing by operation repeats them.
 """

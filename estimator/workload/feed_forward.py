@@ -110,6 +110,8 @@ def dense_input(size: Sizes) -> Segment:
     again: Segment = ()
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
+    elif "mlp_up" in size.recompute:
+        again = _block(size, size.tokens, width, 1, "again mlp")[:1]
     elif "second_product" in size.recompute:  # the sixth of a layer
         h, dtype = size.model.hidden_size, size.format.dtype
         again = (Gemm("again mlp up", size.tokens, width, h, dtype),)
@@ -120,7 +122,7 @@ def dense_input(size: Sizes) -> Segment:
             "activation, casts backward",
             size.tokens
             * (
-                _activation_input_bytes(size, width, "moe_act", "mlp")
+                _activation_input_bytes(size, width, "moe_act", "mlp", "mlp_up")
                 + cast * size.model.hidden_size
             ),
             8 if size.format.cast else 2,

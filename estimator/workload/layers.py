@@ -10,7 +10,7 @@ from estimator.workload.stages import Element
 from estimator.workload.work import CHECKPOINT_STATES, Segment, Sizes, Traffic
 
 EAGER_NORM_KERNELS = 7
-CHECKPOINTED = {"full", "core_attn", "mlp", "moe", "layernorm", "moe_act"}
+CHECKPOINTED = {"full", "core_attn", "mlp", "mlp_up", "moe", "layernorm", "moe_act"}
 """Recomputed parts that are a checkpoint of their own."""
 
 

@@ -139,6 +139,8 @@ def _feed_forward(size: Sizes, element: Element) -> Stored:
     if element.feed_forward is None or element.feed_forward in size.recompute:
         return Stored(0.0, 0.0)
     if element.feed_forward == "mlp":
+        if "mlp_up" in size.recompute:
+            return Stored(0.0, 0.0)
         width = size.model.mlp.ffn_hidden_size / size.tp
         return Stored(0.0, size.tokens * _hidden(size, width))
     return _moe(size)
