@@ -81,6 +81,16 @@ def test_a_block_without_its_last_product_costs_less_than_a_whole_one():
     assert none < up < whole
 
 
+def test_a_compiler_drops_the_last_product_of_what_is_recomputed():
+    def flop(*overrides):
+        chunk = work(2048, "recompute=full", *overrides)
+        return sum(step.flop for step in chunk.operations("B", 0))
+
+    layers, hidden, tokens = 48, 1600, 2048
+    last = 2 * tokens * hidden * 4 * hidden
+    assert flop() - flop("plan.launch=graph") == pytest.approx(layers * last)
+
+
 def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
     split = ("plan.pp=4", "cluster.num_gpus=32")
     hidden = work(2048, *split)

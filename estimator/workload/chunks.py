@@ -49,6 +49,7 @@ class LayerTimes(NamedTuple):
     ffn_weight: Times
     mixer_input: Times
     mixer_weight: Times
+    ffn_again: Times
 
 
 @dataclass
@@ -232,8 +233,9 @@ class Chunks:
         self, element: Element, index: int, segment: Segment
     ) -> dict[str, float]:
         """Return what a segment waits for beside its kernels."""
-        if element.feed_forward == "moe" and index in (1, 2) and self.expert_tensor_s:
-            return {"exposed tensor-parallel": self.expert_tensor_s * (1 + index)}
+        rounds = {1: 2, 2: 3, 6: 2}.get(index, 0)
+        if element.feed_forward == "moe" and rounds and self.expert_tensor_s:
+            return {"exposed tensor-parallel": self.expert_tensor_s * rounds}
         if element.mixer == "attention" and index in (0, 4) and self.context_s:
             ways = 1 if index == 0 else 2  # backward, their gradients travel as well
             core_s = sum(

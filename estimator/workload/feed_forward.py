@@ -103,6 +103,14 @@ def dense_forward(size: Sizes) -> Segment:
     )
 
 
+def dense_again(size: Sizes) -> Segment:
+    """Return what a recomputed block repeats: a compiler drops its last product."""
+    made = dense_forward(size)
+    if not size.is_compiled:
+        return made
+    return tuple(kernel for kernel in made if kernel.name != "mlp down")
+
+
 def dense_input(size: Sizes) -> Segment:
     """Return the backward pass to its input."""
     width = -(-size.model.mlp.ffn_hidden_size // size.tp)

@@ -24,6 +24,8 @@ class LayerSegments(NamedTuple):
     ffn_weight: Segment
     mixer_input: Segment
     mixer_weight: Segment
+    ffn_again: Segment
+    """Forward once more, as far as the backward pass needs it."""
 
 
 def layer_segments(size: Sizes, element: Element) -> LayerSegments:
@@ -49,6 +51,7 @@ def layer_segments(size: Sizes, element: Element) -> LayerSegments:
         ffn[2],
         backward + _residual(size, element, is_backward=True),
         weight,
+        feed_forward.dense_again(size) if element.feed_forward == "mlp" else ffn[0],
     )
 
 

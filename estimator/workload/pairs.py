@@ -127,14 +127,14 @@ class Pair:
         first = len(self.made)
         routed = self._block(element, mixer, 0, need) if mixer else need
         routed = self._travel(element, "dispatch again", "dispatch", routed)
-        routed = self._block(element, "mlp again F", 1, routed)
+        routed = self._block(element, "mlp again F", 6, routed)
         done = self._travel(element, "combine again", "combine", routed)
         self.made[first:] = [made._replace(op=Op.I.value) for made in self.made[first:]]
         return done
 
     def _splits(self, element: Element, segment: int) -> bool:
         """Whether a block is computed by tensor-parallel ranks together."""
-        block = element.feed_forward if segment in (1, 2) else element.mixer
+        block = element.feed_forward if segment in (1, 2, 6) else element.mixer
         return self.chunks.tensor_s > 0 and block in ("attention", "mamba", "mlp")
 
     def _block(
@@ -147,10 +147,11 @@ class Pair:
         if not self._splits(element, segment):
             return self._compute(element, name, times, need)
         is_joint = shares_collectives(self.chunks, element)
-        if self.is_split and not (is_joint and segment == 1):
+        if self.is_split and not (is_joint and segment in (1, 6)):
             need = self._collect(element, "all-gather", need, times)
         need = self._compute(element, name, times, need)
-        if is_joint and segment == 0:
+        is_dropped = segment == 6 and self.chunks.size.is_compiled
+        if (is_joint and segment == 0) or is_dropped:
             return need
         rounds = 1 if self.is_split else 2  # an all-reduce is both
         return self._collect(element, "reduce-scatter", need, times, rounds)

@@ -239,6 +239,8 @@ class Sizes:
     places: Spread | None
     gradient_addition: int
     """Bytes per weight of a kernel that adds its gradient; 0 where products do that."""
+    is_compiled: bool
+    """Whether a compiler drops what no gradient needs, as XLA does."""
 
     @property
     def tokens(self) -> int:
@@ -326,6 +328,7 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         recompute=frozenset(scenario.recompute),
         places=places,
         gradient_addition=_gradient_addition(scenario),
+        is_compiled=plan.launch == "graph" or scenario.cluster.node.dispatch_s is None,
     )
 
 
