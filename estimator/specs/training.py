@@ -24,11 +24,11 @@ Module = Literal[
 ]
 """Modules whose activations are recomputed, as Megatron-LM names them.
 
-``mlp`` is the feed-forward block of dense layers only, ``mlp_up`` that block without its
-last product, whose result no gradient needs (JAX repeats nothing else), ``moe`` the
-block of the other layers with both its exchanges; ``moe_act`` the activation between the products of an expert.
-``second_product`` is every second product of a layer, as torchtitan's selective
-checkpointing by operation repeats them.
+``mlp`` is the feed-forward block of dense layers only, ``mlp_up`` that block without
+its last product, whose result no gradient needs (JAX repeats nothing else); ``moe`` is
+the block of the other layers with both its exchanges, ``moe_act`` the activation between
+the products of an expert. ``second_product`` is every second product of a layer, as
+torchtitan's selective checkpointing by operation repeats them.
 """
 
 Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
