@@ -26,9 +26,9 @@ Module = Literal[
 
 ``mlp`` is the feed-forward block of dense layers only, ``mlp_up`` that block without
 its last product, whose result no gradient needs (JAX repeats nothing else); ``moe`` is
-the block of the other layers with both its exchanges, ``moe_act`` the activation between
-the products of an expert. ``second_product`` is every second product of a layer, as
-torchtitan's selective checkpointing by operation repeats them.
+the block of the other layers with both its exchanges, ``moe_act`` the activation
+between the products of an expert. ``second_product`` is every second product of a
+layer, as torchtitan's selective checkpointing by operation repeats them.
 """
 
 Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
