@@ -9,7 +9,7 @@ from typing import Any, Literal
 from estimator import record_rules as rules
 from estimator.errors import InputError
 from estimator.record_ablations import techniques
-from estimator.records import Record
+from estimator.records import Record, model_and_gpu, release
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
 from estimator.specs.training import AttentionKernel, Overlap, ParallelPlan
@@ -241,7 +241,7 @@ def _schedule(
         return "1f1b", None
     is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
     recipe = rules.OVERLAPPED_EXPERTS.get(source)
-    named = f"{record['model']['name']} {record['cluster']['gpu']}".lower()
+    named = model_and_gpu(record)
     if not is_overlapped and (
         has_fused_experts(record, source) or (recipe and re.search(recipe, named))
     ):
@@ -256,18 +256,17 @@ def _dispatch(record: Record, source: str) -> Literal["deduplicated", "all-to-al
     if re.search(r"dispatcher (a2a|all-?to-?all)", text):
         return "all-to-all"
     is_flexible = "deepep" in text or "hybridep" in text
-    known = is_flexible or source in rules.DEDUPLICATED
-    return "deduplicated" if known else "all-to-all"
+    words = rules.FLEXIBLE_IN.get(source, {}).get(release(record), "")
+    known = source in rules.DEDUPLICATED and re.search(words, model_and_gpu(record))
+    return "deduplicated" if known or is_flexible else "all-to-all"
 
 
 def has_fused_experts(record: Record, source: str) -> bool:
     """Return whether a recipe fuses what surrounds the products of experts."""
     since, domain = rules.FUSED_EXPERTS.get(source, ("", ""))
-    release = re.match(r"\d\d\.\d\d", str(record.get("where", "")))
     return bool(
         since
-        and release
-        and release[0] >= since
+        and release(record) >= since
         and record["model"]["type"] == "moe"
         and "mxfp8" in str(record.get("precision", "")).lower().replace("-", "")
         and domain in str(record["cluster"].get("interconnect", "")).lower()

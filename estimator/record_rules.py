@@ -234,6 +234,29 @@ DEDUPLICATED = frozenset({"dsv3", "dsv2", "mbridge", "mcoremoe", "moezoo"})
 """Sources that dispatch through DeepEP or HybridEP where a row does not say otherwise;
 all others use a collective, as Megatron-LM, torchtitan and MaxText do by themselves."""
 
+FLEXIBLE_IN: Mapping[str, Mapping[str, str]] = {
+    "mbridge": {"25.09": r"deepseek.* h100", "25.11": r"gb[23]00|deepseek.* h100"},
+}
+"""Sources -> release -> model and GPU that dispatch through DeepEP or HybridEP in it,
+all others by a collective; in a release that is not named all do (Megatron-Bridge,
+v0.1.0rc4 ``scripts/performance/run_script.py``, v0.2.0
+``configs/*/workload_base_configs.py``)."""
+
+REPEATED_IN: Mapping[str, Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+    "mbridge": {
+        "25.09": (
+            (r"deepseek.* h100", ("mla_up_proj", "mlp")),
+            (r"deepseek", ("mla_up_proj",)),
+        ),
+        "25.11": (
+            (r"deepseek.* gb300", ("moe_act",)),
+            (r"deepseek.* h100", ("mla_up_proj", "mlp")),
+            (r"deepseek", ("mla_up_proj",)),
+        ),
+    },
+}
+"""Sources -> release -> model, GPU and what they recompute; the same files."""
+
 FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
 """Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
 as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:

@@ -22,7 +22,7 @@ from estimator.record_clusters import cluster
 from estimator.record_gaps import filled, plans
 from estimator.record_mixers import seems_hybrid
 from estimator.record_plans import plan_of
-from estimator.records import Record, transformer
+from estimator.records import Record, model_and_gpu, release, transformer
 from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, ParallelPlan, Phase, Precision
@@ -166,6 +166,9 @@ def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
 def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     """Return what may be recomputed, the likeliest first."""
     text = str(record.get("recompute") or "").lower()
+    if scripted := _scripted(record, text):
+        notes.append("recomputed is what the source's scripts say")
+        return (scripted,)
     if "at head" in text:
         quoted = _MODULE_LIST.search(text)
         named = _modules(quoted[1]) if quoted else ()
@@ -180,10 +183,6 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
             "recomputed if that fits in memory"
         )
         return ((), named)
-    for words, modules in rules.REMATERIALISED:
-        if "remat" in text and re.search(words, str(record["id"])):
-            notes.append("the rematerialisation policy is that of the source's script")
-            return (modules,)
     if "remat" in text and "full" not in text:
         notes.append("the rematerialisation policy is open: the least that fits")
         return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))
@@ -198,6 +197,18 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
         notes.append("recomputation is not printed: the least that fits in memory")
         return ((), ("core_attn",), ("full",))
     return (_modules(text) or ("core_attn",),)
+
+
+def _scripted(record: Record, text: str) -> Modules:
+    """Return what a source's scripts recompute, where its pages do not print it."""
+    known = rules.REPEATED_IN.get(family(record), {}).get(release(record), ())
+    for words, modules in known:
+        if re.search(words, model_and_gpu(record)):
+            return modules
+    for words, modules in rules.REMATERIALISED if "remat" in text else ():
+        if re.search(words, str(record["id"])):
+            return modules
+    return ()
 
 
 def _modules(text: str) -> Modules:

@@ -87,6 +87,21 @@ def transformer(record: Record) -> Transformer:
     )
 
 
+def release(record: Record) -> str:
+    """Return the release that a record's place names, ``""`` if none.
+
+    >>> release({"where": "25.11 release table"})
+    '25.11'
+    """
+    found = re.match(r"\d\d\.\d\d", str(record.get("where", "")))
+    return found[0] if found else ""
+
+
+def model_and_gpu(record: Record) -> str:
+    """Return what rules for a model on a GPU are held against."""
+    return f"{record['model']['name']} {record['cluster']['gpu']}".lower()
+
+
 @cache
 def _built_in(name: str) -> Transformer | None:
     """Return the built-in model of this name, dots and dashes apart.

@@ -347,3 +347,17 @@ def test_a_script_tells_what_its_page_calls_rematerialisation():
     assert mapped(given).recompute == (("core_attn", "layernorm", "mlp_up"),)
     other = checked(record(LARGE, id="other-1", recompute="MaxText remat"))
     assert len(mapped(other).recompute) > 1
+
+
+@pytest.mark.parametrize(
+    ("gpu", "where", "dispatch"),
+    [
+        ("B200", "25.09 table", "all-to-all"),
+        ("B200", "25.11 table", "all-to-all"),
+        ("GB200", "25.11 table", "deduplicated"),
+        ("B200", "26.02 table", "deduplicated"),
+    ],
+)
+def test_a_release_dispatches_to_experts_as_its_scripts_say(gpu, where, dispatch):
+    given = record(SPARSE, gpu, 8, id="mbridge-row", where=where, parallel={"ep": 8})
+    assert scenario(given).plan.expert_dispatch == dispatch
