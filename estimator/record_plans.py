@@ -68,7 +68,7 @@ def plan_of(
         ),
         micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
-        attention_kernel=_attention(source, has),
+        attention_kernel=_attention(record, source, has),
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         half_loss=source in rules.HALF_LOSS,
         fused_norms=not is_eager,
@@ -117,10 +117,15 @@ def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking
     return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
 
 
-def _attention(source: str, has: frozenset[str] | None) -> AttentionKernel:
+def _attention(
+    record: Record, source: str, has: frozenset[str] | None
+) -> AttentionKernel:
     """Return the attention of a source, or of a row that came before its last one."""
     if has is not None and "efficient ops" not in has:
         return "flash-1"
+    for words, kernel in rules.OLDER_ATTENTION:
+        if re.search(words, str(record["id"])):
+            return kernel
     return rules.ATTENTION.get(source, "fused")
 
 

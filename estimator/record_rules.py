@@ -157,6 +157,15 @@ memory before FlashAttention (2022) and where a script does not ask for it (zero
 LLaMA, Triton in MPT), its second (PyTorch's and nanotron's; NeMo's page of long
 sequences measured H100s in March 2024, before Hopper had kernels of its own)."""
 
+OLDER_ATTENTION: tuple[tuple[str, AttentionKernel], ...] = (
+    (r"^dgxc-v(24\.11|25\.04)[.\d]*-grok1-", "flash-2"),
+    (r"^dgxc-v24\.11[.\d]*-(gpt3-175b|nemotron4-340b)-", "flash-2"),
+)
+"""Words in a record's name -> attention: scripts that set ``NVTE_FUSED_ATTN=0`` leave
+Transformer Engine the FlashAttention of their container, not cuDNN's kernels for Hopper
+(NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff, ``*/configure.sh``,
+``nemo_megatron/launch.sh``)."""
+
 BLOCKING_TENSOR = frozenset(
     {"sc21", "bigscience", "vtrain", "gptneox", "glm", "opt", "torchtitan", "simumax"}
 )
@@ -315,16 +324,19 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 torchtitan keeps matrix products and attention, and repeats what is element-wise and
 every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
 
-REMATERIALISED: tuple[tuple[str, tuple[str, ...]], ...] = (
+REPEATED_BY: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"^dgxc-.*-paxml-gpt3-5b-", ("core_attn", "layernorm", "moe_act")),
     (r"^dgxc-.*-paxml-gpt3-175b-", ("core_attn", "layernorm", "mlp_up")),
     (r"^dgxc-.*-maxtext-llama[23]-70b-", ("core_attn", "layernorm", "mlp_up")),
+    (r"^dgxc-v25\.05[.\d]*-deepseek-v3-.*gb200", ("core_attn",)),
+    (r"^dgxc-v25\.05[.\d]*-deepseek-v3-", ("mla_up_proj",)),
 )
-"""Words in a record's name -> what its script repeats, where the page prints no policy:
+"""Words in a record's name -> what its script repeats, where the page does not say:
 ``SAVE_DOT_ONLY`` and ``SAVE_QKV_OUT_PROJ`` of Paxml, ``save_dot_except_mlp`` and
-``save_qkv_proj`` of MaxText (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff,
-``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``). The last one also repeats the
-attention's output product, which is not counted."""
+``save_qkv_proj`` of MaxText, which also repeats the attention's output product, not
+counted; ``RM`` of NeMo (NVIDIA/dgxc-benchmarking, commits 35a9aec, 85380ff and 1f6d9f4,
+``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``,
+``deepseek_v3/*/launch.sh``)."""
 
 HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
 """Sources that count what is executed, recomputation included: four forward passes."""

@@ -166,7 +166,7 @@ def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
 def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     """Return what may be recomputed, the likeliest first."""
     text = str(record.get("recompute") or "").lower()
-    if scripted := _scripted(record, text):
+    if scripted := _scripted(record):
         notes.append("recomputed is what the source's scripts say")
         return (scripted,)
     if "at head" in text:
@@ -199,13 +199,13 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     return (_modules(text) or ("core_attn",),)
 
 
-def _scripted(record: Record, text: str) -> Modules:
+def _scripted(record: Record) -> Modules:
     """Return what a source's scripts recompute, where its pages do not print it."""
     known = rules.REPEATED_IN.get(family(record), {}).get(release(record), ())
     for words, modules in known:
         if re.search(words, model_and_gpu(record)):
             return modules
-    for words, modules in rules.REMATERIALISED if "remat" in text else ():
+    for words, modules in rules.REPEATED_BY:
         if re.search(words, str(record["id"])):
             return modules
     return ()

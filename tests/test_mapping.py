@@ -361,3 +361,13 @@ def test_a_script_tells_what_its_page_calls_rematerialisation():
 def test_a_release_dispatches_to_experts_as_its_scripts_say(gpu, where, dispatch):
     given = record(SPARSE, gpu, 8, id="mbridge-row", where=where, parallel={"ep": 8})
     assert scenario(given).plan.expert_dispatch == dispatch
+
+
+def test_a_script_that_turns_fused_attention_off_leaves_the_older_kernel():
+    rows = {
+        "dgxc-v24.11.1-grok1-314b-BF16-256g": "flash-2",
+        "dgxc-v24.11.1-llama3.1-70b-BF16-64g": "fused",
+        "dgxc-v25.04.02-gpt3-175b-BF16-128g": "fused",
+    }
+    for name, kernel in rows.items():
+        assert scenario(record(LARGE, id=name)).plan.attention_kernel == kernel
