@@ -327,14 +327,15 @@ every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)
 REPEATED_BY: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"^dgxc-.*-paxml-gpt3-5b-", ("core_attn", "layernorm", "moe_act")),
     (r"^dgxc-.*-paxml-gpt3-175b-", ("core_attn", "layernorm", "mlp_up")),
-    (r"^dgxc-.*-maxtext-llama[23]-70b-", ("core_attn", "layernorm", "mlp_up")),
+    (r"^dgxc-.*-maxtext-llama2-70b-", ("core_attn", "layernorm", "mlp_up")),
+    (r"^dgxc-.*-maxtext-llama3-70b-", ("full",)),
     (r"^dgxc-v25\.05[.\d]*-deepseek-v3-.*gb200", ("core_attn",)),
     (r"^dgxc-v25\.05[.\d]*-deepseek-v3-", ("mla_up_proj",)),
 )
 """Words in a record's name -> what its script repeats, where the page does not say:
 ``SAVE_DOT_ONLY`` and ``SAVE_QKV_OUT_PROJ`` of Paxml, ``save_dot_except_mlp`` and
-``save_qkv_proj`` of MaxText, which also repeats the attention's output product, not
-counted; ``RM`` of NeMo (NVIDIA/dgxc-benchmarking, commits 35a9aec, 85380ff and 1f6d9f4,
+``save_qkv_proj`` of MaxText, which is ``full`` but for the first product of a layer;
+``RM`` of NeMo (NVIDIA/dgxc-benchmarking, commits 35a9aec, 85380ff and 1f6d9f4,
 ``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``,
 ``deepseek_v3/*/launch.sh``)."""
 

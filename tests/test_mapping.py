@@ -342,7 +342,7 @@ def test_a_row_of_an_ablation_has_what_the_rows_before_it_added(notes):
 
 
 def test_a_script_tells_what_its_page_calls_rematerialisation():
-    named = {"id": "dgxc-v1-maxtext-llama3-70b-BF16-64g", "recompute": "MaxText remat"}
+    named = {"id": "dgxc-v1-maxtext-llama2-70b-BF16-64g", "recompute": "MaxText remat"}
     given = checked(record(LARGE, **named))
     assert mapped(given).recompute == (("core_attn", "layernorm", "mlp_up"),)
     other = checked(record(LARGE, id="other-1", recompute="MaxText remat"))
