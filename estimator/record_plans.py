@@ -70,7 +70,7 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=_attention(record, source, has),
         fused_kernels=source not in rules.UNFUSED and not is_eager,
-        half_loss=source in rules.HALF_LOSS,
+        loss_kernel="eager" if is_eager else rules.LOSS.get(source, "fused"),
         fused_norms=not is_eager,
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from estimator.specs.training import AttentionKernel
+from estimator.specs.training import AttentionKernel, LossKernel
 
 NODES: Mapping[str, tuple[str, str]] = {
     "a100": ("hgx-a100", ""),
@@ -192,10 +192,27 @@ COMPILED = ("maxtext", "paxml", "jax")
 """Words in a record's name of frameworks whose programs XLA compiles."""
 
 UNFUSED = frozenset({"hfnanotron"})
-"""Sources whose gated activations and losses are PyTorch's own operations."""
+"""Sources whose gated activations are PyTorch's own operations."""
 
-HALF_LOSS = frozenset({"llmfoundry"})
-"""Sources whose loss keeps logits in BF16 only: MPT's default ``loss_fn`` is
+LOSS: Mapping[str, LossKernel] = {
+    "llmfoundry": "half",
+    "hfnanotron": "eager",
+    "sc21": "unfused",
+    "korthikanti": "unfused",
+    "bigscience": "unfused",
+    "vtrain": "unfused",
+    "zb": "unfused",
+    "opt": "unfused",
+    "gptneox": "unfused",
+    "glm": "unfused",
+    "megascale": "unfused",
+}
+"""Sources whose loss is not one kernel that keeps FP32 probabilities: Megatron-LM and
+its forks before June 2024 (NVIDIA/Megatron-LM, commit 7b4a6d7 fused what it could,
+commit 0f60adb of March 2025 made it one kernel), metaseq among them
+(facebookresearch/metaseq, commit f7ffa5f,
+``criterions/vocab_parallel_cross_entropy.py``), and plain PyTorch. Or one that keeps
+logits in BF16 only: MPT's default ``loss_fn`` is
 ``fused_crossentropy`` (mosaicml/llm-foundry, commit 8c8dd48,
 ``llmfoundry/models/mpt/modeling_mpt.py``), which is FlashAttention's; its gradient has
 the format of the logits (Dao-AILab/flash-attention, commit 08124c8,

@@ -371,3 +371,17 @@ def test_a_script_that_turns_fused_attention_off_leaves_the_older_kernel():
     }
     for name, kernel in rows.items():
         assert scenario(record(LARGE, id=name)).plan.attention_kernel == kernel
+
+
+def test_a_source_has_the_loss_of_its_framework_and_time():
+    names = {
+        "sc21-22b": "unfused",
+        "llmfoundry-7b": "half",
+        "hfnanotron-8b": "eager",
+        "dgxc-v25.05.05-llama3.1-70b": "fused",
+    }
+    for name, kernel in names.items():
+        assert scenario(record(id=name)).plan.loss_kernel == kernel
+    eager, compiled = "torchtitan-8b", {"notes": "compile"}
+    assert scenario(record(id=eager)).plan.loss_kernel == "eager"
+    assert scenario(record(id=eager, **compiled)).plan.loss_kernel == "fused"

@@ -68,7 +68,7 @@ def test_logits_are_gone_before_a_layer_runs_backward_unless_chunks_run_in_pairs
 
 
 def test_a_loss_in_half_precision_keeps_a_third_of_the_logits_bytes():
-    half, full = memory_of("plan.half_loss=true").ranks[0], memory_of().ranks[0]
+    half, full = memory_of("plan.loss_kernel=half").ranks[0], memory_of().ranks[0]
     assert full["buffers"] - half["buffers"] == pytest.approx(8 * LOGITS)
 
 

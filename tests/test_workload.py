@@ -8,6 +8,7 @@ from estimator.costs.flop import flop_per_token
 from estimator.errors import InfeasibleError
 from estimator.specs.layout import check_layout, even_layout, parse_layout
 from estimator.step_model import StepModel
+from estimator.workload.ends import segment
 from estimator.workload.layers import layer_segments
 from estimator.workload.operations import Operation, Stream, play
 from estimator.workload.stages import elements
@@ -122,6 +123,25 @@ def test_a_dense_layer_has_no_exchange():
 def test_the_last_stage_carries_two_heads():
     kinds = [element.kind for element in WORK.stages[15]]
     assert kinds == ["layer", "mtp", "head", "head"]
+
+
+def loss_s(kernel):
+    """Seconds of DeepSeek-V3's loss on a B200, both ways, for 4,096 tokens."""
+    where = ["cluster.node=hgx-b200", f"plan.loss_kernel={kernel}"]
+    made = work_of("deepseek-v3", *where)
+    passes = [segment(made.size, "head", op)[1] for op in "FI"]
+    return sum(each.seconds(made.device, made.device.num_sms) for each in passes)
+
+
+def test_a_loss_of_many_kernels_takes_as_long_as_measured():
+    # MooreThreads/SimuMax, b200_bf16_ceperm.json: Megatron-LM's, 52 bytes a logit
+    measured_s = 52 * 4096 * 129280 / (0.3246 * 8000 * 2**30)
+    assert loss_s("unfused") == pytest.approx(measured_s, rel=0.02)
+
+
+def test_each_pass_that_a_loss_saves_saves_time():
+    half, fused, unfused, eager = map(loss_s, ("half", "fused", "unfused", "eager"))
+    assert half < fused < unfused / 3 < eager / 3
 
 
 def test_dense_and_moe_layers_share_their_attention():

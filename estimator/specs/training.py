@@ -41,6 +41,7 @@ FP16, too: the peaks are the same.
 """
 
 AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
+LossKernel = Literal["fused", "half", "unfused", "eager"]
 """How attention is computed; see :attr:`ParallelPlan.attention_kernel`."""
 
 
@@ -147,11 +148,14 @@ class ParallelPlan:
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
     fused_kernels: bool = True
-    """Gated activation and loss are single kernels (Megatron-LM, Transformer Engine);
-    false: one kernel per operation, each keeping its result, as plain PyTorch runs."""
-    half_loss: bool = False
-    """The loss keeps BF16 logits and writes their BF16 gradient, nothing in FP32
-    (FlashAttention's cross entropy); false: FP32 probabilities are kept."""
+    """A gated activation is one kernel (Megatron-LM, Transformer Engine); false: one
+    kernel per operation, each keeping its result, as plain PyTorch runs."""
+    loss_kernel: LossKernel = "fused"
+    """``fused``: one kernel that keeps FP32 probabilities (Transformer Engine);
+    ``half``: one that keeps BF16 logits and writes their BF16 gradient, nothing in FP32
+    (FlashAttention's cross entropy); ``unfused``: one kernel per operation on FP32
+    logits, in place (Megatron-LM before June 2024); ``eager``: each keeps its result,
+    as plain PyTorch runs."""
     expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
     """How tokens reach experts: once for each node and rank that they visit (DeepEP,
     HybridEP), or one row for each expert in a collective (Megatron-LM's
@@ -187,13 +191,6 @@ class ParallelPlan:
     activation_offload: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the activations that wait in host memory for their backward pass."""
     overlap: Overlap = Field(default_factory=Overlap)
-
-    @property
-    def loss(self) -> Literal["bf16", "fp32", "unfused"]:
-        """How the loss treats logits."""
-        if self.half_loss:
-            return "bf16"
-        return "fp32" if self.fused_kernels else "unfused"
 
     @property
     def busiest(self) -> float:

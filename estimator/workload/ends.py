@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from estimator.errors import EstimatorError
 from estimator.schedules.ir import Op
+from estimator.specs.training import LossKernel
 from estimator.workload.attention import ADD, NORM
 from estimator.workload.work import (
     ACCUMULATE,
@@ -14,10 +18,31 @@ from estimator.workload.work import (
     weight_product,
 )
 
-LOSS_FORWARD = {"bf16": 4, "fp32": 8, "unfused": 38}
-"""Bytes per logit: BF16 out and read; FP32 probabilities written as well; or cast,
-maximum, difference, exponential, sum, quotient, one kernel for each."""
-LOSS_BACKWARD = {"bf16": 4, "fp32": 6, "unfused": 20}
+
+class Passes(NamedTuple):
+    """What a loss moves in one direction."""
+
+    bytes_per_logit: int
+    num_kernels: int
+
+
+LOSS_FORWARD: Mapping[LossKernel, Passes] = {
+    "half": Passes(4, 4),
+    "fused": Passes(8, 4),
+    "unfused": Passes(38, 20),
+    "eager": Passes(38, 20),
+}
+"""BF16 logits out and read; FP32 probabilities written as well; or cast, maximum,
+difference, exponential, sum and quotient, one kernel for each, and small ones that pick
+the target's logit (NVIDIA/Megatron-LM, commit d98e8a6,
+``core/tensor_parallel/cross_entropy.py``)."""
+LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
+    "half": Passes(4, 3),
+    "fused": Passes(6, 3),
+    "unfused": Passes(14, 10),
+    "eager": Passes(20, 10),
+}
+"""``unfused``: a product in place and a cast, in the same file."""
 
 
 def segment(size: Sizes, kind: str, op: str) -> Segment:
@@ -29,21 +54,26 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
         return (Traffic("embedding", tokens * h * per_token, 1),)
     if kind != "head":
         raise EstimatorError(f"{kind!r} is neither embedding nor head")
+    kernel = size.plan.loss_kernel
     if op == Op.F:
         return (
             Gemm("logits", tokens, vocabulary, h, "bf16"),
-            Traffic("loss", tokens * vocabulary * LOSS_FORWARD[size.plan.loss], 4),
+            _loss("loss", tokens * vocabulary, LOSS_FORWARD, kernel),
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
-            Traffic(
-                "loss backward",
-                tokens * vocabulary * LOSS_BACKWARD[size.plan.loss],
-                3,
-            ),
+            _loss("loss backward", tokens * vocabulary, LOSS_BACKWARD, kernel),
         )
     return weight_product(size, "w logits", vocabulary, h, tokens, "bf16")
+
+
+def _loss(
+    name: str, num_logits: int, table: Mapping[LossKernel, Passes], kernel: LossKernel
+) -> Traffic:
+    passes, is_unfused = table[kernel], kernel in ("unfused", "eager")
+    num_bytes = num_logits * passes.bytes_per_logit
+    return Traffic(name, num_bytes, passes.num_kernels, is_unfused)
 
 
 def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:

@@ -6,11 +6,13 @@ input pass frees what only it needs, the weight (or full backward) pass the rest
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
+from estimator.specs.training import LossKernel
 from estimator.workload.stages import Element, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
@@ -27,7 +29,12 @@ COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 5
 """Per score of unfused attention: softmax and dropout results, and a mask."""
-LOGIT_BYTES = {"bf16": 4.0, "fp32": 12.0, "unfused": 20.0}
+LOGIT_BYTES: Mapping[LossKernel, float] = {
+    "half": 4.0,
+    "fused": 12.0,
+    "unfused": 12.0,
+    "eager": 20.0,
+}
 """BF16 logits and gradients; an FP32 copy and FP32 probabilities as well; two more FP32
 copies as well."""
 E5M6 = 1.5
@@ -187,7 +194,7 @@ def _head(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     if not any(element.kind == "head" for stage in stages for element in stage):
         return 0.0
     vocabulary = size.model.vocab_size / size.tp
-    return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss]
+    return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss_kernel]
 
 
 def _layer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:

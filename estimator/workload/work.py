@@ -143,6 +143,8 @@ class Traffic(NamedTuple):
     name: str
     num_bytes: float
     num_kernels: int = 1
+    is_unfused_loss: bool = False
+    """Whether each kernel streams all logits, which has a rate of its own."""
 
     @property
     def kind(self) -> str:
@@ -157,7 +159,8 @@ class Traffic(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; bandwidth does not depend on a few SMs."""
         del num_sms
-        return kernels.elementwise_s(device, self.num_bytes, self.num_kernels)
+        timed = kernels.loss_s if self.is_unfused_loss else kernels.elementwise_s
+        return timed(device, self.num_bytes, self.num_kernels)
 
 
 class HostCalls(NamedTuple):
