@@ -231,8 +231,3 @@ def attention_s(
 def elementwise_s(device: Device, num_bytes: float, num_kernels: int = 1) -> float:
     """Return the seconds of memory-bound kernels that move ``num_bytes`` in all."""
     return num_bytes / device.elementwise_bytes_per_s + num_kernels * device.launch_s
-
-
-def loss_s(device: Device, num_bytes: float, num_kernels: int) -> float:
-    """Return the seconds of an unfused loss that moves ``num_bytes`` of logits."""
-    return num_bytes / device.loss_bytes_per_s + num_kernels * device.launch_s

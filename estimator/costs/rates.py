@@ -52,8 +52,6 @@ class Device:
     """Of weight-gradient products, by precision recipe where they differ."""
     hbm_bytes_per_s: float
     elementwise_bytes_per_s: float
-    loss_bytes_per_s: float
-    """Of a loss that is one kernel for each operation."""
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
     older_attention: Mapping[str, float]
@@ -81,7 +79,6 @@ class Device:
             weight_flop_per_s=scaled(self.weight_flop_per_s),
             hbm_bytes_per_s=maturity * self.hbm_bytes_per_s,
             elementwise_bytes_per_s=maturity * self.elementwise_bytes_per_s,
-            loss_bytes_per_s=maturity * self.loss_bytes_per_s,
             attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
             attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
             tile_s=self.tile_s / maturity,
@@ -196,8 +193,6 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         weight_flop_per_s=weight,
         hbm_bytes_per_s=hbm * (1.0 if is_ideal else known.hbm.value),
         elementwise_bytes_per_s=hbm * (1.0 if is_ideal else known.elementwise.value),
-        loss_bytes_per_s=hbm
-        * (1.0 if is_ideal else (known.unfused_loss or known.elementwise).value),
         attention_forward_flop_per_s=bf16
         * (1.0 if is_ideal else known.attention_forward.value),
         attention_backward_flop_per_s=bf16

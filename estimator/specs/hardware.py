@@ -36,9 +36,6 @@ class Achievable:
     """Share of the memory bandwidth of the best streaming kernel."""
     elementwise: Fraction
     """Share of the memory bandwidth of norms, casts, activations, permutations."""
-    unfused_loss: Fraction | None = None
-    """Share of the memory bandwidth of a loss that streams FP32 logits once for each
-    operation. None where nobody measured it: that of other element-wise kernels."""
     attention_forward: Fraction
     """Share of the BF16 peak of a long causal attention forward pass."""
     attention_backward: Fraction

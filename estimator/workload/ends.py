@@ -58,22 +58,18 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
     if op == Op.F:
         return (
             Gemm("logits", tokens, vocabulary, h, "bf16"),
-            _loss("loss", tokens * vocabulary, LOSS_FORWARD, kernel),
+            _loss("loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
-            _loss("loss backward", tokens * vocabulary, LOSS_BACKWARD, kernel),
+            _loss("loss backward", tokens * vocabulary, LOSS_BACKWARD[kernel]),
         )
     return weight_product(size, "w logits", vocabulary, h, tokens, "bf16")
 
 
-def _loss(
-    name: str, num_logits: int, table: Mapping[LossKernel, Passes], kernel: LossKernel
-) -> Traffic:
-    passes, is_unfused = table[kernel], kernel in ("unfused", "eager")
-    num_bytes = num_logits * passes.bytes_per_logit
-    return Traffic(name, num_bytes, passes.num_kernels, is_unfused)
+def _loss(name: str, num_logits: int, passes: Passes) -> Traffic:
+    return Traffic(name, num_logits * passes.bytes_per_logit, passes.num_kernels)
 
 
 def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:

@@ -143,8 +143,6 @@ class Traffic(NamedTuple):
     name: str
     num_bytes: float
     num_kernels: int = 1
-    is_unfused_loss: bool = False
-    """Whether each kernel streams all logits, which has a rate of its own."""
 
     @property
     def kind(self) -> str:
@@ -159,8 +157,7 @@ class Traffic(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; bandwidth does not depend on a few SMs."""
         del num_sms
-        timed = kernels.loss_s if self.is_unfused_loss else kernels.elementwise_s
-        return timed(device, self.num_bytes, self.num_kernels)
+        return kernels.elementwise_s(device, self.num_bytes, self.num_kernels)
 
 
 class HostCalls(NamedTuple):
