@@ -12,7 +12,13 @@ from estimator.record_ablations import techniques
 from estimator.records import Record, model_and_gpu, release
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
-from estimator.specs.training import AttentionKernel, Overlap, ParallelPlan
+from estimator.specs.training import (
+    AttentionKernel,
+    GradientPass,
+    Overlap,
+    ParallelPlan,
+    ShardBuffer,
+)
 
 
 def plan_of(
@@ -45,7 +51,7 @@ def plan_of(
     is_eager = source in rules.EAGER and not _is_compiled(record)
     has = techniques(record, source)
     has_overlap = "dp overlap" in (has or ())
-    gathers_pieces = zero == 3 and source in rules.GATHERED_PIECES
+    is_listed = zero == 3 and rules.SHARD_BUFFER.get(source) == "pieces"
     is_sequence_parallel = given.get(
         "sequence_parallel", source not in rules.NO_SEQUENCE_PARALLEL
     )
@@ -75,8 +81,9 @@ def plan_of(
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),
-        launch="blocking" if gathers_pieces else _launch(record, source),
-        gathers_pieces=gathers_pieces,
+        launch="blocking" if is_listed else _launch(record, source),
+        shard_buffer=_shard_buffer(record, source),
+        gradient_passes=_gradient_passes(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
@@ -111,10 +118,29 @@ def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking
     """Return how a source's kernels reach the GPU."""
     if source in rules.BLOCKING_LAUNCHES:
         return "blocking"
-    is_compiled = any(word in str(record["id"]).lower() for word in rules.COMPILED)
     if has_fused_experts(record, source):
         return "graph"
-    return "graph" if is_compiled or record["cluster"].get("cuda_graph") else "queued"
+    is_graph = _is_xla(record) or record["cluster"].get("cuda_graph")
+    return "graph" if is_graph else "queued"
+
+
+def _is_xla(record: Record) -> bool:
+    """Return whether a record's name says that XLA compiled the program."""
+    return any(word in str(record["id"]).lower() for word in rules.COMPILED)
+
+
+def _shard_buffer(record: Record, source: str) -> ShardBuffer:
+    """Return how sharded weights travel."""
+    is_xla = _is_xla(record) or "tpu" in str(record["cluster"]["gpu"]).lower()
+    return "in-place" if is_xla else rules.SHARD_BUFFER.get(source, "per-weight")
+
+
+def _gradient_passes(record: Record, source: str) -> tuple[GradientPass, ...]:
+    """Return the passes of a framework, and one more where the loss is scaled."""
+    passes = rules.GRADIENT_PASSES.get(source, ())
+    precision = str(record.get("precision") or "").lower()
+    is_scaled = re.search(rules.SCALED_LOSS, precision) and "bf16" not in precision
+    return (*passes, "unscale") if is_scaled else passes
 
 
 def _attention(

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from estimator.specs.training import AttentionKernel, LossKernel
+from estimator.specs.training import (
+    AttentionKernel,
+    GradientPass,
+    LossKernel,
+    ShardBuffer,
+)
 
 NODES: Mapping[str, tuple[str, str]] = {
     "a100": ("hgx-a100", ""),
@@ -182,11 +187,49 @@ BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
 (bigscience, tr11-176B-ml/chronicles-prequel.md)."""
 
-GATHERED_PIECES = frozenset({"sc21"})
-"""Sources whose ZeRO-3 is DeepSpeed's of 2021: each weight by itself in a list of the
-ranks' pieces, the GPU waited for before each module (microsoft/DeepSpeed, commit
-11e94e6, ``partition_parameters.py``, ``_allgather_param``; ``stage3.py``,
-``_synchronize_communication``)."""
+SHARD_BUFFER: Mapping[str, ShardBuffer] = {
+    "sc21": "pieces",
+    "llmfoundry": "flat",
+    "llama1": "flat",
+    "opt": "flat",
+    "palm": "in-place",
+} | dict.fromkeys(NVIDIA_RECIPES, "in-place")
+"""Sources whose sharded weights do not travel as those of PyTorch's FSDP2 do. A list of
+the ranks' pieces for each weight, the GPU waited for before each module: ZeRO-3 of 2021
+(microsoft/DeepSpeed, commit 11e94e6, ``partition_parameters.py``,
+``_allgather_param``; ``stage3.py``, ``_synchronize_communication``). One flat
+parameter: FSDP's first version, MPT's, and fairscale's before it. In place: XLA and
+Megatron-FSDP."""
+
+GRADIENT_PASSES: Mapping[str, tuple[GradientPass, ...]] = {
+    "megatron": ("average", "check"),
+    "pfold": ("average", "check"),
+    "simumax": ("average", "check"),
+} | dict.fromkeys(
+    (
+        "sc21",
+        "korthikanti",
+        "bigscience",
+        "vtrain",
+        "zb",
+        "opt",
+        "gptneox",
+        "glm",
+        "megascale",
+        "mcoremoe",
+        "moezoo",
+    ),
+    ("average",),
+)
+"""Sources -> passes over gradients in kernels of their own. Megatron-LM and its forks
+divide by the replicas before they reduce (since 2019), and look for NaN first since
+commit b1116a0 of September 2023 unless ``--no-check-for-nan-in-loss-and-grad`` is
+given, as in Megatron-MoE-ModelZoo (commit e865051, ``model_configs/benchmarking``).
+NVIDIA's own recipes let the collective average (NeMo and Megatron-Bridge,
+``average_in_collective``) and their benchmarks check nothing (Megatron-Bridge, commit
+067f987, ``scripts/performance/utils/overrides.py``)."""
+SCALED_LOSS = r"fp16|half"
+"""Words in ``precision`` of runs whose loss is scaled: one more pass."""
 
 COMPILED = ("maxtext", "paxml", "jax")
 """Words in a record's name of frameworks whose programs XLA compiles."""

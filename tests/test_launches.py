@@ -115,8 +115,8 @@ def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
 
 def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
     sharded = ("plan.zero=3", "plan.launch=blocking")
-    whole = work(2048, *sharded)
-    pieces = work(2048, *sharded, "plan.gathers_pieces=true")
+    whole = work(2048, *sharded, "plan.shard_buffer=in-place")
+    pieces = work(2048, *sharded, "plan.shard_buffer=pieces")
     layers = 48
     copies = (layers * 4 + 2) * 8
     longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)

@@ -42,7 +42,9 @@ FP16, too: the peaks are the same.
 
 AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
 LossKernel = Literal["fused", "half", "unfused", "eager"]
-"""How attention is computed; see :attr:`ParallelPlan.attention_kernel`."""
+ShardBuffer = Literal["per-weight", "flat", "in-place", "pieces"]
+GradientPass = Literal["average", "check", "unscale"]
+"""Variants of a kernel or a pass; the fields of :class:`ParallelPlan` tell each."""
 
 
 def _recompute(value: object) -> object:
@@ -174,9 +176,18 @@ class ParallelPlan:
     """How kernels reach the GPU: queued one by one, so that a step lasts at least as
     long as the host needs for them; as a captured or compiled graph; or one by one with
     a wait for each (``CUDA_LAUNCH_BLOCKING``), so that the host's time adds up."""
-    gathers_pieces: bool = False
-    """Gather each sharded weight alone, as a list with a tensor of each rank, which the
-    host copies one by one (DeepSpeed's ZeRO-3 of 2021); false: into one buffer."""
+    shard_buffer: ShardBuffer = "per-weight"
+    """Where sharded weights are gathered to and gradients scattered from.
+    ``per-weight``: a buffer, copied to and from each weight (PyTorch's FSDP2);
+    ``flat``: one flat parameter, whose gradients are joined and divided (FSDP1);
+    ``in-place``: no copies (XLA, Megatron-FSDP); ``pieces``: each weight alone, as a
+    list with a tensor of each rank that the host copies one by one (DeepSpeed's ZeRO-3
+    of 2021)."""
+    gradient_passes: tuple[GradientPass, ...] = ()
+    """Kernels of their own over the gradients before the optimizer. ``average``:
+    divides them by the replicas before the reduction, which otherwise does;
+    ``check``: looks for NaN before it (Megatron-LM's ``check_for_nan_in_grad``);
+    ``unscale``: takes out the loss scale of an FP16 run."""
     software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""

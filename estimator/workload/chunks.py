@@ -315,7 +315,7 @@ def chunks(
         if plan.etp > 1
         else 0.0,
         context_s=_context_s(size, ways, plan.stride("cp", scenario.dp)),
-        sharding=sharding(scenario, ways) if plan.zero > 1 else None,
+        sharding=sharding(scenario, ways, rates) if plan.zero > 1 else None,
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),

@@ -264,13 +264,29 @@ class Pair:
             if ahead < len(layers) and key not in self.gathered:
                 op = Op.I if is_back else Op.F
                 self.gathered[key] = self._weights(sharding, layers[ahead], op, need)
-        return need + self.gathered[is_back, index] if index < len(layers) else need
+        if index >= len(layers):
+            return need
+        need = need + self.gathered[is_back, index]
+        op = Op.I if is_back else Op.F
+        seconds = sharding.copy_out_s(layers[index])
+        return self._copy(layers[index], "weights copied", seconds, op, need)
 
     def _gather_end(self, element: Element, need: Need) -> Need:
         sharding = self.chunks.sharding
         if sharding is None:
             return need
-        return need + self._weights(sharding, element, Op.F, ())
+        need = need + self._weights(sharding, element, Op.F, ())
+        seconds = sharding.copy_out_s(element)
+        return self._copy(element, "weights copied", seconds, Op.F, need)
+
+    def _copy(
+        self, element: Element, name: str, seconds: float, op: Op, need: Need
+    ) -> Need:
+        """Append a copy between weights or gradients and the buffer that travels."""
+        if not seconds:
+            return need
+        times = Times(seconds, {"element-wise": seconds}, num_kernels=1)
+        return self._add(element, name, Stream.COMPUTE, times, op, need)
 
     def _weights(
         self, sharding: Sharding, element: Element, op: Op, need: Need
@@ -289,6 +305,8 @@ class Pair:
         sharding = self.chunks.sharding
         if sharding is None or not self.has_weights:
             return
+        seconds = sharding.copy_in_s(element)
+        need = self._copy(element, "gradients copied", seconds, Op.W, need)
         seconds = sharding.scatter_s(element)
         num_bytes = sharding.scatter_bytes(element)
         times = Times(

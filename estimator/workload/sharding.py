@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from estimator.costs.collectives import Group, all_gather_s
-from estimator.costs.rates import Links
+from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
 from estimator.workload.synchronisation import FORMAT_BYTES, shards
 
 WEIGHTS_OF_LAYER = 4
 """Of a GPT: queries with keys and values, output, two of the feed-forward block."""
+COPIED_OUT = {"per-weight": 4}
+"""Bytes per BF16 weight that is copied out of a gathered buffer."""
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Sharding:
 
     scenario: Scenario
     links: Links
+    hbm_bytes_per_s: float
     shared: Group
     experts: Group
     gathers_again: bool
@@ -43,13 +46,34 @@ class Sharding:
         """Return the bytes of the gradients that are scattered."""
         return FORMAT_BYTES[self.scenario.precision.gradients] * self._count(element)
 
+    def copy_out_s(self, element: Element) -> float:
+        """Return the seconds from the gathered buffer to the weights."""
+        return self._copied(element, COPIED_OUT.get(self.scenario.plan.shard_buffer, 0))
+
+    def copy_in_s(self, element: Element) -> float:
+        """Return the seconds from the BF16 gradients to the scattered buffer.
+
+        FSDP2 casts them to the format of the reduction on the way, FSDP1 divides them
+        by (a part of) the replicas (PyTorch 2.13, ``fsdp/_fully_shard/
+        _fsdp_collectives.py``, ``fsdp/_runtime_utils.py``).
+        """
+        gradient = FORMAT_BYTES[self.scenario.precision.gradients]
+        moved = {"per-weight": 2 + gradient, "flat": 4 + 2 * gradient}
+        return self._copied(element, moved.get(self.scenario.plan.shard_buffer, 0))
+
+    def _copied(self, element: Element, bytes_per_weight: float) -> float:
+        own = held(self.scenario, element)
+        shared = own.shared if self.shared.size > 1 else 0
+        experts = own.experts if self.experts.size > 1 else 0
+        return (shared + experts) * bytes_per_weight / self.hbm_bytes_per_s
+
     def num_copies(self, element: Element) -> int:
         """Return the copies that the host launches beside one collective.
 
         PyTorch's all-gather and reduce-scatter of a list copy each rank's tensor to or
         from a buffer: ``ProcessGroupNCCL::allgather``. Weights go one at a time.
         """
-        if not self.scenario.plan.gathers_pieces:
+        if self.scenario.plan.shard_buffer != "pieces":
             return 0
         num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
         return num_weights * self.shared.size
@@ -73,9 +97,14 @@ class Sharding:
         return self._seconds[key]
 
 
-def sharding(scenario: Scenario, links: Links) -> Sharding:
+def sharding(scenario: Scenario, links: Links, device: Device) -> Sharding:
     """Return the sharding of a plan with ``zero`` 2 or 3."""
     groups = shards(scenario)
     return Sharding(
-        scenario, links, groups.shared, groups.experts, scenario.plan.zero == 3
+        scenario,
+        links,
+        device.hbm_bytes_per_s,
+        groups.shared,
+        groups.experts,
+        scenario.plan.zero == 3,
     )

@@ -84,10 +84,8 @@ def optimizer_phase_s(
     """Return the seconds of each part of the optimizer phase on one rank.
 
     Gradients are reduced in their own format, weights gathered in BF16; with ZeRO-1 a
-    replica updates its shard only. Adam reads the gradient, reads and writes master
-    weight and both moments, and writes the BF16 weight; gradients are cleared, copies
-    of the weights in the recipe's format made. ZeRO-2 and 3 have moved gradients and
-    weights layer by layer; what replicas of a shard remain reduce them here.
+    replica updates its shard only. ZeRO-2 and 3 have moved gradients and weights layer
+    by layer; what replicas of a shard remain reduce them here.
     """
     precision, plan = scenario.precision, scenario.plan
     gradient = FORMAT_BYTES[precision.gradients]
@@ -120,13 +118,41 @@ def optimizer_phase_s(
             seconds = all_reduce_s(count * gradient, members, links)
             spent[f"all-reduce of {name} gradients"] = window.exposed_s(seconds, behind)
         shard += held_here
-    moved = shard * (gradient + 2 * MASTER + 4 * moment + 2)
-    spent["Adam"] = moved / device.hbm_bytes_per_s
-    total = shard if plan.zero > 1 else own.shared + own.experts
+    here = shard if plan.zero > 1 else own.shared + own.experts
+    is_shared = whole.shared.size > 1
+    passes = _passes(scenario, shard, here, is_shared=is_shared)
+    for name, num_bytes in passes.items():
+        spent[name] = num_bytes / device.hbm_bytes_per_s
+    return spent
+
+
+def _passes(
+    scenario: Scenario, shard: float, here: float, *, is_shared: bool
+) -> dict[str, float]:
+    """Return the bytes that each pass over memory moves, for ``shard`` of ``here``.
+
+    The norm reads the FP32 gradient, clipping reads and writes it; Adam reads it, reads
+    and writes master weight and both moments; a BF16 copy is made of the master weight
+    (Megatron-LM, commit d98e8a6, ``core/optimizer/clip_grads.py``,
+    ``distrib_optimizer.py``; PyTorch's ``clip_grad_norm_``). Gradients are cleared,
+    copies of the weights in the recipe's format made.
+    """
+    precision, passes = scenario.precision, scenario.plan.gradient_passes
+    gradient = FORMAT_BYTES[precision.gradients]
+    moment = FORMAT_BYTES[precision.moments]
     weight = FORMATS[precision.recipe].weight
     cast = 2 + weight if weight < 2 else 0
-    spent["clear and cast"] = total * (gradient + cast) / device.hbm_bytes_per_s
-    return spent
+    widened = gradient + MASTER if gradient < MASTER else 0
+    own = {
+        "average": 2 * gradient * here * is_shared,
+        "check": gradient * here,
+        "unscale": 2 * MASTER * shard,
+    }
+    return {f"{name} gradients": own[name] for name in passes} | {
+        "norm and clipping": (widened + 3 * MASTER) * shard,
+        "Adam": (MASTER + 2 * MASTER + 4 * moment + MASTER + 2) * shard,
+        "clear and cast": (gradient + cast) * here,
+    }
 
 
 def _zero_1(
