@@ -75,6 +75,10 @@ def plan_of(
         micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=_attention(record, source, has),
+        dropout=source in rules.DROPOUT,
+        transformer_impl="local"
+        if source in rules.LOCAL_LAYERS
+        else "transformer_engine",
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         loss_kernel="eager" if is_eager else rules.LOSS.get(source, "fused"),
         fused_norms=not is_eager,

@@ -171,6 +171,28 @@ Transformer Engine the FlashAttention of their container, not cuDNN's kernels fo
 (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff, ``*/configure.sh``,
 ``nemo_megatron/launch.sh``)."""
 
+DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "opt", "glm"})
+"""Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
+(bigscience-workshop/bigscience, tr11-176B-ml/README.md; VIA-Research/vTrain,
+``src/model/gpt_model.py``; Korthikanti et al., whose memory counts the masks). 0 in
+GPT-NeoX (``configs/20B.yml``) and in zero-bubble's script (commit f68d387)."""
+
+LOCAL_LAYERS = frozenset(
+    {
+        "sc21",
+        "korthikanti",
+        "bigscience",
+        "vtrain",
+        "zb",
+        "gptneox",
+        "glm",
+        "megascale",
+        "opt",
+    }
+)
+"""Sources whose layers are Megatron-LM's own: before Transformer Engine (2022), or
+where a script does not ask for it."""
+
 BLOCKING_TENSOR = frozenset(
     {"sc21", "bigscience", "vtrain", "gptneox", "glm", "opt", "torchtitan", "simumax"}
 )
@@ -187,13 +209,15 @@ BLOCKING_LAUNCHES = frozenset({"bigscience"})
 """Sources that wait for each kernel: ``CUDA_LAUNCH_BLOCKING=1`` against hangs
 (bigscience, tr11-176B-ml/chronicles-prequel.md)."""
 
+_IN_PLACE: Mapping[str, ShardBuffer] = dict.fromkeys(NVIDIA_RECIPES, "in-place")
 SHARD_BUFFER: Mapping[str, ShardBuffer] = {
     "sc21": "pieces",
     "llmfoundry": "flat",
     "llama1": "flat",
     "opt": "flat",
     "palm": "in-place",
-} | dict.fromkeys(NVIDIA_RECIPES, "in-place")
+    **_IN_PLACE,
+}
 """Sources whose sharded weights do not travel as those of PyTorch's FSDP2 do. A list of
 the ranks' pieces for each weight, the GPU waited for before each module: ZeRO-3 of 2021
 (microsoft/DeepSpeed, commit 11e94e6, ``partition_parameters.py``,
@@ -201,11 +225,7 @@ the ranks' pieces for each weight, the GPU waited for before each module: ZeRO-3
 parameter: FSDP's first version, MPT's, and fairscale's before it. In place: XLA and
 Megatron-FSDP."""
 
-GRADIENT_PASSES: Mapping[str, tuple[GradientPass, ...]] = {
-    "megatron": ("average", "check"),
-    "pfold": ("average", "check"),
-    "simumax": ("average", "check"),
-} | dict.fromkeys(
+_AVERAGED: Mapping[str, tuple[GradientPass, ...]] = dict.fromkeys(
     (
         "sc21",
         "korthikanti",
@@ -221,6 +241,12 @@ GRADIENT_PASSES: Mapping[str, tuple[GradientPass, ...]] = {
     ),
     ("average",),
 )
+GRADIENT_PASSES: Mapping[str, tuple[GradientPass, ...]] = {
+    **_AVERAGED,
+    "megatron": ("average", "check"),
+    "pfold": ("average", "check"),
+    "simumax": ("average", "check"),
+}
 """Sources -> passes over gradients in kernels of their own. Megatron-LM and its forks
 divide by the replicas before they reduce (since 2019), and look for NaN first since
 commit b1116a0 of September 2023 unless ``--no-check-for-nan-in-loss-and-grad`` is

@@ -149,6 +149,13 @@ class ParallelPlan:
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
+    dropout: bool = False
+    """Whether attention's probabilities and what is added to the residual drop some
+    (Megatron-LM's default until 2023, 0.1 each)."""
+    transformer_impl: Literal["transformer_engine", "local"] = "transformer_engine"
+    """Megatron-LM's name of the library that a layer comes from. ``local``: its own
+    layers, which have biases, each of whose gradients is a sum of its own, and copy
+    attention's result and the gradients of queries, keys and values."""
     fused_kernels: bool = True
     """A gated activation is one kernel (Megatron-LM, Transformer Engine); false: one
     kernel per operation, each keeping its result, as plain PyTorch runs."""

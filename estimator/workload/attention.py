@@ -31,10 +31,16 @@ EAGER_ROTARY = 20
 """Bytes per element: to FP32 6, complex product 8, to BF16 6."""
 E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
-UNFUSED_FORWARD = 9
-"""Bytes per score: masked softmax 4, dropout 4 and its mask 1."""
-UNFUSED_BACKWARD = 11
-"""Dropout 5, softmax 6."""
+SOFTMAX = 7
+"""Bytes per score of a masked softmax: a fused one moves 4, but lasts 6.5 ps on an A100
+of 40 GB, whatever the width of a head (37 layers of EleutherAI/cookbook, commit
+e6b8f2b, ``transformer_data``; 6 bytes last 6.4 ps there)."""
+SOFTMAX_BACKWARD = 6
+DROPOUT = 5
+"""Bytes of what is dropped from: 2 in, 2 out, a mask of 1; either way."""
+COPY = 4
+BIAS_GRADIENT = 2
+"""Bytes per element of an output gradient that is summed over its rows."""
 
 
 def norm_bytes(size: Sizes) -> tuple[int, int]:
@@ -94,17 +100,18 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
     length, rows = size.seq_len, size.seq_len // size.plan.cp
     groups = size.heads * size.plan.micro_batch_size
     scores = float(groups) * rows * length
+    dropped = DROPOUT if size.plan.dropout else 0
     pair = (
         Gemm("scores", rows, length, attention.qk_dim, "bf16", num_groups=groups),
         Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
     )
     if not is_backward:
-        softmax = Traffic("softmax, dropout", scores * UNFUSED_FORWARD, 2)
+        softmax = Traffic("softmax, dropout", scores * (SOFTMAX + dropped), 2)
         return (*pair, softmax, DROPOUT_STATES)
     return (
         *pair,
         *pair,
-        Traffic("softmax, dropout backward", scores * UNFUSED_BACKWARD, 2),
+        Traffic("softmax, dropout backward", scores * (SOFTMAX_BACKWARD + dropped), 2),
     )
 
 
@@ -118,6 +125,8 @@ def forward(size: Sizes, layer: int) -> Segment:
     if size.keeps_12_bits:
         per_token += out * E5M6_STASH
     per_token += _latents(size) * NORM + _latent_split(size)
+    if size.is_local:
+        per_token += COPY * out
     return (
         *(
             Gemm(name, size.tokens, n, k, size.format.dtype)
@@ -155,6 +164,8 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
     if attention.kind == "mla":  # gradients of K's and V's parts back into one tensor
         width = attention.qk_nope_head_dim + attention.v_head_dim
         per_token += 4 * size.heads * width
+    elif size.is_local:
+        per_token += COPY * wide
     return (
         *_recomputed(size),
         *gradients,
@@ -169,13 +180,30 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
 
 def weight_gradient(size: Sizes) -> Segment:
     """Return the products that accumulate into the FP32 gradients."""
-    return tuple(
-        kernel
-        for name, n, k in products(size)
-        for kernel in weight_product(
-            size, f"w {name}", n, k, size.tokens, size.format.dtype
-        )
+    wide = (size.heads + 2 * size.kv_heads) * size.model.attention.head_dim
+    return (
+        *(
+            kernel
+            for name, n, k in products(size)
+            for kernel in weight_product(
+                size, f"w {name}", n, k, size.tokens, size.format.dtype
+            )
+        ),
+        *bias_gradients(size, wide),
     )
+
+
+def bias_gradients(size: Sizes, width: int) -> Segment:
+    """Return the sums that are the gradients of a block's biases.
+
+    The first's has ``width`` elements a token, the second's is added outside
+    tensor-parallel blocks. Source: NVIDIA/Megatron-LM, ``tensor_parallel/layers.py``,
+    ``fused_bias_gelu.py``, ``fused_bias_dropout.py``.
+    """
+    if not size.is_local:
+        return ()
+    elements = size.tokens * width + size.split_tokens * size.model.hidden_size
+    return (Traffic("bias gradients", float(BIAS_GRADIENT) * elements, 0),)
 
 
 def _inputs(size: Sizes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estimator.workload.attention import bias_gradients
 from estimator.workload.work import (
     ACCUMULATE,
     GRADIENT_KERNELS,
@@ -141,7 +142,10 @@ def dense_input(size: Sizes) -> Segment:
 def dense_weight(size: Sizes) -> Segment:
     """Return the products that accumulate its gradients."""
     width = -(-size.model.mlp.ffn_hidden_size // size.tp)
-    return _block_weight(size, size.tokens, width, 1, "mlp")
+    return (
+        *_block_weight(size, size.tokens, width, 1, "mlp"),
+        *bias_gradients(size, _up(size, width)),
+    )
 
 
 def router_forward(size: Sizes) -> Segment:

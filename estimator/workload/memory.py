@@ -27,8 +27,9 @@ CONTEXT_BYTES = 1.0e9
 """CUDA context, workspace of the matrix library; assumed."""
 COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
-SCORE_BYTES = 5
-"""Per score of unfused attention: softmax and dropout results, and a mask."""
+SCORE_BYTES = 2
+DROPPED_BYTES = 3
+"""Per score of unfused attention: the softmax's result; dropout's and a mask."""
 LOGIT_BYTES: Mapping[LossKernel, float] = {
     "half": 4.0,
     "fused": 12.0,
@@ -116,7 +117,8 @@ def _attention(size: Sizes) -> Stored:
         qkv = 2.0 * (heads + kept * size.kv_heads) * attention.head_dim
     scores = 0.0
     if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
-        scores = float(SCORE_BYTES) * heads * size.seq_len
+        kept = SCORE_BYTES + DROPPED_BYTES * size.plan.dropout
+        scores = float(kept) * heads * size.seq_len
     return Stored(
         size.tokens * (qkv + statistics + scores), size.tokens * (latents + out)
     )

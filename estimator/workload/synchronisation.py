@@ -89,7 +89,6 @@ def optimizer_phase_s(
     """
     precision, plan = scenario.precision, scenario.plan
     gradient = FORMAT_BYTES[precision.gradients]
-    moment = FORMAT_BYTES[precision.moments]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[str, float] = {}
     shard = 0.0

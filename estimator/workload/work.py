@@ -243,6 +243,11 @@ class Sizes:
     """Whether a compiler drops what no gradient needs, as XLA does."""
 
     @property
+    def is_local(self) -> bool:
+        """Whether layers are Megatron-LM's own."""
+        return self.plan.transformer_impl == "local"
+
+    @property
     def tokens(self) -> int:
         """Tokens of a micro-batch on one context-parallel rank."""
         return -(-self.seq_len * self.plan.micro_batch_size // self.plan.cp)
