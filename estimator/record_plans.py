@@ -72,7 +72,7 @@ def plan_of(
         stage_layout=layout(
             model.num_layers, model.num_mtp_modules, pp, _stages(schedule, virtual)
         ),
-        micro_batch_size=_micro(record, dp, zero, notes, is_flat=pp == 1),
+        micro_batch_size=_micro(record, source, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
         attention_kernel=_attention(record, source, has),
         dropout=source in rules.DROPOUT,
@@ -171,13 +171,16 @@ def _tensor_overlap(
 
 
 def _micro(
-    record: Record, dp: int, zero: int, notes: list[str], *, is_flat: bool
+    record: Record, source: str, dp: int, zero: int, notes: list[str], *, is_flat: bool
 ) -> int:
-    """Return the sequences of a micro-batch: printed, or from the accumulation."""
+    """Return the sequences of a micro-batch: printed, configured or accumulated."""
     batch = record["batch"]
     for key in ("micro", "local_batch"):
         if key in batch:
             return int(batch[key])
+    if source in rules.MICRO_BATCH:
+        notes.append("the micro-batch is that of the source's configuration")
+        return rules.MICRO_BATCH[source]
     share, rest = divmod(batch["global"], dp * batch.get("grad_accum", 1))
     if "grad_accum" in batch and share and not rest:
         return int(share)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from estimator.records import Record
 
 SOURCES = ("mcoremoe", "moezoo")
+CONFIGURED = re.compile(r"config_\w+?_\d+x\d+x(\d+)xtp(\d+)pp(\d+)cp(\d+)")
+"""Name of an MLPerf configuration: nodes, GPUs a node, micro-batch and plan."""
 _OVERLAP = "interleaved 1F1B with 1F1B EP all-to-all overlap"
 
 
@@ -88,8 +90,16 @@ RECIPES = (
 def with_recipe(record: Record) -> tuple[Record, list[str]]:
     """Return a record with the plan of its source's script where it prints none.
 
-    What the record prints stays.
+    What the record prints stays. MLPerf's plan stands in the name of its configuration,
+    where there is one.
     """
+    named = set(CONFIGURED.findall(str(record.get("notes"))))
+    if len(named) == 1 and not {"tp", "pp", "cp"} & set(record.get("parallel", {})):
+        micro, tp, pp, cp = (int(number) for number in named.pop())
+        plan = {"tp": tp, "pp": pp, "cp": cp, **record.get("parallel", {})}
+        batch = {"micro": micro, **record["batch"]}
+        note = "the plan is that of the configuration's name"
+        return {**record, "parallel": plan, "batch": batch}, [note]
     source = re.split(r"[-_]", str(record["id"]), maxsplit=1)[0]
     if "parallel" in record or source not in SOURCES:
         return record, []

@@ -155,6 +155,7 @@ ATTENTION: Mapping[str, AttentionKernel] = {
     "hfnanotron": "flash-2",
     "nemo": "flash-2",
     "torchtitan": "flash-2",
+    "deepseek": "flash-2",
 }
 """Sources whose attention is older than the kernels of their GPU: scores written to
 memory before FlashAttention (2022) and where a script does not ask for it (zero-bubble,
@@ -170,6 +171,10 @@ OLDER_ATTENTION: tuple[tuple[str, AttentionKernel], ...] = (
 Transformer Engine the FlashAttention of their container, not cuDNN's kernels for Hopper
 (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff, ``*/configure.sh``,
 ``nemo_megatron/launch.sh``)."""
+
+MICRO_BATCH: Mapping[str, int] = {"gptneox": 4}
+"""Sources -> sequences of a micro-batch in their configuration, where a run does not
+print them (EleutherAI/gpt-neox, commit ea7aefd, ``configs/20B.yml``)."""
 
 DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "opt", "glm"})
 """Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
@@ -379,6 +384,7 @@ MOST_VIRTUAL = 4
 
 PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"fp8 or nvfp4", "nvfp4", "FP8 and NVFP4 were both submitted: the faster, NVFP4"),
+    (r"no matching config", "nvfp4", "FP8 is assumed, NVFP4 allowed: the faster"),
     (r"nvfp4|fp4", "nvfp4", ""),
     (r"mx-?fp8|fp8-?mx", "mxfp8", ""),
     (r"deepgemm|block", "fp8", ""),
@@ -390,8 +396,9 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
 """Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
 BLOCK_SCALED = frozenset({"dsv3"})
 """Sources whose plain ``FP8`` has a scale per tile and block."""
-FP8_UNSAID = frozenset({"mlperf"})
-"""Sources that train in FP8 where a row prints no precision: every other row does."""
+FASTEST_UNSAID: Mapping[str, str] = {"mlperf": "nvfp4"}
+"""Sources -> recipe where a row prints no precision, FP8 on GPUs without it: MLPerf's
+rules reward what is fastest."""
 
 MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mla_up_proj|mla up-projection", ("mla_up_proj",)),

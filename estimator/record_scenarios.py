@@ -133,8 +133,8 @@ def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Preci
         ("bf16", ""),
     )
     if not text:
-        recipe = "fp8-tensor" if source in rules.FP8_UNSAID else "bf16"
-        note = f"no precision is printed: {'FP8' if recipe != 'bf16' else 'BF16'}"
+        recipe = rules.FASTEST_UNSAID.get(source, "bf16")
+        note = f"no precision is printed: {recipe.upper()}"
     if recipe == "fp8-tensor" and source in rules.BLOCK_SCALED:
         recipe = "fp8"
     rates = device(gpu, Layer.IN_SITU).gemm_flop_per_s

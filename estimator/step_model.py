@@ -230,9 +230,12 @@ def optimizer_phases(
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])
+    overlap = scenario.plan.overlap
+    hides = overlap.gradient_reduce or overlap.parameter_gather
     phases = []
     for stages in dict.fromkeys(of_rank):
         parts = [work.stages[stage] for stage in stages]
+        lent = work.lent_share(work.busy_by_kind(Op.F, stages[0])) if hides else 0.0
         window = Window(
             backward_s=sum(
                 work.seconds(Op.I, stage) + work.seconds(Op.W, stage)
@@ -242,6 +245,7 @@ def optimizer_phases(
             ),
             forward_s=sum(work.seconds(Op.F, stage) for stage in stages),
             num_layers=sum(element.is_layer for part in parts for element in part),
+            lent_share=lent,
         )
         own = total_held(scenario, parts)
         phases.append(

@@ -21,6 +21,7 @@ from estimator.costs.collectives import (
 )
 from estimator.costs.rates import Device, Layer, Links, device, links, slowest
 from estimator.errors import InfeasibleError
+from estimator.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
@@ -86,8 +87,12 @@ class Chunks:
 
     @property
     def num_comm_sms(self) -> int:
-        """SMs that an exchange takes from the computation beside it."""
-        return min(self.size.plan.num_comm_sms, self.device.num_sms - 1)
+        """SMs that communication takes from the computation beside it.
+
+        None where the chip has too few for that: engines of its own communicate.
+        """
+        wanted = self.size.plan.num_comm_sms
+        return wanted if wanted < self.device.num_sms else 0
 
     @property
     def tensor_bytes(self) -> float:
@@ -164,6 +169,7 @@ class Chunks:
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
         made = self._kernels(op, stage, partner)
+        made += self._lent(made)
         made += self._launches(made)
         return made + self._sends(op, stage, made)
 
@@ -193,6 +199,51 @@ class Chunks:
                 ((SENDS, seconds),),
                 made[-1].op,
                 num_bytes=self.send_bytes,
+            )
+        ]
+
+    def lent_share(self, spent: Mapping[str, float]) -> float:
+        """Return what computation loses of the time that a collective runs beside it.
+
+        The collective's SMs, of matrix products only: attention and memory-bound
+        kernels keep their pace (trace of deepseek-ai/profile-data). NCCL's blocks
+        share no SM with other kernels (NVIDIA/nccl, issue 689; in issue 1432 15 % are
+        taken).
+        """
+        total = sum(spent.values())
+        if not total:
+            return 0.0
+        return spent.get("gemm", 0.0) / total * self.num_comm_sms / self.device.num_sms
+
+    def _lent(self, made: list[Operation]) -> list[Operation]:
+        """Return what products take longer beside collectives of weights and tensors.
+
+        Expert exchanges have their own account: products beside them are timed on the
+        SMs that are left.
+        """
+        away: defaultdict[Stream, float] = defaultdict(float)
+        spent: defaultdict[str, float] = defaultdict(float)
+        for operation in made:
+            if operation.stream is Stream.COMPUTE:
+                for kind, seconds in operation.parts:
+                    spent[kind] += seconds
+            elif not any(kind == "all-to-all" for kind, _ in operation.parts):
+                away[operation.stream] += operation.seconds
+        beside = away[Stream.WEIGHTS] + away[Stream.COMMUNICATION]
+        share = self.lent_share(spent)
+        if not made or not share or not sum(away.values()):
+            return []
+        exposed = play(made).makespan_s - sum(spent.values())
+        lent = share * largest(0.0, beside - exposed)
+        needs = tuple(range(len(made)))
+        return [
+            Operation(
+                "SMs lent to collectives",
+                Stream.COMPUTE,
+                lent,
+                needs,
+                (("gemm", lent),),
+                made[-1].op,
             )
         ]
 

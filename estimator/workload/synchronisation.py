@@ -67,10 +67,15 @@ class Window:
     """The next step's first forward pass."""
     num_layers: int
     """Layers of the rank: what is left of the last one's cannot hide."""
+    lent_share: float = 0.0
+    """What computation loses of the time that a collective hides behind it."""
 
     def exposed_s(self, seconds: float, behind_s: float) -> float:
-        """Return what of ``seconds`` sticks out."""
-        return largest(seconds - behind_s, seconds / max(1, self.num_layers))
+        """Return by how much ``seconds`` of a collective lengthen the step."""
+        exposed = largest(seconds - behind_s, seconds / max(1, self.num_layers))
+        if not behind_s:
+            return exposed
+        return exposed + self.lent_share * (seconds - exposed)
 
 
 def optimizer_phase_s(
