@@ -74,6 +74,8 @@ def plan_of(
         ),
         micro_batch_size=_micro(record, source, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
+        early_stop=source in rules.EARLY_STOP,
+        batch_first=source in rules.BATCH_FIRST and not _says_async(record),
         attention_kernel=_attention(record, source, has),
         dropout=source in rules.DROPOUT,
         transformer_impl="local"
@@ -159,12 +161,16 @@ def _attention(
     return rules.ATTENTION.get(source, "fused")
 
 
+def _says_async(record: Record) -> bool:
+    """Return whether a record's notes say asynchronous tensor parallelism."""
+    return bool(re.search(r"async ?tp", str(record.get("notes") or "").lower()))
+
+
 def _tensor_overlap(
     record: Record, source: str, has: frozenset[str] | None
 ) -> Literal["none", "async", "pipelined"]:
     """Return how a source's framework hides tensor-parallel collectives."""
-    says_async = re.search(r"async ?tp", str(record.get("notes") or "").lower())
-    if source in rules.BLOCKING_TENSOR and not says_async:
+    if source in rules.BLOCKING_TENSOR and not _says_async(record):
         return "none"
     is_pipelined = source in rules.PIPELINED_TENSOR or "tp overlap" in (has or ())
     return "pipelined" if is_pipelined else "async"

@@ -207,6 +207,15 @@ commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), no
 PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
 off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
+BATCH_FIRST = frozenset({"torchtitan"})
+"""Sources whose activations have the batch first and whose collectives are DTensor's,
+unless a record's notes say async TP, which gathers inside products (torchtitan,
+``models/llama3``; PyTorch, ``_functional_collectives.py``)."""
+
+EARLY_STOP = frozenset({"torchtitan"})
+"""Sources that recompute through ``torch.utils.checkpoint``, not reentrant (torchtitan,
+``distributed/activation_checkpoint.py``)."""
+
 BLOCKING_SENDS = frozenset({"bigscience", "vtrain", "gptneox", "glm"})
 """Sources whose pipeline is DeepSpeed's, which waits for each send between stages."""
 
@@ -388,6 +397,7 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"nvfp4|fp4", "nvfp4", ""),
     (r"mx-?fp8|fp8-?mx", "mxfp8", ""),
     (r"deepgemm|block", "fp8", ""),
+    (r"row-?wise", "fp8-row", ""),
     (r"fp8|e4m3", "fp8-tensor", ""),
     (r"bf16|fp16|bfloat|half", "bf16", ""),
     (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),

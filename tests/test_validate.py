@@ -419,7 +419,7 @@ def test_a_quoted_recipe_counts_only_where_nothing_recomputed_does_not_fit():
         ("BF16 (fp32 gradient accumulation)", "bf16"),
         ("FP16 mixed", "bf16"),
         ("FP8-CS", "fp8-tensor"),
-        ("FP8 rowwise", "fp8-tensor"),
+        ("FP8 rowwise", "fp8-row"),
         ("FP8-MX", "mxfp8"),
         ("MXFP8", "mxfp8"),
         ("NVFP4", "nvfp4"),

@@ -31,11 +31,12 @@ between the products of an expert. ``second_product`` is every second product of
 layer, as torchtitan's selective checkpointing by operation repeats them.
 """
 
-Recipe = Literal["bf16", "fp8", "fp8-tensor", "mxfp8", "nvfp4"]
+Recipe = Literal["bf16", "fp8", "fp8-row", "fp8-tensor", "mxfp8", "nvfp4"]
 """Number format and scaling of linear layers; everything else stays BF16 or FP32.
 
 ``fp8``: E4M3 with one scale per 1x128 activation tile and 128x128 weight block, as
-DeepSeek-V3 trains; ``fp8-tensor``: one scale per tensor (Transformer Engine);
+DeepSeek-V3 trains; ``fp8-row``: one per row of each operand (torchao);
+``fp8-tensor``: one scale per tensor (Transformer Engine);
 ``mxfp8``: one per 32 elements; ``nvfp4``: E2M1 with one per 16. ``bf16`` stands for
 FP16, too: the peaks are the same.
 """
@@ -137,6 +138,14 @@ class ParallelPlan:
     micro_batch_size: Count = 1
     sequence_parallel: bool = True
     """Split norms and residuals over tensor-parallel ranks."""
+    early_stop: bool = False
+    """Recomputing a layer ends with the last tensor that a gradient needs: a block's
+    last product and its collective are left out (``torch.utils.checkpoint`` since
+    2.1, where it is not reentrant; compiled programs anyway)."""
+    batch_first: bool = False
+    """Activations are laid out batch by batch, so that a tensor-parallel collective
+    along the sequence copies them whole (PyTorch's DTensor); false: the sequence comes
+    first (Megatron-LM)."""
     placement: Literal[
         "tp-cp-dp-pp", "tp-dp-cp-pp", "tp-cp-pp-dp", "tp-pp-dp-cp", "tp-pp-cp-dp"
     ] = "tp-cp-dp-pp"

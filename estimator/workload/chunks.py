@@ -67,6 +67,11 @@ class Chunks:
     """Whether pairs hide it."""
     tensor_s: float
     """Seconds of one tensor-parallel all-gather or reduce-scatter."""
+    gather_s: float
+    """The same for an all-gather in the recipe's format."""
+    tensor_copy_s: float
+    """Seconds to bring what it gathers or scatters into another order; 0 if it need
+    not be."""
     expert_tensor_s: float
     """The same for rows of an expert-tensor-parallel group."""
     context_s: float
@@ -351,7 +356,7 @@ def chunks(
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
     per_node = node.scaleup_gpus
     row_bytes = 2.0 * scenario.model.hidden_size
-    experts = group(plan.etp, 1, per_node)
+    experts, tensor = group(plan.etp, 1, per_node), group(plan.tp, 1, per_node)
     return Chunks(
         stages=elements(scenario, made.num_stages),
         size=size,
@@ -359,9 +364,9 @@ def chunks(
         links=ways,
         exchange=_exchange(size, ways),
         is_overlapped=is_overlapped,
-        tensor_s=all_gather_s(
-            row_bytes * size.tokens, group(plan.tp, 1, per_node), ways
-        ),
+        tensor_s=all_gather_s(row_bytes * size.tokens, tensor, ways),
+        gather_s=all_gather_s(_gathered_bytes(size), tensor, ways),
+        tensor_copy_s=_tensor_copy_s(size, rates),
         expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)
         if plan.etp > 1
         else 0.0,
@@ -372,6 +377,29 @@ def chunks(
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
         dispatch_s=_dispatch_s(scenario, layer),
     )
+
+
+def _gathered_bytes(size: Sizes) -> float:
+    """Return the bytes of the activations that tensor-parallel ranks gather.
+
+    They travel as they are kept. Transformer Engine casts them before (v1.0 and
+    d0067d0, ``layernorm_linear.py``), as torchao does where a tensor has one scale
+    (36027d8, ``float8_tensor_parallel.py``).
+    """
+    return size.format.kept * size.model.hidden_size * size.tokens
+
+
+def _tensor_copy_s(size: Sizes, rates: Device) -> float:
+    """Return the seconds of the copy that a collective along the sequence needs.
+
+    Ranks' parts arrive one after the other, and are cut apart before they leave:
+    PyTorch 2.13, ``_functional_collectives.py``, ``all_gather_single`` and
+    ``reduce_scatter_single`` with a dimension that is not the first.
+    """
+    if not size.plan.batch_first or size.tp == 1:
+        return 0.0
+    moved = 2 * 2.0 * size.model.hidden_size * size.tokens
+    return moved / rates.hbm_bytes_per_s
 
 
 def _dispatch_s(scenario: Scenario, layer: Layer) -> float:

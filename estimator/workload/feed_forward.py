@@ -105,9 +105,9 @@ def dense_forward(size: Sizes) -> Segment:
 
 
 def dense_again(size: Sizes) -> Segment:
-    """Return what a recomputed block repeats: a compiler drops its last product."""
+    """Return what a recomputed block repeats, its last product or not."""
     made = dense_forward(size)
-    if not size.is_compiled:
+    if not size.drops_last:
         return made
     return tuple(kernel for kernel in made if kernel.name != "mlp down")
 

@@ -150,7 +150,7 @@ class Pair:
         if self.is_split and not (is_joint and segment in (1, 6)):
             need = self._collect(element, "all-gather", need, times)
         need = self._compute(element, name, times, need)
-        is_dropped = segment == 6 and self.chunks.size.is_compiled
+        is_dropped = segment == 6 and self.chunks.size.drops_last
         if (is_joint and segment == 0) or is_dropped:
             return need
         rounds = 1 if self.is_split else 2  # an all-reduce is both
@@ -197,7 +197,11 @@ class Pair:
         Pipelined, it is cut into a chunk per rank and hides behind its own product,
         but for the first chunk. ``is_hidden`` ones run beside weight gradients anyway.
         """
-        seconds = rounds * self.chunks.tensor_s
+        is_gather = "gather" in name or "again" in name
+        once_s = self.chunks.gather_s if is_gather else self.chunks.tensor_s
+        share = once_s / self.chunks.tensor_s
+        seconds = rounds * once_s
+        copy_s = rounds * share * self.chunks.tensor_copy_s
         if self.tensor == "pipelined" and not is_hidden:
             behind = beside.kinds.get("gemm", 0.0) / 2
             first = seconds / self.chunks.size.tp
@@ -208,7 +212,12 @@ class Pair:
         kind = "exposed tensor-parallel" if is_blocking else "tensor-parallel"
         times = Times(seconds, {kind: seconds}, num_bytes=num_bytes)
         op = Op.I if "backward" in name or "again" in name else Op.F
-        return self._add(element, name, stream, times, op, need)
+        if "scatter" in name:
+            need = self._copy(element, f"copy for {name}", copy_s, op, need)
+        need = self._add(element, name, stream, times, op, need)
+        if is_gather:
+            need = self._copy(element, f"copy of {name}", copy_s, op, need)
+        return need
 
     def _weight(
         self, element: Element | None, name: str, segment: int, need: Need
@@ -388,8 +397,8 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
             is_kept = name == "attention W" and shares_collectives(chunks, element)
             if splits and not is_kept:
                 gather = Times(
-                    chunks.tensor_s,
-                    {"tensor-parallel": chunks.tensor_s},
+                    chunks.gather_s,
+                    {"tensor-parallel": chunks.gather_s},
                     num_bytes=chunks.tensor_bytes,
                 )
                 made.append(

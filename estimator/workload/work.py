@@ -216,6 +216,8 @@ FORMATS: Mapping[str, Format] = {
     "bf16": Format("bf16"),
     "fp8": Format("fp8", 3, 3, 1 + SCALES, 1 + SCALES, 1),
     # One kernel reads BF16 once and writes both copies; another has found the maximum.
+    # Rows for one product, columns for another: each finds its maxima first.
+    "fp8-row": Format("fp8_tensor", 5, 5, 2, 2, 1),
     "fp8-tensor": Format("fp8_tensor", 4, 0, 1, 2, 1),
     "mxfp8": Format("fp8", 2 + 2 * (1 + 1 / 32), 0, 1 + 1 / 32, 2, 1),
     "nvfp4": Format("nvfp4", 2 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
@@ -239,8 +241,8 @@ class Sizes:
     places: Spread | None
     gradient_addition: int
     """Bytes per weight of a kernel that adds its gradient; 0 where products do that."""
-    is_compiled: bool
-    """Whether a compiler drops what no gradient needs, as XLA does."""
+    drops_last: bool
+    """Whether a repeated block goes without its last product."""
 
     @property
     def is_local(self) -> bool:
@@ -333,7 +335,9 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         recompute=frozenset(scenario.recompute),
         places=places,
         gradient_addition=_gradient_addition(scenario),
-        is_compiled=plan.launch == "graph" or scenario.cluster.node.dispatch_s is None,
+        drops_last=plan.early_stop
+        or plan.launch == "graph"
+        or scenario.cluster.node.dispatch_s is None,
     )
 
 
