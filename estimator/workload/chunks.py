@@ -174,7 +174,7 @@ class Chunks:
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
         made = self._kernels(op, stage, partner)
-        made += self._lent(made)
+        made = self._beside_collectives(made)
         made += self._launches(made)
         return made + self._sends(op, stage, made)
 
@@ -220,8 +220,8 @@ class Chunks:
             return 0.0
         return spent.get("gemm", 0.0) / total * self.num_comm_sms / self.device.num_sms
 
-    def _lent(self, made: list[Operation]) -> list[Operation]:
-        """Return what products take longer beside collectives of weights and tensors.
+    def _beside_collectives(self, made: list[Operation]) -> list[Operation]:
+        """Return the operations, products as slow as collectives beside them make them.
 
         Expert exchanges have their own account: products beside them are timed on the
         SMs that are left.
@@ -236,21 +236,11 @@ class Chunks:
                 away[operation.stream] += operation.seconds
         beside = away[Stream.WEIGHTS] + away[Stream.COMMUNICATION]
         share = self.lent_share(spent)
-        if not made or not share or not sum(away.values()):
-            return []
+        if not share or not sum(away.values()):
+            return made
         exposed = play(made).makespan_s - sum(spent.values())
         lent = share * largest(0.0, beside - exposed)
-        needs = tuple(range(len(made)))
-        return [
-            Operation(
-                "SMs lent to collectives",
-                Stream.COMPUTE,
-                lent,
-                needs,
-                (("gemm", lent),),
-                made[-1].op,
-            )
-        ]
+        return [_stretched(step, lent / spent["gemm"]) for step in made]
 
     def _launches(self, made: list[Operation]) -> list[Operation]:
         """Return the host's work for these operations, where it holds them up."""
@@ -326,6 +316,20 @@ class Chunks:
             sum(kernel.num_bytes for kernel in segment),
             sum(kernel.num_kernels for kernel in segment),
         )
+
+
+def _stretched(operation: Operation, longer: float) -> Operation:
+    """Return an operation on the compute stream whose products take longer."""
+    if operation.stream is not Stream.COMPUTE:
+        return operation
+    parts = tuple(
+        (kind, seconds * (1 + longer) if kind == "gemm" else seconds)
+        for kind, seconds in operation.parts
+    )
+    added = sum(seconds for _, seconds in parts) - sum(
+        seconds for _, seconds in operation.parts
+    )
+    return operation._replace(seconds=operation.seconds + added, parts=parts)
 
 
 def chunks(

@@ -294,7 +294,9 @@ class Pair:
         """Append a copy between weights or gradients and the buffer that travels."""
         if not seconds:
             return need
-        times = Times(seconds, {"element-wise": seconds}, num_kernels=1)
+        num_bytes = seconds * self.chunks.device.hbm_bytes_per_s
+        parts = {"element-wise": seconds}
+        times = Times(seconds, parts, num_bytes=num_bytes, num_kernels=1)
         return self._add(element, name, Stream.COMPUTE, times, op, need)
 
     def _weights(
