@@ -15,6 +15,7 @@ from estimator.costs.all_to_all import AllToAll, all_to_all
 from estimator.costs.collectives import (
     Group,
     all_gather_s,
+    all_reduce_s,
     direct_all_to_all_s,
     group,
     send_s,
@@ -67,6 +68,8 @@ class Chunks:
     """Whether pairs hide it."""
     tensor_s: float
     """Seconds of one tensor-parallel all-gather or reduce-scatter."""
+    all_reduce_s: float
+    """Seconds of one all-reduce, where the sequence is not split."""
     gather_s: float
     """The same for an all-gather in the recipe's format."""
     tensor_copy_s: float
@@ -369,6 +372,7 @@ def chunks(
         exchange=_exchange(size, ways),
         is_overlapped=is_overlapped,
         tensor_s=all_gather_s(row_bytes * size.tokens, tensor, ways),
+        all_reduce_s=all_reduce_s(row_bytes * size.tokens, tensor, ways),
         gather_s=all_gather_s(_gathered_bytes(size), tensor, ways),
         tensor_copy_s=_tensor_copy_s(size, rates),
         expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)

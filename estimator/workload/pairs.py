@@ -153,8 +153,8 @@ class Pair:
         is_dropped = segment == 6 and self.chunks.size.drops_last
         if (is_joint and segment == 0) or is_dropped:
             return need
-        rounds = 1 if self.is_split else 2  # an all-reduce is both
-        return self._collect(element, "reduce-scatter", need, times, rounds)
+        name = "reduce-scatter" if self.is_split else "all-reduce"
+        return self._collect(element, name, need, times)
 
     def _input(
         self, element: Element | None, name: str, segment: int, need: Need
@@ -176,9 +176,9 @@ class Pair:
         computed = self._compute(element, name, times, waits)
         if is_joint and segment == 2:
             return computed, inputs
-        rounds = 1 if self.is_split else 2
+        name = "reduce-scatter" if self.is_split else "all-reduce"
         done = self._collect(
-            element, "reduce-scatter backward", computed, times, rounds, is_hidden=True
+            element, f"{name} backward", computed, times, is_hidden=True
         )
         return done, done if self.tensor == "none" else inputs
 
@@ -188,7 +188,6 @@ class Pair:
         name: str,
         need: Need,
         beside: Times,
-        rounds: int = 1,
         *,
         is_hidden: bool = False,
     ) -> Need:
@@ -198,15 +197,17 @@ class Pair:
         but for the first chunk. ``is_hidden`` ones run beside weight gradients anyway.
         """
         is_gather = "gather" in name or "again" in name
-        once_s = self.chunks.gather_s if is_gather else self.chunks.tensor_s
-        share = once_s / self.chunks.tensor_s
-        seconds = rounds * once_s
-        copy_s = rounds * share * self.chunks.tensor_copy_s
+        seconds, num_bytes = self.chunks.tensor_s, self.chunks.tensor_bytes
+        copy_s = self.chunks.tensor_copy_s
+        if is_gather:
+            copy_s *= self.chunks.gather_s / seconds
+            seconds = self.chunks.gather_s
+        elif "all-reduce" in name:
+            seconds, num_bytes = self.chunks.all_reduce_s, 2 * num_bytes
         if self.tensor == "pipelined" and not is_hidden:
             behind = beside.kinds.get("gemm", 0.0) / 2
             first = seconds / self.chunks.size.tp
             seconds = max(first, seconds - behind)
-        num_bytes = rounds * self.chunks.tensor_bytes
         is_blocking = self.tensor == "none"  # all that comes later waits for it
         stream = Stream.COMPUTE if is_blocking else Stream.COMMUNICATION
         kind = "exposed tensor-parallel" if is_blocking else "tensor-parallel"
