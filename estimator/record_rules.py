@@ -176,11 +176,14 @@ MICRO_BATCH: Mapping[str, int] = {"gptneox": 4}
 """Sources -> sequences of a micro-batch in their configuration, where a run does not
 print them (EleutherAI/gpt-neox, commit ea7aefd, ``configs/20B.yml``)."""
 
-DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "opt", "glm"})
+DROPOUT = frozenset(
+    {"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt", "glm"}
+)
 """Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
 (bigscience-workshop/bigscience, tr11-176B-ml/README.md; VIA-Research/vTrain,
-``src/model/gpt_model.py``; Korthikanti et al., whose memory counts the masks). 0 in
-GPT-NeoX (``configs/20B.yml``) and in zero-bubble's script (commit f68d387)."""
+``src/model/gpt_model.py``; Korthikanti et al., whose memory counts the masks;
+zero-bubble's script, commit f68d387, sets 0 for exact comparisons only). 0 in GPT-NeoX
+(``configs/20B.yml``)."""
 
 LOCAL_LAYERS = frozenset(
     {

@@ -30,6 +30,8 @@ COLLECTIVE_BUFFER_BYTES = 1.5e9
 SCORE_BYTES = 2
 DROPPED_BYTES = 3
 """Per score of unfused attention: the softmax's result; dropout's and a mask."""
+MASK = 1
+"""Per element that dropout may drop."""
 LOGIT_BYTES: Mapping[LossKernel, float] = {
     "half": 4.0,
     "fused": 12.0,
@@ -87,7 +89,7 @@ def layer_activations(size: Sizes, element: Element) -> Stored:
         return Stored(0.0, 2.0 * size.split_tokens * h)
     blocks = (element.mixer is not None) + (element.feed_forward is not None)
     each = 1 if "layernorm" in size.recompute else 2  # residual, and normed input
-    kept = size.split_tokens * h * each * blocks * 2.0
+    kept = size.split_tokens * h * blocks * (2.0 * each + size.plan.dropout * MASK)
     parts = [_mixer(size, element), _feed_forward(size, element)]
     return Stored(
         sum(part.until_input for part in parts),
