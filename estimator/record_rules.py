@@ -176,9 +176,7 @@ MICRO_BATCH: Mapping[str, int] = {"gptneox": 4}
 """Sources -> sequences of a micro-batch in their configuration, where a run does not
 print them (EleutherAI/gpt-neox, commit ea7aefd, ``configs/20B.yml``)."""
 
-DROPOUT = frozenset(
-    {"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt", "glm"}
-)
+DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt", "glm"})
 """Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
 (bigscience-workshop/bigscience, tr11-176B-ml/README.md; VIA-Research/vTrain,
 ``src/model/gpt_model.py``; Korthikanti et al., whose memory counts the masks;

@@ -230,22 +230,20 @@ def optimizer_phases(
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])
+    back = (Op.I, Op.W) if is_split else (Op.B,)
     overlap = scenario.plan.overlap
-    hides = overlap.gradient_reduce or overlap.parameter_gather
+    hides = overlap.gradient_reduce or scenario.plan.zero > 1
     phases = []
     for stages in dict.fromkeys(of_rank):
         parts = [work.stages[stage] for stage in stages]
-        lent = work.lent_share(work.busy_by_kind(Op.F, stages[0])) if hides else 0.0
+        behind = [(op, stage) for stage in stages for op in back]
+        before = [(Op.F, stage) for stage in stages]
         window = Window(
-            backward_s=sum(
-                work.seconds(Op.I, stage) + work.seconds(Op.W, stage)
-                if is_split
-                else work.seconds(Op.B, stage)
-                for stage in stages
-            ),
-            forward_s=sum(work.seconds(Op.F, stage) for stage in stages),
+            backward_s=sum(work.seconds(*chunk) for chunk in behind),
+            forward_s=sum(work.seconds(*chunk) for chunk in before),
             num_layers=sum(element.is_layer for part in parts for element in part),
-            lent_share=lent,
+            backward_lent=work.lent_share(behind) if hides else 0.0,
+            forward_lent=work.lent_share(before) if overlap.parameter_gather else 0.0,
         )
         own = total_held(scenario, parts)
         phases.append(

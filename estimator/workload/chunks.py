@@ -7,7 +7,7 @@ weight (W) pass, or the overlapped pair of a forward and a backward chunk.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -210,18 +210,19 @@ class Chunks:
             )
         ]
 
-    def lent_share(self, spent: Mapping[str, float]) -> float:
-        """Return what computation loses of the time that a collective runs beside it.
+    def lent_share(self, chunks: Sequence[tuple[str, int]]) -> float:
+        """Return what chunks lose of the time that a collective runs beside them.
 
-        The collective's SMs, of matrix products only: attention and memory-bound
-        kernels keep their pace (trace of deepseek-ai/profile-data). NCCL's blocks
-        share no SM with other kernels (NVIDIA/nccl, issue 689; in issue 1432 15 % are
-        taken).
+        Lost are the collective's SMs, of matrix products only: attention and
+        memory-bound kernels keep their pace (trace of deepseek-ai/profile-data).
+        NCCL's blocks share no SM with other kernels (NVIDIA/nccl, issue 689; in issue
+        1432 15 % are taken).
         """
-        total = sum(spent.values())
-        if not total:
+        if not self.num_comm_sms:
             return 0.0
-        return spent.get("gemm", 0.0) / total * self.num_comm_sms / self.device.num_sms
+        gemm_s = sum(_gemm_s(self.operations(*chunk)) for chunk in chunks)
+        wall_s = sum(self.seconds(*chunk) for chunk in chunks)
+        return gemm_s / wall_s * self.num_comm_sms / self.device.num_sms
 
     def _beside_collectives(self, made: list[Operation]) -> list[Operation]:
         """Return the operations, products as slow as collectives beside them make them.
@@ -229,21 +230,23 @@ class Chunks:
         Expert exchanges have their own account: products beside them are timed on the
         SMs that are left.
         """
-        away: defaultdict[Stream, float] = defaultdict(float)
-        spent: defaultdict[str, float] = defaultdict(float)
+        compute_s = beside_s = 0.0
+        is_beside = False
         for operation in made:
             if operation.stream is Stream.COMPUTE:
-                for kind, seconds in operation.parts:
-                    spent[kind] += seconds
-            elif not any(kind == "all-to-all" for kind, _ in operation.parts):
-                away[operation.stream] += operation.seconds
-        beside = away[Stream.WEIGHTS] + away[Stream.COMMUNICATION]
-        share = self.lent_share(spent)
-        if not share or not sum(away.values()):
+                compute_s += operation.seconds
+            elif operation.stream in (Stream.WEIGHTS, Stream.COMMUNICATION) and not any(
+                kind == "all-to-all" for kind, _ in operation.parts
+            ):
+                beside_s += operation.seconds
+                is_beside = True
+        if not self.num_comm_sms or not is_beside:
             return made
-        exposed = play(made).makespan_s - sum(spent.values())
-        lent = share * largest(0.0, beside - exposed)
-        return [_stretched(step, lent / spent["gemm"]) for step in made]
+        wall_s = play(made).makespan_s
+        hidden_s = largest(0.0, beside_s - (wall_s - compute_s))
+        share = self.num_comm_sms / self.device.num_sms
+        longer = share * hidden_s / wall_s
+        return [_stretched(operation, longer) for operation in made]
 
     def _launches(self, made: list[Operation]) -> list[Operation]:
         """Return the host's work for these operations, where it holds them up."""
@@ -319,6 +322,17 @@ class Chunks:
             sum(kernel.num_bytes for kernel in segment),
             sum(kernel.num_kernels for kernel in segment),
         )
+
+
+def _gemm_s(made: Iterable[Operation]) -> float:
+    """Return the seconds of matrix products among operations."""
+    return sum(
+        seconds
+        for operation in made
+        if operation.stream is Stream.COMPUTE
+        for kind, seconds in operation.parts
+        if kind == "gemm"
+    )
 
 
 def _stretched(operation: Operation, longer: float) -> Operation:

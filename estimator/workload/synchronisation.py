@@ -67,15 +67,21 @@ class Window:
     """The next step's first forward pass."""
     num_layers: int
     """Layers of the rank: what is left of the last one's cannot hide."""
-    lent_share: float = 0.0
-    """What computation loses of the time that a collective hides behind it."""
+    backward_lent: float = 0.0
+    """What the backward pass loses of the time that a collective hides behind it."""
+    forward_lent: float = 0.0
 
-    def exposed_s(self, seconds: float, behind_s: float) -> float:
-        """Return by how much ``seconds`` of a collective lengthen the step."""
+    def behind_backward_s(self, seconds: float) -> float:
+        """Return by how much ``seconds`` of a reduction lengthen the step."""
+        return self._exposed_s(seconds, self.backward_s, self.backward_lent)
+
+    def behind_forward_s(self, seconds: float) -> float:
+        """Return by how much ``seconds`` of a gathering lengthen the step."""
+        return self._exposed_s(seconds, self.forward_s, self.forward_lent)
+
+    def _exposed_s(self, seconds: float, behind_s: float, lent: float) -> float:
         exposed = largest(seconds - behind_s, seconds / max(1, self.num_layers))
-        if not behind_s:
-            return exposed
-        return exposed + self.lent_share * (seconds - exposed)
+        return exposed + lent * (seconds - exposed)
 
 
 def optimizer_phase_s(
@@ -109,18 +115,18 @@ def optimizer_phase_s(
             rest = members.size // sharers.size
             if rest > 1:
                 between = Group(rest, 1)
-                spent[f"all-reduce of {name} gradients"] = window.exposed_s(
-                    all_reduce_s(held_here * gradient, between, links),
-                    window.backward_s,
-                )
+                seconds = all_reduce_s(held_here * gradient, between, links)
+                seconds = window.behind_backward_s(seconds)
+                spent[f"all-reduce of {name} gradients"] = seconds
         elif plan.zero:
             spent |= _zero_1(
                 plan.overlap, name, count, gradient, members, links, window
             )
         else:
-            behind = window.backward_s if plan.overlap.gradient_reduce else 0.0
             seconds = all_reduce_s(count * gradient, members, links)
-            spent[f"all-reduce of {name} gradients"] = window.exposed_s(seconds, behind)
+            if plan.overlap.gradient_reduce:
+                seconds = window.behind_backward_s(seconds)
+            spent[f"all-reduce of {name} gradients"] = seconds
         shard += held_here
     here = shard if plan.zero > 1 else own.shared + own.experts
     is_shared = whole.shared.size > 1
@@ -169,11 +175,13 @@ def _zero_1(
     window: Window,
 ) -> dict[str, float]:
     """Return the reduce-scatter of gradients and the all-gather of weights."""
-    behind = window.backward_s if overlap.gradient_reduce else 0.0
-    before = window.forward_s if overlap.parameter_gather else 0.0
-    scatter = all_gather_s(count * gradient, members, links)
-    gather = all_gather_s(count * 2, members, links)
+    scatter_s = all_gather_s(count * gradient, members, links)
+    gather_s = all_gather_s(count * 2, members, links)
+    if overlap.gradient_reduce:
+        scatter_s = window.behind_backward_s(scatter_s)
+    if overlap.parameter_gather:
+        gather_s = window.behind_forward_s(gather_s)
     return {
-        f"reduce-scatter of {name} gradients": window.exposed_s(scatter, behind),
-        f"all-gather of {name} weights": window.exposed_s(gather, before),
+        f"reduce-scatter of {name} gradients": scatter_s,
+        f"all-gather of {name} weights": gather_s,
     }
