@@ -1,0 +1,292 @@
+"""Traffic between products and steps: gradients, shards, dropout, biases, collectives."""
+
+import pytest
+
+from estimator.catalog import load_scenario
+from estimator.costs.collectives import all_reduce_s, group
+from estimator.errors import InputError
+from estimator.record_scenarios import mapped
+from estimator.step_model import StepModel
+from estimator.workload.memory import layer_activations
+from estimator.workload.operations import Stream, play
+from estimator.workload.stages import elements, total_held
+from estimator.workload.work import sizes
+
+FLAT = ("plan.tp=1", "plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")
+ONE_NODE = ("model=gpt2-1.5b", "cluster.num_gpus=8", *FLAT, "recompute=none")
+EIGHT = ("phases.0.global_batch_size=64",)
+SPLIT = (
+    "model=llama-3-8b",
+    "cluster.node=hgx-h100",
+    "cluster.num_gpus=8",
+    "price=h100-cudo-2025-03",
+    *FLAT[1:],
+    "plan.tp=8",
+    "recompute=none",
+    "plan.attention_kernel=fused",
+    "plan.dropout=false",
+    "plan.transformer_impl=transformer_engine",
+)
+
+
+def model(*overrides, base=ONE_NODE):
+    return StepModel(load_scenario("gpt3-175b", (*base, *EIGHT, *overrides)), 2048)
+
+
+def compute_s(chunks, op="F"):
+    made = chunks.operations(op, 0)
+    return sum(step.seconds for step in made if step.stream is Stream.COMPUTE)
+
+
+def weights(made):
+    held = total_held(made.scenario, made.chunks().stages)
+    return held.shared + held.experts
+
+
+def test_passes_over_gradients_move_what_they_read_and_write():
+    plain = model().optimizer_parts()
+    passes = "plan.gradient_passes=[average, check, unscale]"
+    made = model(passes)
+    parts, rate = made.optimizer_parts(), made.chunks().device.hbm_bytes_per_s
+    count = weights(made)
+    assert parts["average gradients"] == pytest.approx(8 * count / rate)
+    assert parts["check gradients"] == pytest.approx(4 * count / rate)
+    assert parts["unscale gradients"] == pytest.approx(8 * count / 8 / rate)
+    assert {name: parts[name] for name in plain} == plain
+
+
+def test_adam_its_norm_and_the_copy_move_46_bytes_a_weight_of_the_shard():
+    made = model()
+    parts, rate = made.optimizer_parts(), made.chunks().device.hbm_bytes_per_s
+    shard = weights(made) / 8
+    # gradient 4, master weight and two moments 8 each, copy 4 in and 2 out; norm, clip
+    assert parts["Adam"] == pytest.approx((4 + 3 * 8 + 6) * shard / rate)
+    assert parts["norm and clipping"] == pytest.approx((4 + 8) * shard / rate)
+
+
+def test_averaging_one_replica_costs_nothing():
+    alone = model("cluster.num_gpus=1", "plan.gradient_passes=[average]")
+    assert alone.optimizer_parts()["average gradients"] == 0
+
+
+@pytest.mark.parametrize(
+    ("buffer", "forward", "backward"),
+    [("per-weight", 4, 4 + 6), ("flat", 0, 4 + 8)],
+)
+def test_sharded_weights_are_copied_as_pytorch_copies_them(buffer, forward, backward):
+    made = model("plan.zero=3", f"plan.shard_buffer={buffer}")
+    chunks, in_place = made.chunks(), model("plan.zero=3", "plan.shard_buffer=in-place")
+    layers = sum(
+        chunks.sharding.gather_bytes(part) / 2
+        for part in chunks.stages[0]
+        if part.is_layer
+    )
+    rate, all_weights = chunks.device.hbm_bytes_per_s, weights(made)
+    assert in_place.chunks().seconds("F", 0) <= chunks.seconds("F", 0)
+    longer_s = compute_s(chunks) - compute_s(in_place.chunks())
+    assert longer_s == pytest.approx(forward * all_weights / rate, rel=0.02)
+    longer_s = compute_s(chunks, "B") - compute_s(in_place.chunks(), "B")
+    copied = backward * layers + (backward - forward) * (all_weights - layers)
+    assert longer_s == pytest.approx(copied / rate, rel=0.03)
+
+
+def test_dropout_keeps_what_korthikanti_et_al_count():
+    # Korthikanti et al. (2022), equation 1: sbh (34 + 5 a s / h) bytes a layer
+    made = model("plan.dropout=true")
+    size = sizes(made.scenario, 2048)
+    layer = elements(made.scenario, 1)[0][1]
+    h, heads = size.model.hidden_size, size.model.attention.num_heads
+    counted = 2048 * h * (34 + 5 * heads * 2048 / h)
+    assert layer_activations(size, layer).total == pytest.approx(counted, rel=0.01)
+
+
+def test_dropout_and_layers_of_their_own_biases_cost_time():
+    plain = ("plan.dropout=false", "plan.transformer_impl=transformer_engine")
+    dropping = ("plan.dropout=true", plain[1])
+    local = (plain[0], "plan.transformer_impl=local")
+    for op in "FB":
+        fast = model(*plain).chunks().seconds(op, 0)
+        assert model(*dropping).chunks().seconds(op, 0) > fast
+        assert model(*local).chunks().seconds(op, 0) > fast
+
+
+def test_a_hidden_reduction_is_cheaper_than_a_waiting_one_and_not_free():
+    waiting, hidden = (
+        model(f"plan.overlap.gradient_reduce={flag}") for flag in ("false", "true")
+    )
+    name = "reduce-scatter of shared gradients"
+    alone_s = waiting.optimizer_parts()[name]
+    lengthened_s = hidden.optimizer_parts()[name]
+    chunks = hidden.chunks()
+    share = chunks.num_comm_sms / chunks.device.num_sms
+    assert 0 < lengthened_s < alone_s
+    exposed_s = alone_s / hidden.scenario.model.num_layers
+    lent_s = lengthened_s - exposed_s
+    assert 0 < lent_s < share * alone_s
+
+
+def test_products_beside_gathered_weights_lose_the_sms_of_the_collective():
+    sharded = "plan.zero=3"
+    lending = model(sharded).chunks()
+    keeping = model(sharded, "plan.num_comm_sms=0").chunks()
+    gemm_s = [
+        sum(
+            part[1]
+            for step in work.operations("F", 0)
+            for part in step.parts
+            if part[0] == "gemm"
+        )
+        for work in (lending, keeping)
+    ]
+    assert 1 < gemm_s[0] / gemm_s[1] < 1 / (1 - 20 / 108)
+    assert lending.seconds("F", 0) > keeping.seconds("F", 0)
+
+
+def test_a_chip_of_few_cores_lends_none():
+    chunks = model("cluster.node=tpu-v5p-pod").chunks()
+    assert chunks.num_comm_sms == 0
+
+
+def test_ranks_gather_in_the_format_of_the_recipe_and_scatter_in_bf16():
+    half, quarter = (
+        model(f"precision={name}", base=SPLIT).chunks()
+        for name in ("bf16", "fp8-tensor")
+    )
+    assert half.gather_s == pytest.approx(half.tensor_s)
+    assert quarter.tensor_s == half.tensor_s
+    assert quarter.gather_s < 0.7 * quarter.tensor_s
+
+
+def test_a_scale_for_each_row_costs_casts_and_leaves_gathers_in_bf16():
+    rows, tensors = (
+        model(f"precision={name}", base=SPLIT).chunks()
+        for name in ("fp8-row", "fp8-tensor")
+    )
+    assert rows.gather_s == pytest.approx(rows.tensor_s)
+    assert compute_s(rows, "B") > compute_s(tensors, "B")
+
+
+def test_ranks_that_do_not_split_the_sequence_reduce_it_once():
+    made = model("plan.sequence_parallel=false", base=SPLIT)
+    chunks = made.chunks()
+    reduced = [step for step in chunks.operations("F", 0) if "all-reduce" in step.name]
+    assert len(reduced) == 2 * made.scenario.model.num_layers
+    expected_s = all_reduce_s(2.0 * 4096 * 2048, group(8, 1, 8), chunks.links)
+    assert {step.seconds for step in reduced} == {expected_s}
+
+
+def test_a_batch_that_comes_first_is_copied_around_each_collective():
+    batch_first = "plan.batch_first=true", "plan.overlap.tensor=none"
+    copying = model(*batch_first, base=SPLIT).chunks()
+    plain = model(batch_first[1], base=SPLIT).chunks()
+    copy_s = 4.0 * 4096 * 2048 / copying.device.hbm_bytes_per_s
+    longer_s = play(copying.operations("F", 0)).makespan_s
+    longer_s -= play(plain.operations("F", 0)).makespan_s
+    assert longer_s == pytest.approx(4 * 32 * copy_s)
+
+
+def test_a_checkpoint_that_stops_early_repeats_no_last_product():
+    full = ("recompute=full", "plan.overlap.tensor=none")
+    early = model(*full, "plan.early_stop=true", base=SPLIT).chunks()
+    whole = model(*full, base=SPLIT).chunks()
+    flop = sum(step.flop for step in whole.operations("B", 0)) - sum(
+        step.flop for step in early.operations("B", 0)
+    )
+    assert flop == pytest.approx(32 * 2.0 * 2048 * 4096 * 14336 / 8)
+    assert early.seconds("B", 0) < whole.seconds("B", 0)
+
+
+RECORD = {
+    "id": "mlperf-v5.1-anybody-llama31_8b",
+    "record": "run",
+    "kind": "dense",
+    "model": {
+        "name": "llama3-8b",
+        "type": "dense",
+        "layers": 32,
+        "hidden": 4096,
+        "heads": 32,
+        "kv_heads": 8,
+        "ffn": 14336,
+        "gated_mlp": True,
+        "vocab": 128256,
+    },
+    "cluster": {"gpu": "GB300", "gpus": 72},
+    "precision": "FP8",
+    "batch": {"global": 36, "seq_len": 8192},
+    "measured": {"step_time_s": 0.16},
+    "notes": "config config_GB300_18x4x1xtp1pp1cp2_8b.sh",
+}
+
+
+def plan_of(**changes):
+    return mapped(RECORD | changes).scenario.plan
+
+
+def test_mlperf_s_plan_stands_in_the_name_of_its_configuration():
+    plan = plan_of()
+    assert (plan.tp, plan.pp, plan.cp, plan.micro_batch_size) == (1, 1, 2, 1)
+    assert plan_of(notes="").cp == 1
+    printed = plan_of(parallel={"tp": 2})
+    assert (printed.tp, printed.cp) == (2, 1)
+
+
+def test_two_configurations_are_no_plan():
+    two = RECORD["notes"] + ", config_GB300_18x4x1xtp2pp1cp1_8b.sh"
+    one, both = (mapped(RECORD | {"notes": notes}) for notes in (RECORD["notes"], two))
+    note = "the plan is that of the configuration's name"
+    assert note in one.assumptions
+    assert note not in both.assumptions
+
+
+@pytest.mark.parametrize(
+    ("gpu", "precision", "recipe"),
+    [
+        ("B200", None, "nvfp4"),
+        ("B200", "FP8 (assumed; no matching config file found)", "nvfp4"),
+        ("B200", "FP8", "fp8-tensor"),
+        ("H100-80GB", None, "fp8-tensor"),
+    ],
+)
+def test_mlperf_trains_in_what_is_fastest_where_no_precision_is_printed(
+    gpu, precision, recipe
+):
+    changes = {"cluster": {"gpu": gpu, "gpus": 8}, "precision": precision}
+    made = mapped(RECORD | changes | {"batch": {"global": 8, "seq_len": 8192}})
+    assert made.scenario.precision.recipe == recipe
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "expected"),
+    [
+        ("simumax-x", {}, ("average", "check")),
+        ("sc21-x", {"precision": "FP16"}, ("average", "unscale")),
+        ("mbridge-26.04-x", {}, ()),
+        ("torchtitan-x", {}, ()),
+    ],
+)
+def test_frameworks_have_their_passes_over_gradients(source, changes, expected):
+    cluster = {"gpu": "H100-80GB", "gpus": 8}
+    record = RECORD | {"id": source, "cluster": cluster, "notes": ""} | changes
+    assert mapped(record).scenario.plan.gradient_passes == expected
+
+
+def test_torchtitan_copies_stops_early_and_scatters_by_weight():
+    cluster = {"gpu": "H100-80GB", "gpus": 8}
+    record = RECORD | {"id": "torchtitan-x", "cluster": cluster, "notes": "compile"}
+    plan = mapped(record).scenario.plan
+    assert plan.batch_first
+    assert plan.early_stop
+    assert plan.shard_buffer == "per-weight"
+    asynchronous = mapped(record | {"notes": "async TP, compile"}).scenario.plan
+    assert not asynchronous.batch_first
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["plan.shard_buffer=flat2", "plan.gradient_passes=[clip]", "plan.dropout=0.1"],
+)
+def test_an_unknown_variant_is_told_with_what_there_is(override):
+    with pytest.raises(InputError) as told:
+        load_scenario("gpt3-175b", (override,))
+    assert override.split(".")[1].split("=")[0] in str(told.value)
