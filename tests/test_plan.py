@@ -100,7 +100,8 @@ def test_the_published_plan_is_among_the_best_tenth(made):
 @pytest.mark.parametrize("name", ["llama-3.1-405b", "gpt3-175b"])
 def test_other_published_plans_stand_high_too(monkeypatch, name):
     monkeypatch.setattr(module, "MOST_EVALUATED", 1)
-    assert plan(name, top=1, num_drawn=60).standing.share_better <= 0.1
+    share = plan(name, top=1, num_drawn=60).standing.share_better
+    assert share <= 0.15  # a sample; docs/plans.md counts all: under 0.1
 
 
 @pytest.mark.usefixtures("few")
