@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from itertools import groupby
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -213,14 +212,11 @@ def _rows(record: Record) -> tuple[Row, ...]:
 def _chosen(case: Mapped, global_batch: int) -> _Tried:
     """Return the case with the plan and recomputation that it is taken to have had.
 
-    Each plan recomputes the least with which it fits. Of plans that cut the model into
-    as few parts as fit, whoever ran it is taken to have found the fastest.
+    Each plan recomputes the least with which it fits. Of those that fit, whoever ran it
+    is taken to have found the fastest.
     """
-    for _, smallest in groupby(case.plans, key=lambda plan: plan.tp * plan.pp):
-        tried = [_least_recomputed(case, plan, global_batch) for plan in smallest]
-        fitting = [made for made in tried if made.fits]
-        if fitting:
-            break
+    tried = [_least_recomputed(case, plan, global_batch) for plan in case.plans]
+    fitting = [made for made in tried if made.fits]
     best = tried[-1]
     if len(fitting) == 1:
         best = fitting[0]
@@ -229,7 +225,7 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
     notes = case.assumptions
     if len(case.plans) > 1:
         words = _plan_words(best.scenario)
-        notes = (*notes, f"the fastest of the smallest plans that fit: {words}")
+        notes = (*notes, f"the fastest of the plans that fit: {words}")
     if len(case.recompute) > 1:
         modules = ", ".join(best.scenario.recompute) or "nothing"
         notes = (*notes, f"recomputed: {modules}")

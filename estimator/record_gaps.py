@@ -78,8 +78,7 @@ def plans(record: Record, model: Transformer, where: Cluster) -> Plans:
     """Return the plans that a record may have had.
 
     Most print one. Without it data are parallel on one node. On more, a source that
-    names FSDP shards everything; else tensor and pipeline parallelism grow until the
-    model fits.
+    names FSDP shards everything; else all tensor and pipeline parallelism is tried.
     """
     if "parallel" in record:
         return Plans((record["parallel"],))
@@ -93,7 +92,7 @@ def plans(record: Record, model: Transformer, where: Cluster) -> Plans:
     grown = tuple(_grown(model, where.num_gpus, record["batch"]["global"]))
     return Plans(
         grown or ({"zero": 3},),
-        "no plan is printed: as little tensor and pipeline parallelism as fits",
+        "no plan is printed: tensor and pipeline parallelism as the model needs",
     )
 
 

@@ -275,7 +275,7 @@ def test_gpu_hours_per_token_are_a_step_time():
     assert prediction(made).measured == pytest.approx(1e5 * 3600 * tokens / 1e12 / 64)
 
 
-def test_without_a_plan_the_least_parallelism_that_fits_is_taken():
+def test_without_a_plan_the_fastest_that_fits_is_taken():
     small = record(
         parallel=None, recompute=None, batch={"global": 512, "seq_len": 4096}
     )
@@ -283,8 +283,13 @@ def test_without_a_plan_the_least_parallelism_that_fits_is_taken():
         LARGE, parallel=None, recompute=None, batch={"global": 512, "seq_len": 4096}
     )
     sharded = record(LARGE, parallel=None, schedule="FSDP; no pipeline")
-    assert "tp" not in prediction(small).plan
-    assert "tp8" in prediction(large).plan
+    for made in (small, large):
+        chosen = prediction(made)
+        tried = [
+            prediction(made | {"parallel": {"tp": tp, "pp": pp, "zero": 1}}).predicted
+            for tp, pp in ((4, 4), (4, 8), (8, 2), (8, 4))  # all of these fit
+        ]
+        assert chosen.predicted <= min(tried) * (1 + 1e-9)
     assert prediction(sharded).axes == "fsdp"
 
 
