@@ -217,7 +217,7 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
     """
     tried = [_least_recomputed(case, plan, global_batch) for plan in case.plans]
     fitting = [made for made in tried if made.fits]
-    best = tried[-1]
+    best = min(tried, key=lambda made: made.peak_bytes)
     if len(fitting) == 1:
         best = fitting[0]
     elif fitting:
@@ -225,6 +225,8 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
     notes = case.assumptions
     if len(case.plans) > 1:
         words = _plan_words(best.scenario)
+        size = best.scenario.plan.micro_batch_size
+        words += f", {size} sequence{'s' * (size > 1)} a micro-batch"
         notes = (*notes, f"the fastest of the plans that fit: {words}")
     if len(case.recompute) > 1:
         modules = ", ".join(best.scenario.recompute) or "nothing"

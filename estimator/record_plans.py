@@ -20,6 +20,9 @@ from estimator.specs.training import (
     ShardBuffer,
 )
 
+ONE_SEQUENCE = "the micro-batch is not printed: one sequence"
+"""Said of a plan that prints none; see :func:`micro_batches`."""
+
 
 def plan_of(
     record: Record,
@@ -193,8 +196,27 @@ def _micro(
     if zero == 3 and is_flat and batch["global"] % dp == 0:
         notes.append("the micro-batch is not printed: FSDP without accumulation")
         return int(batch["global"] // dp)
-    notes.append("the micro-batch is not printed: one sequence")
+    notes.append(ONE_SEQUENCE)
     return 1
+
+
+def micro_batches(
+    plan: ParallelPlan, num_sequences: int, num_gpus: int
+) -> tuple[int, ...]:
+    """Return the micro-batches that a plan may have had which prints none.
+
+    Without a pipeline larger ones cost memory only, and whoever tunes a run tries them;
+    a pipeline is filled with single sequences.
+
+    >>> micro_batches(ParallelPlan(tp=8), 192, 384)
+    (1, 2, 4)
+    >>> micro_batches(ParallelPlan(tp=8, pp=2), 192, 384)
+    (1,)
+    """
+    each = num_sequences // (num_gpus // (plan.tp * plan.cp * plan.pp))
+    if plan.pp > 1 or not each:
+        return (1,)
+    return tuple(size for size in (1, 2, 4, 8) if each % size == 0)
 
 
 def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str]) -> int:
@@ -266,7 +288,7 @@ def _schedule(
     record: Record, source: str, num_layers: int, pp: int, notes: list[str]
 ) -> tuple[str, int | None]:
     """Return the schedule's name and its virtual stages."""
-    text = str(record.get("schedule") or "").lower()
+    text = str(record.get("schedule") or rules.SCHEDULE.get(source, "")).lower()
     virtual = record.get("parallel", {}).get("vp")
     if pp == 1:
         if has_fused_experts(record, source):

@@ -389,6 +389,9 @@ SCHEDULES: tuple[tuple[str, str], ...] = (
     ("breadth", "breadth-first"),
 )
 """Words in ``schedule`` -> schedule; interleaved and plain 1F1B apart."""
+SCHEDULE: Mapping[str, str] = {"megatron": "interleaved 1F1B"}
+"""Sources -> schedule of runs that print none: Megatron-LM's table of H100s names it
+for all that have a pipeline."""
 MOST_VIRTUAL = 4
 """Virtual stages at most where a source does not print them."""
 

@@ -21,7 +21,7 @@ from estimator.record_ablations import techniques
 from estimator.record_clusters import cluster
 from estimator.record_gaps import filled, plans
 from estimator.record_mixers import seems_hybrid
-from estimator.record_plans import plan_of
+from estimator.record_plans import ONE_SEQUENCE, micro_batches, plan_of
 from estimator.records import Record, model_and_gpu, release, transformer
 from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
@@ -93,6 +93,16 @@ def mapped(record: Record) -> Mapped:
         for given, said in zip(may_be.given, chain([notes], repeat([])), strict=False)
     ]
     notes += [may_be.note] if may_be.note else []
+    if ONE_SEQUENCE in notes:
+        more = [
+            replace(plan, micro_batch_size=size)
+            for plan in options
+            for size in micro_batches(plan, batch["global"], where.num_gpus)
+        ]
+        if len(more) > len(options):
+            notes.remove(ONE_SEQUENCE)
+            notes.append("the micro-batch is not printed: the fastest that fits")
+        options = more
     made = Scenario(
         name=str(record["id"]),
         model=model,

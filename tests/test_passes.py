@@ -5,6 +5,7 @@ import pytest
 from estimator.catalog import load_scenario
 from estimator.costs.collectives import all_reduce_s, group
 from estimator.errors import InputError
+from estimator.predictions import predict
 from estimator.record_scenarios import mapped
 from estimator.step_model import StepModel
 from estimator.workload.memory import layer_activations
@@ -280,6 +281,33 @@ def test_torchtitan_copies_stops_early_and_scatters_by_weight():
     assert plan.shard_buffer == "per-weight"
     asynchronous = mapped(record | {"notes": "async TP, compile"}).scenario.plan
     assert not asynchronous.batch_first
+
+
+FLAT_RUN = RECORD | {
+    "id": "megatron-readme-x",
+    "cluster": {"gpu": "H100-80GB", "gpus": 64},
+    "precision": "BF16",
+    "batch": {"global": 64, "seq_len": 4096},
+    "notes": "",
+}
+
+
+def test_a_run_without_a_pipeline_has_the_fastest_micro_batch_that_fits():
+    flat, given = (
+        predict("x", FLAT_RUN | {"parallel": {"tp": 8}, "batch": batch})[0][0]
+        for batch in (FLAT_RUN["batch"], FLAT_RUN["batch"] | {"micro": 1})
+    )
+    assert flat.predicted < given.predicted
+    assert any("sequences a micro-batch" in note for note in flat.assumptions)
+    piped = FLAT_RUN | {"parallel": {"tp": 4, "pp": 2}}
+    assert {plan.micro_batch_size for plan in mapped(piped).plans} == {1}
+
+
+def test_a_pipeline_of_megatron_lm_s_table_is_interleaved():
+    piped = {"parallel": {"tp": 4, "pp": 2}}
+    assert mapped(FLAT_RUN | piped).scenario.plan.schedule == "interleaved-1f1b"
+    other = FLAT_RUN | piped | {"id": "pfold-x"}
+    assert mapped(other).scenario.plan.schedule == "1f1b"
 
 
 @pytest.mark.parametrize(
