@@ -421,5 +421,7 @@ def _message(item: Any, field: str) -> str:
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):
         return f"{field}: write a mapping of fields here"
+    if kind == "tuple_type":
+        return f"{field}: write a list here, in brackets"
     text = str(item["msg"]).removeprefix("Value error, ")
     return f"{field}: {text[0].lower()}{text[1:]}" if field else text

@@ -312,7 +312,12 @@ def test_a_pipeline_of_megatron_lm_s_table_is_interleaved():
 
 @pytest.mark.parametrize(
     "override",
-    ["plan.shard_buffer=flat2", "plan.gradient_passes=[clip]", "plan.dropout=0.1"],
+    [
+        "plan.shard_buffer=flat2",
+        "plan.gradient_passes=[clip]",
+        "plan.gradient_passes=average",
+        "plan.dropout=0.1",
+    ],
 )
 def test_an_unknown_variant_is_told_with_what_there_is(override):
     with pytest.raises(InputError) as told:

@@ -220,7 +220,10 @@ class Chunks:
         """
         if not self.num_comm_sms:
             return 0.0
-        gemm_s = sum(_gemm_s(self.operations(*chunk)) for chunk in chunks)
+        kinds = Counter((op, self._alike(stage)) for op, stage in chunks)
+        gemm_s = sum(
+            count * _gemm_s(self.operations(*chunk)) for chunk, count in kinds.items()
+        )
         wall_s = sum(self.seconds(*chunk) for chunk in chunks)
         return gemm_s / wall_s * self.num_comm_sms / self.device.num_sms
 
