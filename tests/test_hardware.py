@@ -164,6 +164,21 @@ def test_a_share_is_never_more_than_the_whole(path, value):
         catalog.load_scenario("deepseek-v3", [f"{path}={value!r}"])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "cluster.node.gpu.achievable.elementwise",
+        "cluster.node.gpu.achievable.gemm.bf16",
+        "cluster.node.nvlink_efficiency",
+        "cluster.node.collectives.copy_bytes_per_s",
+        "cluster.fabric.efficiency",
+    ],
+)
+def test_something_is_left_of_every_rate(path):
+    with pytest.raises(InputError, match=f"{path}.* is not positive"):
+        catalog.load_scenario("gpt3-175b", [f"{path}=0"])
+
+
 def test_a_facility_draws_at_least_what_its_servers_draw():
     with pytest.raises(InputError, match=r"0\.9 is less than 1,"):
         catalog.load_scenario("deepseek-v3", ["power.pue=0.9"])

@@ -68,6 +68,7 @@ class ConstantOf:
     si: str
     least: float = 0.0
     most: float = math.inf
+    is_positive: bool = False
 
     def __call__(self, value: object) -> Constant:
         """Return the constant that a file, a patch or Python code describes."""
@@ -118,7 +119,7 @@ class ConstantOf:
     def _number(self, value: object) -> float:
         if self.si == "1" and isinstance(value, int | float):
             value = BareNumber(value)
-        number = Unit(self.si, is_positive=False).parse(value)
+        number = Unit(self.si, is_positive=self.is_positive).parse(value)
         if number > self.most:
             raise ValueError(f"{number:g} is more than {self.most:g}, the whole")
         if number < self.least:
@@ -225,9 +226,11 @@ def source_of(record: Any, key: str) -> str:
 
 
 Fraction = Annotated[Constant, ConstantOf("1", most=1.0)]
-"""A share of a peak or of another whole."""
+"""A share of another whole, or none of it."""
+Share = Annotated[Constant, ConstantOf("1", most=1.0, is_positive=True)]
+"""A share of a peak: something must be left of a rate."""
 PureNumber = Annotated[Constant, ConstantOf("1")]
 """A ratio, a length or a number of things, which may exceed 1."""
 Duration = Annotated[Constant, ConstantOf("s")]
 Size = Annotated[Constant, ConstantOf("B")]
-Rate = Annotated[Constant, ConstantOf("B/s")]
+Rate = Annotated[Constant, ConstantOf("B/s", is_positive=True)]

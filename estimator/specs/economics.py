@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from estimator.specs.base import Constant, ConstantOf, Fraction, PureNumber, spec
+from estimator.specs.base import Constant, ConstantOf, Fraction, PureNumber, Share, spec
 from estimator.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 
 Known = Literal["read", "derived", "recalled", "assumed", "disputed"]
@@ -33,7 +33,7 @@ class Ownership:
     """What a year takes of the value that hardware has when it starts."""
     years_before: PureNumber
     """From purchase to the start of training, in years: value is lost before, too."""
-    utilisation: Fraction
+    utilisation: Share
     """Hours in use over hours owned."""
     colocation: Rent
     """Rent of space, power distribution and cooling, by the server's maximum power;

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from estimator.specs.base import Count, Duration, Fraction, PureNumber, Rate, Size, spec
+from estimator.specs.base import (
+    Count,
+    Duration,
+    Fraction,
+    PureNumber,
+    Rate,
+    Share,
+    Size,
+    spec,
+)
 from estimator.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
 
 Status = Mapping[str, Literal["derived", "assumed", "disputed"]]
@@ -29,16 +38,16 @@ scale per tensor or row, ``nvfp4`` one per 16 elements."""
 class Achievable:
     """What single kernels reach on this GPU, as shares of its peaks."""
 
-    gemm: Mapping[str, Fraction]
+    gemm: Mapping[str, Share]
     """Sustained share of the dense peak inside a matrix product's main loop, by kind of
     kernel: a number format, or one scaled in another way (:data:`PEAK_OF`)."""
-    hbm: Fraction
+    hbm: Share
     """Share of the memory bandwidth of the best streaming kernel."""
-    elementwise: Fraction
+    elementwise: Share
     """Share of the memory bandwidth of norms, casts, activations, permutations."""
-    attention_forward: Fraction
+    attention_forward: Share
     """Share of the BF16 peak of a long causal attention forward pass."""
-    attention_backward: Fraction
+    attention_backward: Share
     attention_forward_half_len: PureNumber
     """Sequence length at which attention runs at half that share."""
     attention_backward_half_len: PureNumber
@@ -46,12 +55,12 @@ class Achievable:
     """Heads x tokens at which too few thread blocks for the SMs halve the rate. None
     where nobody measured it: no loss."""
     attention_backward_half_rows: PureNumber | None = None
-    older_attention: Mapping[str, Fraction] = field(default_factory=dict)
+    older_attention: Mapping[str, Share] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     epilogue: Fraction | None = None
     """Share of an output tile's memory traffic that no other tile's main loop hides.
     None where nobody measured it: all of it."""
-    misaligned: Mapping[str, Fraction] = field(default_factory=dict)
+    misaligned: Mapping[str, Share] = field(default_factory=dict)
     """What is left of a 16-bit product's main loop where a row is not a multiple of 16
     bytes: ``even`` or ``odd`` in elements; no loss where nobody measured it."""
     tile_s: Duration
@@ -64,12 +73,12 @@ class Achievable:
 class InSitu:
     """What changes when computation and communication run side by side."""
 
-    weight_gradient: Mapping[str, Fraction]
+    weight_gradient: Mapping[str, Share]
     """Main-loop share of weight gradients by precision recipe, where they have a
     kernel of their own; other recipes use ``achievable.gemm``."""
-    dispatch: Fraction
+    dispatch: Share
     """Share of the stand-alone expert dispatch rate kept beside computation."""
-    combine: Fraction
+    combine: Share
     rank_skew_s: Duration
     """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
     rank over the fabric."""
@@ -132,13 +141,13 @@ class Collectives:
     """Added to each step once its chunk is full."""
     chunk_bytes: Size
     """A rank's share of the message at which half of ``chunk_s`` is added."""
-    low_latency: Fraction
+    low_latency: Share
     """Share of the wire in the protocol for small messages (flags beside the data)."""
-    all_to_all: Fraction
+    all_to_all: Share
     """Share of the wire reached by an all-to-all."""
     copy_bytes_per_s: Rate
     """A rank's own part, copied from its input to its output."""
-    switch_reduction: Fraction | None = None
+    switch_reduction: Share | None = None
     """Share of the wire where the switch reduces (NVLink SHARP); none if it cannot."""
     switch_reduction_s: Duration | None = None
     max_nics: Count | None = None
@@ -159,7 +168,7 @@ class Node:
     gpus_per_node: Count
     nvlink_bytes_per_s: BytesPerS
     """One way, per GPU, to all the others together."""
-    nvlink_efficiency: Fraction
+    nvlink_efficiency: Share
     """Share reached by large ring collectives inside the scale-up domain."""
     nvlink_latency_s: Seconds
     max_power_watts: Watts
@@ -210,14 +219,14 @@ class Fabric:
     bytes_per_s: BytesPerS
     """One way, per GPU; a GPU's share where several have one NIC."""
     latency_s: Seconds
-    efficiency: Fraction
+    efficiency: Share
     """Share that a NIC sustains in a training job: many groups at once, each with few
     members on a node, and point-to-point."""
-    dispatch_efficiency: Fraction
+    dispatch_efficiency: Share
     """Share of the wire reached by an expert dispatch that runs alone."""
-    combine_efficiency: Fraction
+    combine_efficiency: Share
     sources: Mapping[str, str]
-    collective_efficiency: Fraction | None = None
+    collective_efficiency: Share | None = None
     """Share that a NIC sustains in one collective over whole nodes; ``efficiency`` by
     default."""
     step_s: Duration | None = None
