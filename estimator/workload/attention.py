@@ -34,10 +34,12 @@ E5M6_STASH = 3.5
 SOFTMAX = 7
 """Bytes per score of a masked softmax: a fused one moves 4, but lasts 6.5 ps on an A100
 of 40 GB, whatever the width of a head (37 layers of EleutherAI/cookbook, commit
-e6b8f2b, ``transformer_data``; 6 bytes last 6.4 ps there)."""
+e6b8f2b, ``transformer_data``; 7 bytes last 6.4 ps there)."""
 SOFTMAX_BACKWARD = 6
 DROPOUT = 5
 """Bytes of what is dropped from: 2 in, 2 out, a mask of 1; either way."""
+MASK = 1
+"""Of these, the mask, which is kept."""
 COPY = 4
 BIAS_GRADIENT = 2
 """Bytes per element of an output gradient that is summed over its rows."""

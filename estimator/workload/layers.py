@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from estimator.workload import attention, ends, feed_forward, mamba
-from estimator.workload.attention import ADD, DROPOUT, norm_bytes
+from estimator.workload.attention import ADD, DROPOUT, MASK, norm_bytes
 from estimator.workload.stages import Element
 from estimator.workload.work import CHECKPOINT_STATES, Segment, Sizes, Traffic
 
 EAGER_NORM_KERNELS = 7
-MASK = 1
-"""Bytes of a dropped element's mask, which one kernel writes as it adds."""
 CHECKPOINTED = {"full", "core_attn", "mlp", "mlp_up", "moe", "layernorm", "moe_act"}
 """Recomputed parts that are a checkpoint of their own."""
 
@@ -96,7 +94,7 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     num_norms = model.norms_per_layer or num_blocks
     norm, norm_backward = norm_bytes(size)
     each = num_norms * (norm_backward if is_backward else norm) + num_blocks * ADD
-    if size.plan.dropout:  # beside what the addition moves
+    if size.plan.dropout:  # one kernel drops and adds forward, two do backward
         each += num_blocks * (DROPOUT if is_backward else MASK)
     if is_backward and "layernorm" in size.recompute:
         each += num_norms * norm

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
+from estimator.workload.attention import MASK
 from estimator.workload.stages import Element, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
@@ -28,10 +29,8 @@ CONTEXT_BYTES = 1.0e9
 COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 2
-DROPPED_BYTES = 3
+DROPPED_BYTES = 2 + MASK
 """Per score of unfused attention: the softmax's result; dropout's and a mask."""
-MASK = 1
-"""Per element that dropout may drop."""
 LOGIT_BYTES: Mapping[LossKernel, float] = {
     "half": 4.0,
     "fused": 12.0,
