@@ -38,7 +38,16 @@ PASSES = {
     Op.I: "backward to the input",
     Op.W: "backward to the weights",
 }
-OPTIMIZER_ORDER = ("reduce-scatter", "all-reduce", "Adam", "all-gather")
+OPTIMIZER_ORDER = (
+    "check",
+    "average",
+    "reduce-scatter",
+    "all-reduce",
+    "unscale",
+    "norm",
+    "Adam",
+    "all-gather",
+)
 
 
 def events(step: TracedStep) -> list[Event]:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from estimator import export
+from estimator import export, perfetto
 from estimator.breakdown import executed_flop
+from estimator.catalog import load_scenario
 from estimator.cli import cli
 from estimator.errors import InputError
 from estimator.perfetto import PASSES
@@ -295,3 +296,29 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch):
     assert error.value.why == "No space left on device"
     assert target.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_passes_over_gradients_stand_where_they_happen():
+    scenario = load_scenario(
+        "gpt3-175b",
+        [
+            "plan.gradient_passes=[unscale, average, check]",
+            "phases.0.global_batch_size=128",
+        ],
+    )
+    model = StepModel(scenario, 2048)
+    names = [
+        event["name"]
+        for event in perfetto.events(model.traced(8))
+        if event.get("cat") == "optimizer" and event["pid"] == 1
+    ]
+    assert names == [
+        "check gradients",
+        "average gradients",
+        "reduce-scatter of shared gradients",
+        "unscale gradients",
+        "norm and clipping",
+        "Adam",
+        "all-gather of shared weights",
+        "clear and cast",
+    ]
