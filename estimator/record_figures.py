@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from estimator import record_rules as rules
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
+from estimator.costs.params import params
 from estimator.costs.rates import half_precision
 from estimator.record_scenarios import family
 from estimator.records import Record
@@ -105,12 +106,19 @@ def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | No
         return None
     model, seq_len = scenario.model, record["batch"]["seq_len"]
     is_causal = source in rules.CAUSAL_FLOP
-    flop = flop_per_token(model, seq_len, is_causal=is_causal)
+    counted = "causal" if is_causal else "full attention"
+    if source in rules.LOGGED_FLOP and shown == "TFLOP/s":
+        each, attention = rules.LOGGED_FLOP[source]
+        flop = float(each * params(model).total)
+        flop += attention * model.num_layers * model.hidden_size * seq_len
+        counted = "as the framework logs it"
+    else:
+        flop = flop_per_token(model, seq_len, is_causal=is_causal)
     if is_causal:
         flop += mtp_flop_per_token(model, seq_len, is_causal=True)
-    flop *= 4 / 3 if is_hardware else 1
-    counted = "causal" if is_causal else "full attention"
-    counted += ", recomputation included" if is_hardware else ""
+    if is_hardware:
+        flop *= 4 / 3
+        counted += ", recomputation included"
     seconds = flop * tokens / rate / scenario.cluster.num_gpus
     return Figure("step_s", seconds, f"measured: from {shown}, counting {counted}")
 

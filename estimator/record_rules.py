@@ -172,9 +172,21 @@ Transformer Engine the FlashAttention of their container, not cuDNN's kernels fo
 (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff, ``*/configure.sh``,
 ``nemo_megatron/launch.sh``)."""
 
+HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt"})
+"""Sources that count what is executed, recomputation included: four forward passes."""
+LOGGED_FLOP: Mapping[str, tuple[int, int]] = {"gptneox": (6, 60)}
+"""Sources -> FLOP of a token in the framework's log, for each parameter and for each
+layer, width and position: neither what is trained nor what is executed
+(EleutherAI/gpt-neox, commit a42805b of April 2022, ``megatron/logging.py``,
+``get_flops``; the same since March 2021)."""
+
 MICRO_BATCH: Mapping[str, int] = {"gptneox": 4}
 """Sources -> sequences of a micro-batch in their configuration, where a run does not
 print them (EleutherAI/gpt-neox, commit ea7aefd, ``configs/20B.yml``)."""
+
+CHECKPOINTED = HARDWARE_FLOP | {"gptneox"}
+"""Sources whose runs recompute all where they do not print it: they count it, or their
+configuration says so (the same file)."""
 
 DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt", "glm"})
 """Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
@@ -446,8 +458,6 @@ REPEATED_BY: tuple[tuple[str, tuple[str, ...]], ...] = (
 ``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``,
 ``deepseek_v3/*/launch.sh``)."""
 
-HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt", "gptneox"})
-"""Sources that count what is executed, recomputation included: four forward passes."""
 CAUSAL_FLOP = frozenset({"mbridge", "moezoo", "mcoremoe"})
 """Sources that halve attention and count multi-token prediction: Megatron-LM from core
 0.12 on. All others count full attention."""

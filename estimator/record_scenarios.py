@@ -200,8 +200,8 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
         return (("full",),)
     if re.match(r"none|no\b|off\b|false|disabled", text):
         return ((),)
-    if not text and family(record) in rules.HARDWARE_FLOP:
-        notes.append("recomputation is not printed, but counted: full")
+    if not text and family(record) in rules.CHECKPOINTED:
+        notes.append("recomputation is not printed, but counted or configured: full")
         return (("full",),)
     if not text or text.startswith(("not stated", "unknown")):
         notes.append("recomputation is not printed: the least that fits in memory")

@@ -75,6 +75,8 @@ class Chunks:
     tensor_copy_s: float
     """Seconds to bring what it gathers or scatters into another order; 0 if it need
     not be."""
+    loss_reduce_s: float
+    """Seconds in which ranks that share the vocabulary agree on the loss."""
     expert_tensor_s: float
     """The same for rows of an expert-tensor-parallel group."""
     context_s: float
@@ -156,8 +158,8 @@ class Chunks:
         """
         spent: defaultdict[str, float] = defaultdict(float)
         away: defaultdict[str, float] = defaultdict(float)
-        made = self.operations(op, stage, partner)
-        queued = [step for step in made if step.stream is not Stream.LAUNCH]
+        queued = self._queued(op, stage, partner)
+        queued += self._sends(op, stage, queued)
         for operation in queued:
             is_compute = operation.stream is Stream.COMPUTE
             for kind, seconds in operation.parts:
@@ -176,10 +178,12 @@ class Chunks:
 
     def operations(self, op: str, stage: int, partner: int = -1) -> list[Operation]:
         """Return the operations of an instruction class, in stream order."""
-        made = self._kernels(op, stage, partner)
-        made = self._beside_collectives(made)
+        made = self._queued(op, stage, partner)
         made += self._launches(made)
         return made + self._sends(op, stage, made)
+
+    def _queued(self, op: str, stage: int, partner: int) -> list[Operation]:
+        return self._beside_collectives(self._kernels(op, stage, partner))
 
     def _kernels(self, op: str, stage: int, partner: int) -> list[Operation]:
         parts = self.stages[stage]
@@ -392,6 +396,8 @@ def chunks(
         all_reduce_s=all_reduce_s(row_bytes * size.tokens, tensor, ways),
         gather_s=all_gather_s(_gathered_bytes(size), tensor, ways),
         tensor_copy_s=_tensor_copy_s(size, rates),
+        loss_reduce_s=ends.LOSS_REDUCTIONS[plan.loss_kernel]
+        * all_reduce_s(4.0 * size.tokens, tensor, ways),
         expert_tensor_s=all_gather_s(row_bytes * size.routed_rows, experts, ways)
         if plan.etp > 1
         else 0.0,

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from estimator.errors import EstimatorError
 from estimator.schedules.ir import Op
 from estimator.specs.training import LossKernel
-from estimator.workload.attention import ADD, NORM
+from estimator.workload.attention import ADD, COPY, DROPOUT, NORM, norm_bytes
 from estimator.workload.work import (
     ACCUMULATE,
     Gemm,
+    HostCalls,
     Segment,
     Sizes,
     Traffic,
@@ -44,28 +45,80 @@ LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
 }
 """``unfused``: a product in place and a cast, in the same file."""
 
+LOSS_REDUCTIONS: Mapping[LossKernel, int] = {
+    "half": 2,
+    "fused": 2,
+    "unfused": 3,
+    "eager": 3,
+}
+"""All-reduces of a number for each token where ranks share the vocabulary: maximum and
+sum, and the target's logit where it does not travel with the sum (the same file, and
+``core/fusions/fused_cross_entropy.py``)."""
+BATCH = HostCalls("batch", 12)
+"""Two copies and a broadcast to learn its size, a copy and a broadcast of it, tokens,
+labels, positions, and masks (NVIDIA/Megatron-LM, commit 55ba1f7, ``mpu/data.py``,
+``utils.py``, ``pretrain_gpt.py``)."""
+MEAN_LOSS = HostCalls("mean loss", 12)
+"""Product with the mask, two sums and their quotient, its average over the replicas for
+the log, and scaling (the same, and ``schedules.py``)."""
+MEAN_LOSS_BACKWARD = HostCalls("mean loss backward", 7)
+SCATTER_KERNELS = 6
+"""Sorting tokens, adding their rows, clearing and adding the gradient (PyTorch 2.13,
+``native/cuda/Embedding.cu``)."""
+
 
 def segment(size: Sizes, kind: str, op: str) -> Segment:
     """Return the kernels of an embedding's or a head's pass (``F``, ``I`` or ``W``)."""
-    h, tokens = size.model.hidden_size, size.tokens
-    vocabulary = 8 * -(-size.model.vocab_size // (8 * size.tp))  # padded
     if kind == "embedding":
-        per_token = {Op.F: 4, Op.I: 0, Op.W: 2 + ACCUMULATE}[Op(op)]
-        return (Traffic("embedding", tokens * h * per_token, 1),)
+        return _embedding(size, op)
     if kind != "head":
         raise EstimatorError(f"{kind!r} is neither embedding nor head")
-    kernel = size.plan.loss_kernel
+    h, tokens = size.model.hidden_size, size.tokens
+    vocabulary = 8 * -(-size.model.vocab_size // (8 * size.tp))  # padded
+    norm, norm_backward = norm_bytes(size)
+    kernel, rows = size.plan.loss_kernel, size.split_tokens * h
     if op == Op.F:
         return (
+            *(() if size.plan.pp == 1 else (BATCH,)),
+            Traffic("last norm", rows * norm, 1),
             Gemm("logits", tokens, vocabulary, h, "bf16"),
             _loss("loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
+            MEAN_LOSS,
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
             _loss("loss backward", tokens * vocabulary, LOSS_BACKWARD[kernel]),
+            Traffic("last norm backward", rows * norm_backward, 2),
+            MEAN_LOSS_BACKWARD,
         )
     return weight_product(size, "w logits", vocabulary, h, tokens, "bf16")
+
+
+def _embedding(size: Sizes, op: str) -> Segment:
+    """Return a pass of the embedding: gather, learned positions, dropout.
+
+    A rank of several masks the tokens that others hold. Source: NVIDIA/Megatron-LM,
+    commit 55ba1f7, ``mpu/layers.py``, ``model/language_model.py``.
+    """
+    if op == Op.I:
+        return (Traffic("embedding", 0.0, 0),)
+    is_back, has_positions = op == Op.W, bool(size.model.num_learned_positions)
+    moved = 2 + ACCUMULATE if is_back else 4
+    launched = SCATTER_KERNELS if is_back else 1
+    if size.tp > 1:
+        launched += 2 if is_back else 8
+    if has_positions:  # their gradient is a sum over sequences, of much fewer rows
+        moved += 2 if is_back else 4 + ADD
+        launched += SCATTER_KERNELS if is_back else 2
+    if size.is_local and has_positions:
+        moved, launched = moved + COPY, launched + 1
+    if size.plan.dropout:
+        moved, launched = moved + DROPOUT, launched + 1
+    kernels = (
+        Traffic("embedding", size.tokens * size.model.hidden_size * moved, launched),
+    )
+    return kernels if is_back else (BATCH, *kernels)
 
 
 def _loss(name: str, num_logits: int, passes: Passes) -> Traffic:

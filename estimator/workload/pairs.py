@@ -63,12 +63,11 @@ class Pair:
         gradient: Need = ()
         for element in self.back:
             if element.kind == "head":
-                gradient = self._end(element, Op.I, gradient)
-                if self.has_weights:
-                    self._scatter(element, self._end(element, Op.W, ()))
+                gradient = self._head_back(element, gradient)
         for element in self.ahead:
             if element.kind == "embedding":
                 out = self._end(element, Op.F, self._gather_end(element, out))
+                out = self._join(element, self._sum_name(element), out)
         front = [element for element in self.ahead if element.is_layer]
         rear = [element for element in self.back if element.is_layer]
         for index, (ahead, back) in enumerate(zip_longest(front, rear)):
@@ -77,9 +76,12 @@ class Pair:
             out, gradient = self._slot(ahead, back, out, gradient)
         for element in self.ahead:
             if element.kind == "head":
+                out = self._gather_split(element, "all-gather", out)
                 out = self._end(element, Op.F, self._gather_end(element, out))
+                out = self._loss_reduction(element, out)
         for element in self.back:
             if element.kind == "embedding" and self.has_weights:
+                gradient = self._gather_split(element, "all-gather backward", gradient)
                 self._scatter(element, self._end(element, Op.W, gradient))
         self._offload(self.ahead, "activations to the host", Op.F)
         self._offload(self.back, "activations from the host", Op.I)
@@ -199,7 +201,7 @@ class Pair:
         is_gather = "gather" in name or "again" in name
         seconds, num_bytes = self.chunks.tensor_s, self.chunks.tensor_bytes
         copy_s = self.chunks.tensor_copy_s
-        if is_gather:
+        if is_gather and element.is_layer:  # the ends' vectors travel in 16 bits
             copy_s *= self.chunks.gather_s / seconds
             seconds = self.chunks.gather_s
         elif "all-reduce" in name:
@@ -329,6 +331,45 @@ class Pair:
         )
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
+    def _head_back(self, element: Element, need: Need) -> Need:
+        """Append the head's backward pass, its weights' where it is not put off."""
+        inputs = self._gather_split(element, "input again", need)
+        gradient = self._end(element, Op.I, need)
+        gradient = self._join(element, f"{self._sum_name(element)} backward", gradient)
+        if self.has_weights:
+            self._scatter(element, self._end(element, Op.W, inputs))
+        return gradient
+
+    def _sum_name(self, element: Element) -> str:
+        """Name the collective that adds up what ranks have of a vector.
+
+        Learned positions are added to whole vectors, each rank's part cut out later.
+        """
+        has_positions = self.chunks.size.model.num_learned_positions
+        is_whole = element.kind == "embedding" and has_positions
+        return "reduce-scatter" if self.is_split and not is_whole else "all-reduce"
+
+    def _gather_split(self, element: Element, name: str, need: Need) -> Need:
+        """Append the gathering of vectors of which each rank has some."""
+        return self._join(element, name, need) if self.is_split else need
+
+    def _join(self, element: Element, name: str, need: Need) -> Need:
+        """Append a collective of the embedding or the head, whose vocabulary is split.
+
+        Nothing is pipelined there. Source: NVIDIA/Megatron-LM,
+        ``core/tensor_parallel/layers.py``.
+        """
+        if not self.chunks.tensor_s:
+            return need
+        return self._collect(element, name, need, Times(0.0, {}))
+
+    def _loss_reduction(self, element: Element, need: Need) -> Need:
+        seconds = self.chunks.loss_reduce_s
+        if not seconds:
+            return need
+        times = Times(seconds, {"exposed tensor-parallel": seconds})
+        return self._add(element, "loss", Stream.COMPUTE, times, Op.F, need)
+
     def _end(self, element: Element, op: Op, need: Need) -> Need:
         times = self.chunks.end(element.kind, op.value, self.sms)
         return self._add(element, op.value, Stream.COMPUTE, times, op, need)
@@ -385,30 +426,30 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
     Inputs that tensor-parallel ranks hold in parts are gathered once more.
     """
     full, made = chunks.device.num_sms, list[Operation]()
-    splits = chunks.tensor_s > 0 and chunks.size.plan.sequence_parallel
     for element in reversed(parts):
         if not element.is_layer:
             times = chunks.end(element.kind, Op.W.value, full)
-            made.append(_operation(element, "W", Stream.COMPUTE, times, Op.W))
+            needs = _gathered(chunks, element, made)
+            made.append(_operation(element, "W", Stream.COMPUTE, times, Op.W, needs))
             continue
         layer = chunks.layer(element, full)
         for name, times in (
             ("mlp W", layer.ffn_weight),
             ("attention W", layer.mixer_weight),
         ):
-            needs: tuple[int, ...] = ()
             is_kept = name == "attention W" and shares_collectives(chunks, element)
-            if splits and not is_kept:
-                gather = Times(
-                    chunks.gather_s,
-                    {"tensor-parallel": chunks.gather_s},
-                    num_bytes=chunks.tensor_bytes,
-                )
-                made.append(
-                    _operation(
-                        element, "input again", Stream.COMMUNICATION, gather, Op.W
-                    )
-                )
-                needs = (len(made) - 1,)
+            needs = () if is_kept else _gathered(chunks, element, made)
             made.append(_operation(element, name, Stream.COMPUTE, times, Op.W, needs))
     return made
+
+
+def _gathered(chunks: Chunks, element: Element, made: list[Operation]) -> Need:
+    """Append the gathering of a weight product's input where ranks hold parts of it."""
+    seconds = chunks.gather_s if element.is_layer else chunks.tensor_s
+    if not seconds or not chunks.size.plan.sequence_parallel:
+        return ()
+    kinds = {"tensor-parallel": seconds}
+    times = Times(seconds, kinds, num_bytes=chunks.tensor_bytes)
+    stream = Stream.COMMUNICATION
+    made.append(_operation(element, "input again", stream, times, Op.W))
+    return (len(made) - 1,)
