@@ -173,10 +173,22 @@ def _expert_width(size: Sizes) -> int:
 
 
 def _permuted_bytes(size: Sizes) -> float:
-    """Bytes to bring rows into the order of experts, and results back."""
-    rows, received = size.routed_rows, size.received_rows
-    sent = 1 if size.keeps_12_bits else 2
-    return (received + rows) * size.model.hidden_size * (sent + 2.0)
+    """Bytes to bring rows into the order of experts, and results back.
+
+    A kernel that sends a token once leaves that to the receiver. Around a collective
+    the sender orders rows by rank and adds up what comes back; the receiver orders them
+    by expert, if it has several, and back. Source: NVIDIA/Megatron-LM, commit 23e00ed,
+    ``core/transformer/moe/token_dispatcher.py``.
+    """
+    h, rows = size.model.hidden_size, size.routed_rows
+    sent = 1 if size.keeps_12_bits else BF16
+    if size.plan.expert_dispatch == "deduplicated":
+        return (size.received_rows + rows) * h * float(sent + BF16)
+    own = size.expert_tokens * size.moe.experts_per_token
+    moved = own * (2 * sent + BF16) + size.expert_tokens * BF16
+    if size.local_experts > 1:
+        moved += 2 * rows * (sent + BF16)
+    return float(moved * h)
 
 
 def _arrival_bytes(size: Sizes) -> float:
