@@ -15,6 +15,7 @@ from estimator.specs.model import Transformer
 from estimator.specs.training import (
     AttentionKernel,
     GradientPass,
+    LossKernel,
     Overlap,
     ParallelPlan,
     ShardBuffer,
@@ -85,7 +86,7 @@ def plan_of(
         if source in rules.LOCAL_LAYERS
         else "transformer_engine",
         fused_kernels=source not in rules.UNFUSED and not is_eager,
-        loss_kernel="eager" if is_eager else rules.LOSS.get(source, "fused"),
+        loss_kernel=_loss_kernel(record, source, tp, is_eager=is_eager),
         fused_norms=not is_eager,
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),
@@ -121,6 +122,12 @@ def _without_idle_replicas(
 def _is_compiled(record: Record) -> bool:
     """Return whether a record's notes say ``torch.compile``, and not that it is off."""
     return bool(re.search(r"(?<!no )compile", str(record.get("notes") or "").lower()))
+
+
+def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:
+    if is_eager or re.search(rules.PLAIN_LOSS, str(record.get("source", ""))):
+        return "eager" if tp > 1 else "log-softmax"
+    return rules.LOSS.get(source, "fused")
 
 
 def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking"]:

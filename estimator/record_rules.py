@@ -314,6 +314,12 @@ logits in BF16 only: MPT's default ``loss_fn`` is
 the format of the logits (Dao-AILab/flash-attention, commit 08124c8,
 ``flash_attn/losses/cross_entropy.py``)."""
 
+PLAIN_LOSS = r"torchtitan.*_202412_"
+"""Words in a source's title whose loss is PyTorch's own, in compiled runs, too: commit
+9dec370, with which they were measured, has "compiling loss function causes CUDA errors,
+turning off for now" (pytorch/torchtitan, ``train.py``, 18 December 2024 to 20 February
+2025). Over a vocabulary that ranks share it is DTensor's, operation by operation."""
+
 EAGER = frozenset({"torchtitan"})
 """Sources of plain PyTorch, norms and rotary embeddings included, where a record's
 notes do not say that it is compiled (torchtitan, ``docs/performance.md``)."""

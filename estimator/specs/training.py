@@ -42,7 +42,7 @@ FP16, too: the peaks are the same.
 """
 
 AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
-LossKernel = Literal["fused", "half", "unfused", "eager"]
+LossKernel = Literal["fused", "half", "unfused", "eager", "log-softmax"]
 ShardBuffer = Literal["per-weight", "flat", "in-place", "pieces"]
 GradientPass = Literal["average", "check", "unscale"]
 """Variants of a kernel or a pass; the fields of :class:`ParallelPlan` tell each."""
@@ -173,7 +173,8 @@ class ParallelPlan:
     ``half``: one that keeps BF16 logits and writes their BF16 gradient, nothing in FP32
     (FlashAttention's cross entropy); ``unfused``: one kernel per operation on FP32
     logits, in place (Megatron-LM before June 2024); ``eager``: each keeps its result,
-    as plain PyTorch runs."""
+    as DTensor's loss over a split vocabulary does; ``log-softmax``: PyTorch's
+    ``cross_entropy`` on an FP32 copy."""
     expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
     """How tokens reach experts: once for each node and rank that they visit (DeepEP,
     HybridEP), or one row for each expert in a collective (Megatron-LM's

@@ -32,24 +32,29 @@ LOSS_FORWARD: Mapping[LossKernel, Passes] = {
     "fused": Passes(8, 4),
     "unfused": Passes(38, 20),
     "eager": Passes(38, 20),
+    "log-softmax": Passes(22, 5),
 }
 """BF16 logits out and read; FP32 probabilities written as well; or cast, maximum,
 difference, exponential, sum and quotient, one kernel for each, and small ones that pick
 the target's logit (NVIDIA/Megatron-LM, commit d98e8a6,
-``core/tensor_parallel/cross_entropy.py``)."""
+``core/tensor_parallel/cross_entropy.py``); or a cast and a kernel that reads rows too
+long for shared memory three times (PyTorch 2.6, ``native/cuda/SoftMax.cu``)."""
 LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
     "half": Passes(4, 3),
     "fused": Passes(6, 3),
     "unfused": Passes(14, 10),
     "eager": Passes(20, 10),
+    "log-softmax": Passes(26, 5),
 }
-"""``unfused``: a product in place and a cast, in the same file."""
+"""``unfused``: a product in place and a cast, in the same file; ``log-softmax``: zeros,
+a sum of gradients, the gradient, a cast."""
 
 LOSS_REDUCTIONS: Mapping[LossKernel, int] = {
     "half": 2,
     "fused": 2,
     "unfused": 3,
     "eager": 3,
+    "log-softmax": 3,
 }
 """All-reduces of a number for each token where ranks share the vocabulary: maximum and
 sum, and the target's logit where it does not travel with the sum (the same file, and

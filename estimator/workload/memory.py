@@ -36,9 +36,10 @@ LOGIT_BYTES: Mapping[LossKernel, float] = {
     "fused": 12.0,
     "unfused": 12.0,
     "eager": 20.0,
+    "log-softmax": 14.0,
 }
 """BF16 logits and gradients; an FP32 copy and FP32 probabilities as well; two more FP32
-copies as well."""
+copies as well; or BF16 logits, the FP32 result and two FP32 gradients."""
 E5M6 = 1.5
 """Attention output in 12 bits, as DeepSeek-V3 keeps it: report, section 3.3."""
 ROUTING_BYTES = 16
