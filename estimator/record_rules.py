@@ -220,6 +220,10 @@ commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), no
 PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
 off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
+REPEATED_KV = frozenset({"torchtitan"})
+"""Sources that copy keys and values for each head (pytorch/torchtitan,
+``models/llama/model.py``, ``repeat_kv``, until commit ff0829c of January 2026)."""
+
 BATCH_FIRST = frozenset({"torchtitan"})
 """Sources whose activations have the batch first and whose collectives are DTensor's,
 unless a record's notes say async TP, which gathers inside products (torchtitan,

@@ -158,6 +158,9 @@ class ParallelPlan:
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
+    repeats_kv: bool = False
+    """Keys and values are copied for each head that reads them, as PyTorch's
+    ``scaled_dot_product_attention`` needs without ``enable_gqa``."""
     dropout: bool = False
     """Whether attention's probabilities and what is added to the residual drop some
     (Megatron-LM's default until 2023, 0.1 each)."""

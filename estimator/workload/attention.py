@@ -85,7 +85,7 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
     local = size.model.local_attention(layer)
     span = mean_span(size.seq_len, local, is_causal=True)
     flop = 2.0 * size.tokens * size.heads * span * widths
-    moved = size.tokens * 2.0 * (size.heads + size.kv_heads) * widths
+    moved = size.tokens * 2.0 * (size.heads + size.read_kv_heads) * widths
     if is_backward:
         flop = attention_backward_flop(flop, attention.qk_dim, attention.v_dim)
         moved *= 2
@@ -129,6 +129,7 @@ def forward(size: Sizes, layer: int) -> Segment:
     per_token += _latents(size) * NORM + _latent_split(size)
     if size.is_local:
         per_token += COPY * out
+    per_token += _repeated_bytes(size)
     return (
         *(
             Gemm(name, size.tokens, n, k, size.format.dtype)
@@ -168,6 +169,7 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
         per_token += 4 * size.heads * width
     elif size.is_local:
         per_token += COPY * wide
+    per_token += _repeated_bytes(size)
     return (
         *_recomputed(size),
         *gradients,
@@ -261,6 +263,14 @@ def _latent_split(size: Sizes) -> int:
     if attention.kind != "mla":
         return 0
     return 4 * (attention.kv_lora_rank + attention.qk_rope_head_dim)
+
+
+def _repeated_bytes(size: Sizes) -> int:
+    """Bytes per token to copy keys and values for their heads, or add up gradients."""
+    if size.read_kv_heads == size.kv_heads:
+        return 0
+    widths = size.model.attention.qk_dim + size.model.attention.v_dim
+    return 2 * (size.kv_heads + size.read_kv_heads) * widths
 
 
 def _rotary_bytes(size: Sizes) -> int:

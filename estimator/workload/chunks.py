@@ -479,6 +479,6 @@ def _context_s(size: Sizes, ways: Links, apart: int) -> float:
     plan, attention = size.plan, size.model.attention
     if plan.cp == 1:
         return 0.0
-    width = size.kv_heads * (attention.qk_dim + attention.v_dim)
+    width = size.read_kv_heads * (attention.qk_dim + attention.v_dim)
     whole = 2.0 * size.tokens * plan.cp * width
     return all_gather_s(whole, group(plan.cp, apart, ways.gpus_per_node), ways)

@@ -116,7 +116,7 @@ def _attention(size: Sizes) -> Stored:
     else:
         latents = 0.0
         kept = 1 if "second_product" in size.recompute else 2
-        qkv = 2.0 * (heads + kept * size.kv_heads) * attention.head_dim
+        qkv = 2.0 * (heads + kept * size.read_kv_heads) * attention.head_dim
     scores = 0.0
     if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
         kept = SCORE_BYTES + DROPPED_BYTES * size.plan.dropout

@@ -276,6 +276,11 @@ class Sizes:
         return max(1, self.model.attention.kv_heads // self.tp)
 
     @property
+    def read_kv_heads(self) -> int:
+        """Those that attention reads, copied for each head or not."""
+        return self.heads if self.plan.repeats_kv else self.kv_heads
+
+    @property
     def local_experts(self) -> int:
         """Routed experts of a rank."""
         return self.moe.num_experts // self.plan.ep
