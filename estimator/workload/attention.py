@@ -7,6 +7,8 @@ reads 2 bytes and writes 1; weight gradients need a second, transposed cast.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from estimator.costs.flop import mean_span
 from estimator.costs.kernels import attention_backward_flop
 from estimator.workload.work import (
@@ -31,11 +33,23 @@ EAGER_ROTARY = 20
 """Bytes per element: to FP32 6, complex product 8, to BF16 6."""
 E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
-SOFTMAX = 7
-"""Bytes per score of a masked softmax: a fused one moves 4, but lasts 6.5 ps on an A100
-of 40 GB, whatever the width of a head (37 layers of EleutherAI/cookbook, commit
-e6b8f2b, ``transformer_data``; 7 bytes last 6.4 ps there)."""
-SOFTMAX_BACKWARD = 6
+
+
+class Softmax(NamedTuple):
+    """What a masked softmax moves per score, and its kernels in one direction."""
+
+    bytes: int
+    backward_bytes: int
+    num_kernels: int
+
+
+FUSED_SOFTMAX = Softmax(7, 6, 1)
+"""One kernel moves 4 bytes, but lasts 6.5 ps on an A100 of 40 GB, whatever the width of
+a head (37 layers of EleutherAI/cookbook, commit e6b8f2b, ``transformer_data``; 7 bytes
+last 6.4 ps there)."""
+EAGER_SOFTMAX = Softmax(36, 40, 5)
+"""To FP32 6, scale 8, mask 8, softmax 8, to 16 bits 6; backward its gradient takes 12
+and the others as much."""
 DROPOUT = 5
 """Bytes of what is dropped from: 2 in, 2 out, a mask of 1; either way."""
 MASK = 1
@@ -103,18 +117,27 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
     groups = size.heads * size.plan.micro_batch_size
     scores = float(groups) * rows * length
     dropped = DROPOUT if size.plan.dropout else 0
+    softmax = EAGER_SOFTMAX if has_eager_softmax(size) else FUSED_SOFTMAX
+    per_score = (softmax.backward_bytes if is_backward else softmax.bytes) + dropped
+    launched = softmax.num_kernels + 1
     pair = (
         Gemm("scores", rows, length, attention.qk_dim, "bf16", num_groups=groups),
         Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
     )
     if not is_backward:
-        softmax = Traffic("softmax, dropout", scores * (SOFTMAX + dropped), 2)
-        return (*pair, softmax, DROPOUT_STATES)
-    return (
-        *pair,
-        *pair,
-        Traffic("softmax, dropout backward", scores * (SOFTMAX_BACKWARD + dropped), 2),
-    )
+        made = Traffic("softmax, dropout", scores * per_score, launched)
+        return (*pair, made, DROPOUT_STATES)
+    made = Traffic("softmax, dropout backward", scores * per_score, launched)
+    return (*pair, *pair, made)
+
+
+def has_eager_softmax(size: Sizes) -> bool:
+    """Whether unfused attention's softmax is several kernels on FP32 scores.
+
+    Megatron-LM's own takes heads times sequences in fours (commit 55ba1f7,
+    ``model/fused_softmax.py``; what is slow without it: BigScience, tr11-176B-ml).
+    """
+    return size.heads * size.plan.micro_batch_size % 4 != 0
 
 
 def forward(size: Sizes, layer: int) -> Segment:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
-from estimator.workload.attention import MASK
+from estimator.workload.attention import MASK, has_eager_softmax
 from estimator.workload.stages import Element, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
@@ -29,8 +29,10 @@ CONTEXT_BYTES = 1.0e9
 COLLECTIVE_BUFFER_BYTES = 1.5e9
 """NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 2
+EAGER_SCORE_BYTES = 4
 DROPPED_BYTES = 2 + MASK
-"""Per score of unfused attention: the softmax's result; dropout's and a mask."""
+"""Per score of unfused attention: the softmax's result, in FP32 where it is several
+kernels; dropout's and a mask."""
 LOGIT_BYTES: Mapping[LossKernel, float] = {
     "half": 4.0,
     "fused": 12.0,
@@ -119,7 +121,8 @@ def _attention(size: Sizes) -> Stored:
         qkv = 2.0 * (heads + kept * size.read_kv_heads) * attention.head_dim
     scores = 0.0
     if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
-        kept = SCORE_BYTES + DROPPED_BYTES * size.plan.dropout
+        kept = EAGER_SCORE_BYTES if has_eager_softmax(size) else SCORE_BYTES
+        kept += DROPPED_BYTES * size.plan.dropout
         scores = float(kept) * heads * size.seq_len
     return Stored(
         size.tokens * (qkv + statistics + scores), size.tokens * (latents + out)
