@@ -7,6 +7,7 @@ something that the record does not print, the prediction says so among its assum
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from estimator.specs.training import (
     AttentionKernel,
@@ -194,6 +195,18 @@ DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt",
 ``src/model/gpt_model.py``; Korthikanti et al., whose memory counts the masks;
 zero-bubble's script, commit f68d387, sets 0 for exact comparisons only). 0 in GPT-NeoX
 (``configs/20B.yml``)."""
+
+POSITIONS: Mapping[str, Literal["learned", "alibi"]] = {
+    "sc21": "learned",
+    "korthikanti": "learned",
+    "vtrain": "learned",
+    "zb": "learned",
+    "opt": "learned",
+    "megascale": "learned",
+    "bigscience": "alibi",
+}
+"""Sources whose positions are not rotary: learned ones are Megatron-LM's default and
+were its only ones until 2023; BigScience's are slopes (tr11-176B-ml/README.md)."""
 
 LOCAL_LAYERS = frozenset(
     {

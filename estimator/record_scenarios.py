@@ -82,6 +82,11 @@ def mapped(record: Record) -> Mapped:
         model = replace(
             model, is_parallel=is_parallel, norms_per_layer=int(is_parallel)
         )
+    positions = rules.POSITIONS.get(source)
+    if positions == "learned":
+        model = replace(model, num_learned_positions=batch["seq_len"])
+    elif positions == "alibi":
+        model = replace(model, has_alibi=True)
     if has and "sliding window" in has:
         notes.append("the window of its attention is not printed: none")
     if seems_hybrid(record["model"]) and not model.mamba:

@@ -231,7 +231,9 @@ class Transformer:
     """Multi-token-prediction modules: a layer, a projection and a head each."""
     tied_embeddings: bool = False
     num_learned_positions: CountOrNone = 0
-    """Rows of a learned position embedding; 0 for rotary or no positions."""
+    """Rows of a learned position embedding; 0 for rotary, slopes or no positions."""
+    has_alibi: bool = False
+    """Slopes are added to scores (Press et al., 2022), nothing is rotated."""
     has_embedding_norm: bool = False
     norm: Literal["rmsnorm", "layernorm", "layernorm-no-bias"] = "rmsnorm"
     norms_per_layer: CountOrNone = 0
@@ -251,6 +253,8 @@ class Transformer:
                 f"hybrid_pattern has {strange[0]!r}; its symbols are "
                 f"{', '.join(f'{symbol} ({kind})' for symbol, kind in PATTERN.items())}"
             )
+        if self.has_alibi and self.num_learned_positions:
+            yield "has_alibi and num_learned_positions: positions are one or the other"
         if pattern and len(pattern) != self.num_layers:
             yield (
                 f"hybrid_pattern describes {len(pattern)} layers, but num_layers is "

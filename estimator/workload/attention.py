@@ -52,6 +52,9 @@ EAGER_SOFTMAX = Softmax(36, 40, 5)
 and the others as much."""
 DROPOUT = 5
 """Bytes of what is dropped from: 2 in, 2 out, a mask of 1; either way."""
+ALIBI = 4
+"""Bytes per score of slopes that a product starts from: written for it, and read
+(bigscience-workshop/Megatron-DeepSpeed, ``model/transformer.py``, ``baddbmm``)."""
 MASK = 1
 """Of these, the mask, which is kept."""
 COPY = 4
@@ -125,6 +128,7 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
         Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
     )
     if not is_backward:
+        per_score += ALIBI if size.model.has_alibi else 0
         made = Traffic("softmax, dropout", scores * per_score, launched)
         return (*pair, made, DROPOUT_STATES)
     made = Traffic("softmax, dropout backward", scores * per_score, launched)
@@ -299,7 +303,7 @@ def _repeated_bytes(size: Sizes) -> int:
 def _rotary_bytes(size: Sizes) -> int:
     """Bytes per token to rotate Q and K, and for MLA to assemble K."""
     attention = size.model.attention
-    if size.model.num_learned_positions:
+    if size.model.num_learned_positions or size.model.has_alibi:
         return 0
     if attention.kind != "mla":
         each = 4 if size.plan.fused_norms else EAGER_ROTARY
