@@ -206,9 +206,12 @@ def attention_s(
     num_rows: float = inf,
     *,
     is_backward: bool = False,
+    is_wide: bool = False,
     kernel: str = "fused",
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
+
+    ``is_wide``: keys are wider than values, as in MLA.
 
     The rate saturates with the sequence and with ``num_rows``, heads times tokens,
     whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``. It
@@ -219,6 +222,8 @@ def attention_s(
         rate = device.attention_backward_flop_per_s
         half_len = device.attention_backward_half_len
         half_rows = device.attention_backward_half_rows
+        if is_wide:
+            rate *= device.wide_attention_backward
     else:
         rate = device.attention_forward_flop_per_s
         half_len = device.attention_forward_half_len

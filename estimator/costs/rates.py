@@ -59,6 +59,8 @@ class Device:
     attention_backward_half_len: float
     attention_forward_half_rows: float
     attention_backward_half_rows: float
+    wide_attention_backward: float
+    """What keys wider than values leave of a backward pass's rate."""
     epilogue: float
     """Share of a tile's output traffic that no other tile's main loop hides."""
     tile_s: float
@@ -212,6 +214,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         attention_backward_half_rows=0.0
         if is_ideal or not known.attention_backward_half_rows
         else known.attention_backward_half_rows.value,
+        wide_attention_backward=1.0
+        if is_ideal or not known.wide_attention_backward
+        else known.wide_attention_backward.value,
         epilogue=known.epilogue.value if known.epilogue else 1.0,
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,

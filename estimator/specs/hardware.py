@@ -55,6 +55,9 @@ class Achievable:
     """Heads x tokens at which too few thread blocks for the SMs halve the rate. None
     where nobody measured it: no loss."""
     attention_backward_half_rows: PureNumber | None = None
+    wide_attention_backward: Share | None = None
+    """Rate of a backward pass whose keys are wider than its values (MLA: 192 beside
+    128) over that of equal widths. None where nobody measured it: no loss."""
     older_attention: Mapping[str, Share] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
     epilogue: Fraction | None = None

@@ -110,7 +110,9 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
     reach = min(size.seq_len, local.window) if local else size.seq_len
     kernel = size.plan.attention_kernel
     rows = size.tokens * size.heads
-    return (AttentionCore(name, flop, reach, rows, moved, is_backward, kernel),)
+    is_wide = attention.qk_dim > attention.v_dim
+    made = AttentionCore(name, flop, reach, rows, moved, is_backward, kernel, is_wide)
+    return (made,)
 
 
 def _unfused(size: Sizes, *, is_backward: bool) -> Segment:

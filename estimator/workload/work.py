@@ -113,6 +113,8 @@ class AttentionCore(NamedTuple):
     num_bytes: float
     is_backward: bool = False
     kernel: str = "fused"
+    is_wide: bool = False
+    """Whether keys are wider than values."""
 
     @property
     def num_kernels(self) -> int:
@@ -133,6 +135,7 @@ class AttentionCore(NamedTuple):
             self.seq_len,
             self.num_rows,
             is_backward=self.is_backward,
+            is_wide=self.is_wide,
             kernel=self.kernel,
         )
 
