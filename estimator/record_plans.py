@@ -128,7 +128,7 @@ def _is_compiled(record: Record) -> bool:
 def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:
     if is_eager or re.search(rules.PLAIN_LOSS, str(record.get("source", ""))):
         return "eager" if tp > 1 else "log-softmax"
-    return rules.LOSS.get(source, "fused")
+    return "fused" if _is_xla(record) else rules.LOSS.get(source, "fused")
 
 
 def _launch(record: Record, source: str) -> Literal["queued", "graph", "blocking"]:

@@ -319,16 +319,23 @@ LOSS: Mapping[str, LossKernel] = {
     "gptneox": "unfused",
     "glm": "unfused",
     "megascale": "unfused",
+    "dgxc": "native",
+    "moezoo": "native",
+    "mcoremoe": "native",
+    "mbridge": "in-place",
+    "simumax": "in-place",
 }
-"""Sources whose loss is not one kernel that keeps FP32 probabilities: Megatron-LM and
-its forks before June 2024 (NVIDIA/Megatron-LM, commit 7b4a6d7 fused what it could,
-commit 0f60adb of March 2025 made it one kernel), metaseq among them
-(facebookresearch/metaseq, commit f7ffa5f,
-``criterions/vocab_parallel_cross_entropy.py``), and plain PyTorch. Or one that keeps
-logits in BF16 only: MPT's default ``loss_fn`` is
-``fused_crossentropy`` (mosaicml/llm-foundry, commit 8c8dd48,
-``llmfoundry/models/mpt/modeling_mpt.py``), which is FlashAttention's; its gradient has
-the format of the logits (Dao-AILab/flash-attention, commit 08124c8,
+"""Sources whose loss is not one kernel that keeps FP32 probabilities. Operation by
+operation: Megatron-LM and its forks before June 2024 (NVIDIA/Megatron-LM, commit
+7b4a6d7 fused what it could, commit 0f60adb of March 2025 made it one kernel), metaseq
+among them (facebookresearch/metaseq, commit f7ffa5f,
+``criterions/vocab_parallel_cross_entropy.py``), and plain PyTorch. What Megatron-LM
+fused: NeMo since September 2024 (NVIDIA/NeMo, commit 1d5de59, ``gpt/model/base.py``)
+and ModelZoo's configurations. Transformer Engine's: Megatron-Bridge's benchmarks
+(commit 067f987, ``scripts/performance/utils/overrides.py``) and SimuMax's. Logits in
+BF16 only: MPT's default ``loss_fn`` is ``fused_crossentropy`` (mosaicml/llm-foundry,
+commit 8c8dd48, ``llmfoundry/models/mpt/modeling_mpt.py``), which is FlashAttention's;
+its gradient has the format of the logits (Dao-AILab/flash-attention, commit 08124c8,
 ``flash_attn/losses/cross_entropy.py``)."""
 
 PLAIN_LOSS = r"torchtitan.*_202412_"

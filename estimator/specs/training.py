@@ -42,7 +42,9 @@ FP16, too: the peaks are the same.
 """
 
 AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
-LossKernel = Literal["fused", "half", "unfused", "eager", "log-softmax"]
+LossKernel = Literal[
+    "fused", "in-place", "half", "native", "unfused", "eager", "log-softmax"
+]
 ShardBuffer = Literal["per-weight", "flat", "in-place", "pieces"]
 GradientPass = Literal["average", "check", "unscale"]
 """Variants of a kernel or a pass; the fields of :class:`ParallelPlan` tell each."""
@@ -172,11 +174,13 @@ class ParallelPlan:
     """A gated activation is one kernel (Megatron-LM, Transformer Engine); false: one
     kernel per operation, each keeping its result, as plain PyTorch runs."""
     loss_kernel: LossKernel = "fused"
-    """``fused``: one kernel that keeps FP32 probabilities (Transformer Engine);
-    ``half``: one that keeps BF16 logits and writes their BF16 gradient, nothing in FP32
+    """``fused``: one kernel that keeps FP32 probabilities; ``in-place``: two that leave
+    the BF16 gradient where the logits were (Transformer Engine, 2025); ``half``: one
+    that keeps BF16 logits and writes their BF16 gradient, nothing in FP32
     (FlashAttention's cross entropy); ``unfused``: one kernel per operation on FP32
-    logits, in place (Megatron-LM before June 2024); ``eager``: each keeps its result,
-    as DTensor's loss over a split vocabulary does; ``log-softmax``: PyTorch's
+    logits, in place (Megatron-LM before June 2024); ``native``: the same operations
+    compiled into three (its ``cross_entropy_loss_fusion``); ``eager``: each keeps its
+    result, as DTensor's loss over a split vocabulary does; ``log-softmax``: PyTorch's
     ``cross_entropy`` on an FP32 copy."""
     expert_dispatch: Literal["deduplicated", "all-to-all"] = "deduplicated"
     """How tokens reach experts: once for each node and rank that they visit (DeepEP,

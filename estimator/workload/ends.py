@@ -30,11 +30,18 @@ class Passes(NamedTuple):
 LOSS_FORWARD: Mapping[LossKernel, Passes] = {
     "half": Passes(4, 4),
     "fused": Passes(8, 4),
+    "in-place": Passes(6, 4),
+    "native": Passes(22, 6),
     "unfused": Passes(38, 20),
     "eager": Passes(38, 20),
     "log-softmax": Passes(22, 5),
 }
-"""BF16 logits out and read; FP32 probabilities written as well; or cast, maximum,
+"""BF16 logits out and read; FP32 probabilities written as well. ``in-place``: two
+readings and the gradient (NVIDIA/TransformerEngine, commit 8ca2caf,
+``common/triton/cross_entropy.py``; 3.3 ps a logit both ways on a B200,
+MooreThreads/SimuMax, commit 4dcaae5, which are 10.4 bytes here). ``native``: cast and
+maximum, exponential and sum, quotient (NVIDIA/Megatron-LM, commit 23e00ed,
+``core/fusions/fused_cross_entropy.py``). ``unfused`` and ``eager``: cast, maximum,
 difference, exponential, sum and quotient, one kernel for each, and small ones that pick
 the target's logit (NVIDIA/Megatron-LM, commit d98e8a6,
 ``core/tensor_parallel/cross_entropy.py``); or a cast and a kernel that reads rows too
@@ -42,16 +49,21 @@ long for shared memory three times (PyTorch 2.6, ``native/cuda/SoftMax.cu``)."""
 LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
     "half": Passes(4, 3),
     "fused": Passes(6, 3),
+    "in-place": Passes(4, 3),
+    "native": Passes(10, 4),
     "unfused": Passes(14, 10),
     "eager": Passes(20, 10),
     "log-softmax": Passes(26, 5),
 }
-"""``unfused``: a product in place and a cast, in the same file; ``log-softmax``: zeros,
-a sum of gradients, the gradient, a cast."""
+"""``in-place``: a product with the loss's gradient; ``native``: the same in FP32, and a
+cast; ``unfused``: a product in place and a cast, in the same file; ``log-softmax``:
+zeros, a sum of gradients, the gradient, a cast."""
 
 LOSS_REDUCTIONS: Mapping[LossKernel, int] = {
     "half": 2,
     "fused": 2,
+    "in-place": 2,
+    "native": 2,
     "unfused": 3,
     "eager": 3,
     "log-softmax": 3,

@@ -36,6 +36,8 @@ kernels; dropout's and a mask."""
 LOGIT_BYTES: Mapping[LossKernel, float] = {
     "half": 4.0,
     "fused": 12.0,
+    "in-place": 4.0,
+    "native": 12.0,
     "unfused": 12.0,
     "eager": 20.0,
     "log-softmax": 14.0,
