@@ -44,7 +44,10 @@ class Achievable:
     hbm: Share
     """Share of the memory bandwidth of the best streaming kernel."""
     elementwise: Share
-    """Share of the memory bandwidth of norms, casts, activations, permutations."""
+    """Share of the memory bandwidth of norms, casts and activations."""
+    permutation: Share | None = None
+    """Share of the memory bandwidth of rows gathered for experts, or added up. None
+    where nobody measured it: as in element-wise kernels."""
     attention_forward: Share
     """Share of the BF16 peak of a long causal attention forward pass."""
     attention_backward: Share

@@ -7,6 +7,7 @@ from estimator.workload.work import (
     ACCUMULATE,
     GRADIENT_KERNELS,
     Gemm,
+    Permutation,
     Segment,
     Sizes,
     Traffic,
@@ -172,23 +173,25 @@ def _expert_width(size: Sizes) -> int:
     return -(-size.moe.ffn_hidden_size // size.plan.etp)
 
 
-def _permuted_bytes(size: Sizes) -> float:
-    """Bytes to bring rows into the order of experts, and results back.
+def _permutations(size: Sizes, name: str) -> Segment:
+    """Return what brings rows into the order of experts, and results back.
 
     A kernel that sends a token once leaves that to the receiver. Around a collective
-    the sender orders rows by rank and adds up what comes back; the receiver orders them
-    by expert, if it has several, and back. Source: NVIDIA/Megatron-LM, commit 23e00ed,
-    ``core/transformer/moe/token_dispatcher.py``.
+    the sender orders rows by rank and adds up what comes back; the receiver copies them
+    into the order of its experts, if it has several, and back. Source:
+    NVIDIA/Megatron-LM, commit 23e00ed, ``core/transformer/moe/token_dispatcher.py``.
     """
+    if size.plan.fused_experts:
+        return ()
     h, rows = size.model.hidden_size, size.routed_rows
     sent = 1 if size.keeps_12_bits else BF16
     if size.plan.expert_dispatch == "deduplicated":
-        return (size.received_rows + rows) * h * float(sent + BF16)
+        moved = (size.received_rows + rows) * h * float(sent + BF16)
+        return (Permutation(name, moved, 4),)
     own = size.expert_tokens * size.moe.experts_per_token
     moved = own * (2 * sent + BF16) + size.expert_tokens * BF16
-    if size.local_experts > 1:
-        moved += 2 * rows * (sent + BF16)
-    return float(moved * h)
+    copied = 2 * rows * (sent + BF16) if size.local_experts > 1 else 0
+    return (Permutation(name, float(moved * h), 4), Traffic(name, float(copied * h), 2))
 
 
 def _arrival_bytes(size: Sizes) -> float:
@@ -201,7 +204,7 @@ def moe_forward(size: Sizes) -> Segment:
     rows, width = size.routed_rows, _expert_width(size)
     moved = rows * _arrival_bytes(size)
     if not size.plan.fused_experts:
-        moved += rows * _activation_bytes(size, width) + _permuted_bytes(size)
+        moved += rows * _activation_bytes(size, width)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block(size, size.expert_tokens, shared_width, 1, "shared expert")
@@ -211,7 +214,8 @@ def moe_forward(size: Sizes) -> Segment:
     return (
         *shared,
         *_block(size, rows, width, size.local_experts, "experts"),
-        Traffic("permutation, activation, casts", moved, 12),
+        *_permutations(size, "permutation"),
+        Traffic("activation, casts", moved, 8),
     )
 
 
@@ -221,7 +225,6 @@ def moe_input(size: Sizes) -> Segment:
     moved = rows * _arrival_bytes(size)
     if not size.plan.fused_experts:
         moved += rows * _activation_input_bytes(size, width, "moe_act")
-        moved += _permuted_bytes(size)
     shared: Segment = ()
     if shared_width := size.moe.shared_width:
         shared = _block_input(
@@ -233,7 +236,8 @@ def moe_input(size: Sizes) -> Segment:
     return (
         *shared,
         *_block_input(size, rows, width, size.local_experts, "experts"),
-        Traffic("permutation, activation, casts backward", moved, 20),
+        *_permutations(size, "permutation backward"),
+        Traffic("activation, casts backward", moved, 16),
     )
 
 
