@@ -214,23 +214,26 @@ def attention_s(
     ``is_wide``: keys are wider than values, as in MLA.
 
     The rate saturates with the sequence and with ``num_rows``, heads times tokens,
-    whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``. It
-    does not fall with the SMs that communication takes: beside 20 busy SMs the H800
-    trace of deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
+    whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``, at
+    most what power sustains. It does not fall with the SMs that communication takes:
+    beside 20 busy SMs the H800 trace of deepseek-ai/profile-data shows 555 TFLOP/s, as
+    much as on all 132 alone.
     """
     if is_backward:
         rate = device.attention_backward_flop_per_s
         half_len = device.attention_backward_half_len
         half_rows = device.attention_backward_half_rows
+        most = device.attention_backward_most
         if is_wide:
             rate *= device.wide_attention_backward
     else:
         rate = device.attention_forward_flop_per_s
         half_len = device.attention_forward_half_len
         half_rows = device.attention_forward_half_rows
+        most = device.attention_forward_most
     rate *= device.older_attention.get(kernel, 1.0)
     loss = half_len / seq_len + half_rows / num_rows
-    return flop * (1 + loss) / rate + device.launch_s
+    return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s
 
 
 def elementwise_s(device: Device, num_bytes: float, num_kernels: int = 1) -> float:

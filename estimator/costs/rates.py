@@ -60,6 +60,9 @@ class Device:
     attention_backward_half_len: float
     attention_forward_half_rows: float
     attention_backward_half_rows: float
+    attention_forward_most: float
+    """FLOP/s at the clock that power sustains; infinite where nobody measured it."""
+    attention_backward_most: float
     wide_attention_backward: float
     """What keys wider than values leave of a backward pass's rate."""
     epilogue: float
@@ -85,6 +88,8 @@ class Device:
             permutation_bytes_per_s=maturity * self.permutation_bytes_per_s,
             attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
             attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
+            attention_forward_most=maturity * self.attention_forward_most,
+            attention_backward_most=maturity * self.attention_backward_most,
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
         )
@@ -101,6 +106,8 @@ class Device:
             weight_flop_per_s=scaled(self.weight_flop_per_s),
             attention_forward_flop_per_s=share * self.attention_forward_flop_per_s,
             attention_backward_flop_per_s=share * self.attention_backward_flop_per_s,
+            attention_forward_most=share * self.attention_forward_most,
+            attention_backward_most=share * self.attention_backward_most,
         )
 
 
@@ -218,6 +225,10 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         attention_backward_half_rows=0.0
         if is_ideal or not known.attention_backward_half_rows
         else known.attention_backward_half_rows.value,
+        attention_forward_most=bf16
+        * _bound(known.attention_forward_sustained, is_ideal=is_ideal),
+        attention_backward_most=bf16
+        * _bound(known.attention_backward_sustained, is_ideal=is_ideal),
         wide_attention_backward=1.0
         if is_ideal or not known.wide_attention_backward
         else known.wide_attention_backward.value,
@@ -228,6 +239,10 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         if is_ideal
         else {name: share.value for name, share in known.misaligned.items()},
     )
+
+
+def _bound(share: Constant | None, *, is_ideal: bool) -> float:
+    return inf if is_ideal or share is None else share.value
 
 
 def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:

@@ -58,6 +58,10 @@ class Achievable:
     """Heads x tokens at which too few thread blocks for the SMs halve the rate. None
     where nobody measured it: no loss."""
     attention_backward_half_rows: PureNumber | None = None
+    attention_forward_sustained: Share | None = None
+    """Share of the BF16 peak at the clock that power sustains while attention runs for
+    tens of milliseconds. None where nobody measured it: no bound."""
+    attention_backward_sustained: Share | None = None
     wide_attention_backward: Share | None = None
     """Rate of a backward pass whose keys are wider than its values (MLA: 192 beside
     128) over that of equal widths. None where nobody measured it: no loss."""
