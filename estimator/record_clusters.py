@@ -20,6 +20,8 @@ _NICS = re.compile(
     rf"(\d+)\s*[x\u00d7]\s*(?:Slingshot[- ]?\d*\s+)?([HNEX]DR)?(\d+)\s*{_UNIT}?"
 )
 _ONE = re.compile(r"(\d+)\s*(?:Gb/s|Gbps|Gbit/s)( per node)?", re.IGNORECASE)
+_PODS = re.compile(r"\d+ pods (?:x|of) (\d+)")
+"""How many pods of how many chips a record has: each is a scale-up domain."""
 _GENERATIONS: tuple[tuple[str, float], ...] = (
     ("ndr200", 200.0),
     ("ndr", 400.0),
@@ -72,7 +74,9 @@ def cluster(record: Record) -> Cluster:
     given = record["cluster"]
     node = _node(given["gpu"])
     each = given.get("gpus_per_node", node.gpus_per_node)
-    domain = given.get("nvlink_domain", node.scaleup_domain)
+    pods = _PODS.search(str(given.get("interconnect", "")))
+    printed = int(pods[1]) if pods else node.scaleup_domain
+    domain = given.get("nvlink_domain", printed)
     if each != node.gpus_per_node or domain != node.scaleup_domain:
         wide = domain if domain and domain >= each else None
         node = replace(node, gpus_per_node=each, scaleup_domain=wide)
