@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -19,8 +19,14 @@ from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.stages import total_held
-from estimator.workload.synchronisation import Window, optimizer_phase_s
+from estimator.workload.synchronisation import (
+    FORMAT_BYTES,
+    Window,
+    optimizer_phase_s,
+)
 
+ENDS = {"embedding", "head"}
+"""What tied weights belong to."""
 MOST_SIMULATED = 128
 """Micro-batches up to which a step is simulated whole, on 32 ranks and fewer."""
 MOST_TRACED = 500_000
@@ -232,6 +238,7 @@ def optimizer_phases(
     is_split = any(step.op is Op.I for step in made.ranks[0])
     back = (Op.I, Op.W) if is_split else (Op.B,)
     overlap = scenario.plan.overlap
+    tied = _tied(scenario, work, of_rank)
     hides = overlap.gradient_reduce or scenario.plan.zero > 1
     phases = []
     for stages in dict.fromkeys(of_rank):
@@ -246,9 +253,32 @@ def optimizer_phases(
             forward_lent=work.lent_share(before) if overlap.parameter_gather else 0.0,
         )
         own = total_held(scenario, parts)
-        phases.append(
-            optimizer_phase_s(
-                scenario, own, num_copies, work.device, work.links, window
-            )
+        spent = optimizer_phase_s(
+            scenario, own, num_copies, work.device, work.links, window
         )
+        kinds = {element.kind for part in parts for element in part}
+        phases.append(tied | spent if kinds & ENDS else spent)
     return phases
+
+
+def _tied(
+    scenario: Scenario, work: Chunks, of_rank: Sequence[tuple[int, ...]]
+) -> dict[str, float]:
+    """Return the seconds in which two ranks add up the gradient of tied weights.
+
+    Each holds a copy. Source: NVIDIA/Megatron-LM, commit 23e00ed,
+    ``core/distributed/finalize_model_grads.py``.
+    """
+    if not scenario.model.tied_embeddings:
+        return {}
+    holders = [
+        next(
+            rank
+            for rank, stages in enumerate(of_rank)
+            if any(part.kind == end for stage in stages for part in work.stages[stage])
+        )
+        for end in sorted(ENDS)
+    ]
+    width = FORMAT_BYTES[scenario.precision.gradients] / scenario.plan.tp
+    num_bytes = scenario.model.vocab_size * scenario.model.hidden_size * width
+    return {"all-reduce of tied gradients": work.pair_s(num_bytes, *holders)}

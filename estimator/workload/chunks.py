@@ -127,6 +127,14 @@ class Chunks:
             span=self._span(rank, other),
         )
 
+    def pair_s(self, num_bytes: float, rank: int, other: int) -> float:
+        """Return the seconds of an all-reduce between two pipeline ranks."""
+        if rank == other:
+            return 0.0
+        per_node = 2 if self._same_node(rank, other) else 1
+        pair = Group(2, per_node, self._span(rank, other))
+        return all_reduce_s(num_bytes, pair, self.links)
+
     def offloaded_bytes(self, parts: tuple[Element, ...]) -> float:
         """Return the activations of one micro-batch that go to host memory."""
         share = self.size.plan.activation_offload

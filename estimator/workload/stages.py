@@ -129,6 +129,12 @@ def held(scenario: Scenario, element: Element) -> Held:
 
 
 def total_held(scenario: Scenario, stages: list[tuple[Element, ...]]) -> Held:
-    """Return the parameters of the rank that holds these stages."""
-    each = [held(scenario, element) for stage in stages for element in stage]
+    """Return the parameters of the rank that holds these stages.
+
+    A tied head beside its embedding is the same weights.
+    """
+    parts = [element for stage in stages for element in stage]
+    if scenario.model.tied_embeddings and any(p.kind == "embedding" for p in parts):
+        parts = [part for part in parts if part.kind != "head"]
+    each = [held(scenario, element) for element in parts]
     return Held(sum(item.shared for item in each), sum(item.experts for item in each))
