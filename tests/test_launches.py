@@ -21,6 +21,10 @@ ONE_NODE = (
 )
 
 
+FOURS = ("plan.micro_batch_size=4",)
+"""Heads times sequences that Megatron-LM's softmax takes."""
+
+
 def scenario(*overrides):
     return load_scenario("gpt3-175b", (*ONE_NODE, *overrides))
 
@@ -104,12 +108,17 @@ def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
 
 def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
     one, many = (
-        work(2048, f"cluster.num_gpus={count}", f"phases.0.global_batch_size={count}")
+        work(
+            2048,
+            *FOURS,
+            f"cluster.num_gpus={count}",
+            f"phases.0.global_batch_size={4 * count}",
+        )
         for count in (8, 1024)
     )
     slower = many.seconds("F", 0) / one.seconds("F", 0)
     assert 1.005 < slower < 1.04
-    fixed = work(2048, "cluster.node.gpu.in_situ.clock_spread=0")
+    fixed = work(2048, *FOURS, "cluster.node.gpu.in_situ.clock_spread=0")
     assert fixed.seconds("F", 0) < one.seconds("F", 0)
 
 
@@ -139,7 +148,7 @@ def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():
 
 def test_what_is_recomputed_costs_the_host_its_random_states():
     def calls(op, *overrides):
-        chunk = work(256, *overrides)
+        chunk = work(256, *FOURS, *overrides)
         return sum(step.num_kernels for step in chunk.operations(op, 0))
 
     layers, fused = 48, "plan.attention_kernel=fused"

@@ -383,10 +383,70 @@ def test_a_source_has_the_loss_of_its_framework_and_time():
         "sc21-22b": "unfused",
         "llmfoundry-7b": "half",
         "hfnanotron-8b": "eager",
-        "dgxc-v25.05.05-llama3.1-70b": "fused",
+        "dgxc-v25.05.05-llama3.1-70b": "native",
+        "dgxc-v25.05.05-maxtext-llama3-70b": "fused",
+        "mbridge-26.04-llama3_70b": "in-place",
     }
     for name, kernel in names.items():
         assert scenario(record(id=name)).plan.loss_kernel == kernel
     eager, compiled = "torchtitan-8b", {"notes": "compile"}
-    assert scenario(record(id=eager)).plan.loss_kernel == "eager"
+    assert scenario(record(id=eager)).plan.loss_kernel == "log-softmax"
     assert scenario(record(id=eager, **compiled)).plan.loss_kernel == "fused"
+
+
+def test_a_loss_that_could_not_be_compiled_is_pytorchs_own():
+    source = {
+        "source": "pytorch/torchtitan benchmarks/llama3_h100_202412_torchtitan.md"
+    }
+    given = {"id": "torchtitan-8b", "notes": "compile", **source}
+    assert scenario(record(**given)).plan.loss_kernel == "log-softmax"
+    split = {"parallel": {"tp": 8, "dp": 8, "zero": "FSDP2"}}
+    assert scenario(record(**given, **split)).plan.loss_kernel == "eager"
+
+
+def test_flop_are_those_of_the_log_where_a_framework_counts_in_its_own_way():
+    dims = {"layers": 44, "hidden": 6144, "heads": 64, "ffn": 24576, "vocab": 50432}
+    model = {"name": "gpt-neox-20b", "type": "dense", "gated_mlp": False, **dims}
+    row = prediction(
+        record(
+            model | {"tied_embeddings": False},
+            gpu="A100-40GB",
+            num_gpus=96,
+            id="gptneox-20b",
+            parallel={"tp": 2, "pp": 4, "dp": 12, "zero": 1},
+            batch={"global": 1536, "seq_len": 2048},
+            recompute=None,
+            measured={"tflops_per_gpu": 117},
+        )
+    )
+    # EleutherAI/gpt-neox, commit a42805b, get_flops: 20.55 billion parameters
+    per_token = 6 * 20.55e9 + 60 * 44 * 6144 * 2048
+    seconds = per_token * 1536 * 2048 / 96 / 117e12
+    assert row.measured == pytest.approx(seconds, rel=2e-3)
+    assert (
+        "measured: from TFLOP/s, counting as the framework logs it" in row.assumptions
+    )
+
+
+def test_pods_that_are_printed_are_scale_up_domains():
+    text = "2 pods x 3072, ICI 3D torus, DCN between pods"
+    made = record(gpu="TPU v4", num_gpus=6144)
+    made["cluster"] |= {"gpus_per_node": 4, "interconnect": text}
+    assert scenario(made).cluster.node.scaleup_gpus == 3072
+
+
+def test_positions_are_those_of_a_source():
+    learned = scenario(record(id="sc21-1")).model
+    slopes = scenario(record(id="bigscience-1")).model
+    rotary = scenario(record(id="torchtitan-1")).model
+    assert (learned.num_learned_positions, learned.has_alibi) == (4096, False)
+    assert (slopes.num_learned_positions, slopes.has_alibi) == (0, True)
+    assert (rotary.num_learned_positions, rotary.has_alibi) == (0, False)
+
+
+def test_torchtitan_copies_keys_and_values_for_each_head():
+    copied = {
+        name: scenario(record(id=name)).plan.repeats_kv
+        for name in ("torchtitan-1", "mbridge-1")
+    }
+    assert copied == {"torchtitan-1": True, "mbridge-1": False}

@@ -316,6 +316,7 @@ def test_passes_over_gradients_stand_where_they_happen():
         "check gradients",
         "average gradients",
         "reduce-scatter of shared gradients",
+        "all-reduce of tied gradients",
         "unscale gradients",
         "norm and clipping",
         "Adam",

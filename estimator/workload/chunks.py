@@ -257,7 +257,9 @@ class Chunks:
                 is_beside = True
         if not self.num_comm_sms or not is_beside:
             return made
-        wall_s = play(made).makespan_s
+        wall_s = play(
+            [step for step in made if step.stream is not Stream.HOST]
+        ).makespan_s
         hidden_s = largest(0.0, beside_s - (wall_s - compute_s))
         share = self.num_comm_sms / self.device.num_sms
         longer = share * hidden_s / wall_s

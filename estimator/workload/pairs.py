@@ -367,7 +367,9 @@ class Pair:
         seconds = self.chunks.loss_reduce_s
         if not seconds:
             return need
-        times = Times(seconds, {"exposed tensor-parallel": seconds})
+        num_bytes = 4.0 * self.chunks.size.tokens
+        kinds = {"exposed tensor-parallel": seconds}
+        times = Times(seconds, kinds, num_bytes=num_bytes)
         return self._add(element, "loss", Stream.COMPUTE, times, Op.F, need)
 
     def _end(self, element: Element, op: Op, need: Need) -> Need:

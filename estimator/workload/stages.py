@@ -116,9 +116,14 @@ class Held(NamedTuple):
 
 
 def held(scenario: Scenario, element: Element) -> Held:
-    """Return the parameters of one element on one rank."""
+    """Return the parameters of one element on one rank.
+
+    Those of a tied head are its embedding's where there is one stage.
+    """
     model, plan = scenario.model, scenario.plan
     h = model.hidden_size
+    if element.kind == "head" and model.tied_embeddings and plan.pp == 1:
+        return Held()
     if element.kind == "embedding":
         return Held((model.vocab_size + model.num_learned_positions) * h / plan.tp)
     if element.kind == "head":  # a second head shares the first one's weights
