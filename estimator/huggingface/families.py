@@ -216,6 +216,7 @@ FALCON: Family = {
     "tied_embeddings": _tied(default=True),
     "norm": "layernorm",
     "norms_per_layer": _falcon_norms,
+    "has_alibi": flag("alibi"),
     "is_parallel": flag("parallel_attn", default=True),
 }
 
