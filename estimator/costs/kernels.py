@@ -236,6 +236,14 @@ def attention_s(
     return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s
 
 
-def elementwise_s(device: Device, num_bytes: float, num_kernels: int = 1) -> float:
-    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all."""
-    return num_bytes / device.elementwise_bytes_per_s + num_kernels * device.launch_s
+def elementwise_s(
+    device: Device, num_bytes: float, num_kernels: int = 1, *, is_gathered: bool = False
+) -> float:
+    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all.
+
+    ``is_gathered``: rows change places on the way.
+    """
+    rate = device.elementwise_bytes_per_s
+    if is_gathered:
+        rate = device.permutation_bytes_per_s
+    return num_bytes / rate + num_kernels * device.launch_s

@@ -7,7 +7,6 @@ from estimator.workload.work import (
     ACCUMULATE,
     GRADIENT_KERNELS,
     Gemm,
-    Permutation,
     Segment,
     Sizes,
     Traffic,
@@ -187,11 +186,12 @@ def _permutations(size: Sizes, name: str) -> Segment:
     sent = 1 if size.keeps_12_bits else BF16
     if size.plan.expert_dispatch == "deduplicated":
         moved = (size.received_rows + rows) * h * float(sent + BF16)
-        return (Permutation(name, moved, 4),)
+        return (Traffic(name, moved, 4, is_gathered=True),)
     own = size.expert_tokens * size.moe.experts_per_token
     moved = own * (2 * sent + BF16) + size.expert_tokens * BF16
     copied = 2 * rows * (sent + BF16) if size.local_experts > 1 else 0
-    return (Permutation(name, float(moved * h), 4), Traffic(name, float(copied * h), 2))
+    gathered = Traffic(name, float(moved * h), 4, is_gathered=True)
+    return (gathered, Traffic(name, float(copied * h), 2))
 
 
 def _arrival_bytes(size: Sizes) -> float:

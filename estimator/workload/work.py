@@ -146,6 +146,8 @@ class Traffic(NamedTuple):
     name: str
     num_bytes: float
     num_kernels: int = 1
+    is_gathered: bool = False
+    """Rows gathered for experts, or added up where they come from."""
 
     @property
     def kind(self) -> str:
@@ -160,27 +162,9 @@ class Traffic(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; bandwidth does not depend on a few SMs."""
         del num_sms
-        return kernels.elementwise_s(device, self.num_bytes, self.num_kernels)
-
-
-class Permutation(NamedTuple):
-    """Rows gathered for experts, or added up where they come from."""
-
-    name: str
-    num_bytes: float
-    num_kernels: int = 1
-    flop: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        """What its time is booked under."""
-        return "element-wise"
-
-    def seconds(self, device: Device, num_sms: int) -> float:
-        """Return the duration; bandwidth does not depend on a few SMs."""
-        del num_sms
-        moved_s = self.num_bytes / device.permutation_bytes_per_s
-        return moved_s + self.num_kernels * device.launch_s
+        return kernels.elementwise_s(
+            device, self.num_bytes, self.num_kernels, is_gathered=self.is_gathered
+        )
 
 
 class HostCalls(NamedTuple):
@@ -211,7 +195,7 @@ CHECKPOINT_STATES = HostCalls("random states of recomputation", 8)
 generator are kept, and on the way back kept, set and set back (the same file, and
 ``torch.utils.checkpoint``)."""
 
-Kernel = Gemm | AttentionCore | Traffic | Permutation | HostCalls
+Kernel = Gemm | AttentionCore | Traffic | HostCalls
 
 
 @dataclass(frozen=True)
