@@ -94,6 +94,7 @@ def plan_of(
         fused_experts=has_fused_experts(record, source),
         launch="blocking" if is_listed else _launch(record, source),
         shard_buffer=_shard_buffer(record, source),
+        bucket_size=_bucket_size(record, source, num_gpus // (tp * pp)),
         gradient_passes=_gradient_passes(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(record, source, has),
@@ -123,6 +124,14 @@ def _without_idle_replicas(
 def _is_compiled(record: Record) -> bool:
     """Return whether a record's notes say ``torch.compile``, and not that it is off."""
     return bool(re.search(r"(?<!no )compile", str(record.get("notes") or "").lower()))
+
+
+def _bucket_size(record: Record, source: str, num_replicas: int) -> int:
+    if _is_xla(record):
+        return 0
+    if source in rules.MEGATRON_BUCKETS:
+        return max(rules.LEAST_BUCKET, rules.BUCKET_PER_REPLICA * num_replicas)
+    return rules.RECIPE_BUCKET if source in rules.NVIDIA_RECIPES else 0
 
 
 def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:

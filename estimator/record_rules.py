@@ -121,6 +121,16 @@ OVERLAPPING = NVIDIA_RECIPES | {"megatron"}
 """Sources that hide all three: data-, tensor- and pipeline-parallel communication
 (Megatron-LM, README, "fine-grained overlapping")."""
 
+MEGATRON_BUCKETS = frozenset({"megatron", "megascale", "moezoo", "mcoremoe"})
+LEAST_BUCKET, BUCKET_PER_REPLICA = 40_000_000, 1_000_000
+"""Parameters that Megatron-LM reduces or gathers at once beside computation: 40M, or a
+million for each replica (NVIDIA/Megatron-LM, commit 23e00ed,
+``core/distributed/distributed_data_parallel.py``)."""
+RECIPE_BUCKET = 128 * 1024**2
+"""The same in NeMo and Megatron-Bridge (NVIDIA/NeMo,
+``callbacks/megatron_comm_overlap.py``; Megatron-Bridge, commit 067f987,
+``training/comm_overlap.py``)."""
+
 OVERLAPPED_REDUCTION = OVERLAPPING | {"llama1", "deepseek"}
 """Sources that hide the reduction of gradients at least: LLaMA's all-reduces over the
 network run beside computation (Touvron et al., 2302.13971, section 2.4), DeepSeek LLM's

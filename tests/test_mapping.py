@@ -450,3 +450,15 @@ def test_torchtitan_copies_keys_and_values_for_each_head():
         for name in ("torchtitan-1", "mbridge-1")
     }
     assert copied == {"torchtitan-1": True, "mbridge-1": False}
+
+
+def test_buckets_are_those_of_a_framework():
+    sizes = {
+        "mbridge-1": 128 * 1024**2,
+        "megascale-1": 64_000_000,
+        "dgxc-v25.05.05-maxtext-llama3-70b": 0,
+        "llama1-65b": 0,
+    }
+    plan = {"parallel": {"dp": 64, "zero": 1}}
+    for name, size in sizes.items():
+        assert scenario(record(id=name, **plan)).plan.bucket_size == size

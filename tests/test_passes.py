@@ -111,6 +111,23 @@ def test_dropout_and_layers_of_their_own_biases_cost_time():
         assert model(*local).chunks().seconds(op, 0) > fast
 
 
+def test_buckets_have_a_latency_each():
+    hidden = "plan.overlap.gradient_reduce=true", "cluster.num_gpus=512"
+    batch = "phases.0.global_batch_size=512"
+
+    def reduced_s(size):
+        made = model(*hidden, batch, f"plan.bucket_size={size}")
+        return made.optimizer_parts()["reduce-scatter of shared gradients"]
+
+    whole, large, small = map(reduced_s, (0, 10**9, 10**6))
+    assert whole < large < small  # one, two, and 1,600 of them
+
+
+def test_nothing_is_cut_into_buckets_that_waits_for_the_last_gradient():
+    parts = [model(f"plan.bucket_size={size}").optimizer_parts() for size in (0, 10**6)]
+    assert parts[0] == parts[1]
+
+
 def test_a_hidden_reduction_is_cheaper_than_a_waiting_one_and_not_free():
     waiting, hidden = (
         model(f"plan.overlap.gradient_reduce={flag}") for flag in ("false", "true")

@@ -207,6 +207,9 @@ class ParallelPlan:
     ``in-place``: no copies (XLA, Megatron-FSDP); ``pieces``: each weight alone, as a
     list with a tensor of each rank that the host copies one by one (DeepSpeed's ZeRO-3
     of 2021)."""
+    bucket_size: CountOrNone = 0
+    """Parameters that travel at once where gradients or weights move beside computation
+    (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
     gradient_passes: tuple[GradientPass, ...] = ()
     """Kernels of their own over the gradients before the optimizer. ``average``:
     divides them by the replicas before the reduction, which otherwise does;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from estimator.costs.collectives import (
     Group,
@@ -13,7 +14,7 @@ from estimator.costs.collectives import (
 from estimator.costs.rates import Device, Links
 from estimator.lanes import largest
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import Overlap
+from estimator.specs.training import ParallelPlan
 from estimator.workload.stages import Held
 from estimator.workload.work import FORMATS
 
@@ -119,12 +120,12 @@ def optimizer_phase_s(
                 seconds = window.behind_backward_s(seconds)
                 spent[f"all-reduce of {name} gradients"] = seconds
         elif plan.zero:
-            spent |= _zero_1(
-                plan.overlap, name, count, gradient, members, links, window
-            )
+            spent |= _zero_1(plan, name, count, gradient, members, links, window)
         else:
             seconds = all_reduce_s(count * gradient, members, links)
             if plan.overlap.gradient_reduce:
+                parts = _num_buckets(count, plan)
+                seconds = parts * all_reduce_s(count * gradient / parts, members, links)
                 seconds = window.behind_backward_s(seconds)
             spent[f"all-reduce of {name} gradients"] = seconds
         shard += held_here
@@ -165,8 +166,13 @@ def _passes(
     }
 
 
+def _num_buckets(count: float, plan: ParallelPlan) -> int:
+    """Return the parts in which gradients and weights travel beside computation."""
+    return ceil(count / plan.bucket_size) if plan.bucket_size else 1
+
+
 def _zero_1(
-    overlap: Overlap,
+    plan: ParallelPlan,
     name: str,
     count: float,
     gradient: float,
@@ -177,9 +183,13 @@ def _zero_1(
     """Return the reduce-scatter of gradients and the all-gather of weights."""
     scatter_s = all_gather_s(count * gradient, members, links)
     gather_s = all_gather_s(count * 2, members, links)
-    if overlap.gradient_reduce:
+    if plan.overlap.gradient_reduce:
+        parts = _num_buckets(count, plan)
+        scatter_s = parts * all_gather_s(count * gradient / parts, members, links)
         scatter_s = window.behind_backward_s(scatter_s)
-    if overlap.parameter_gather:
+    if plan.overlap.parameter_gather:
+        parts = _num_buckets(count, plan)
+        gather_s = parts * all_gather_s(count * 2 / parts, members, links)
         gather_s = window.behind_forward_s(gather_s)
     return {
         f"reduce-scatter of {name} gradients": scatter_s,
