@@ -32,9 +32,12 @@ def settled(page):
 
 
 def numbers(page):
+    """Return the four of the first page, once all are drawn."""
     expect(number(page, "Cost")).to_be_visible()
     settled(page)
-    return page.get_by_test_id("stMetricValue").all_inner_texts()
+    values = page.get_by_test_id("stMetricValue")
+    expect(values).to_have_count(4)
+    return values.all_inner_texts()
 
 
 def fill(page, label, value):
