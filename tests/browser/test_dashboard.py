@@ -115,9 +115,9 @@ def uploaded(page, name, text):
 
 def test_an_uploaded_scenario_is_shown_and_linked(visit):
     page = visit("/scenario")
-    expect(page.get_by_test_id("stCode")).to_contain_text("run deepseek-v3")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("run deepseek-v3")
     uploaded(page, "mine.yaml", OWN)
-    expect(page.get_by_test_id("stCode")).to_contain_text("run mine.yaml")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("run mine.yaml")
     page.wait_for_url(re.compile("own="))
     page.get_by_role("link", name="Estimate", exact=True).click()
     before = numbers(page)
@@ -133,23 +133,23 @@ def test_an_uploaded_scenario_is_shown_and_linked(visit):
 
 def test_a_broken_upload_is_one_message(visit):
     page = visit("/scenario?gpus=4096")
-    expect(page.get_by_test_id("stCode")).to_contain_text("num_gpus=4096")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("num_gpus=4096")
     uploaded(page, "<img src=x onerror=alert(1)>.yaml", "model: ../../etc/passwd\n")
     error = page.get_by_test_id("stAlertContentError")
     expect(error).to_have_count(1)
     expect(error).to_contain_text("is a path")
-    expect(page.get_by_test_id("stCode")).to_contain_text("num_gpus=4096")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("num_gpus=4096")
     uploaded(page, "mine.yaml", OWN)
-    expect(page.get_by_test_id("stCode")).to_contain_text("run mine.yaml")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("run mine.yaml")
     expect(error).to_have_count(0)
 
 
 def test_a_file_that_is_too_large_is_not_sent(visit):
     page = visit("/scenario")
-    expect(page.get_by_test_id("stCode")).to_contain_text("run deepseek-v3")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("run deepseek-v3")
     uploaded(page, "big.yaml", "x" * 5_000_000)
     expect(page.get_by_test_id("stFileUploader")).to_contain_text("1.0MB or smaller")
-    expect(page.get_by_test_id("stCode")).to_contain_text("run deepseek-v3")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("run deepseek-v3")
 
 
 def test_a_value_is_set_by_its_path(visit):
@@ -160,7 +160,7 @@ def test_a_value_is_set_by_its_path(visit):
     box.fill("phases.0.num_tokens=7.4e12")
     box.press("Control+Enter")
     expect(number(page, "GPU-hours")).not_to_have_text(before[1])
-    expect(page.get_by_test_id("stCode")).to_contain_text("--set")
+    expect(page.get_by_test_id("stCode").last).to_contain_text("--set")
 
 
 @pytest.fixture
