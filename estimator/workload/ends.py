@@ -45,7 +45,7 @@ maximum, exponential and sum, quotient (NVIDIA/Megatron-LM, commit 23e00ed,
 difference, exponential, sum and quotient, one kernel for each, and small ones that pick
 the target's logit (NVIDIA/Megatron-LM, commit d98e8a6,
 ``core/tensor_parallel/cross_entropy.py``); or a cast and a kernel that reads rows too
-long for shared memory three times (PyTorch 2.6, ``native/cuda/SoftMax.cu``)."""
+long for shared memory three times (PyTorch, ``native/cuda/SoftMax.cu``, recalled)."""
 LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
     "half": Passes(4, 3),
     "fused": Passes(6, 3),
@@ -80,8 +80,8 @@ MEAN_LOSS = HostCalls("mean loss", 12)
 the log, and scaling (the same, and ``schedules.py``)."""
 MEAN_LOSS_BACKWARD = HostCalls("mean loss backward", 7)
 SCATTER_KERNELS = 6
-"""Sorting tokens, adding their rows, clearing and adding the gradient (PyTorch 2.13,
-``native/cuda/Embedding.cu``)."""
+"""Sorting tokens, adding their rows, clearing and adding the gradient (PyTorch,
+``native/cuda/Embedding.cu``, recalled)."""
 
 
 def segment(size: Sizes, kind: str, op: str) -> Segment:
