@@ -349,10 +349,10 @@ its gradient has the format of the logits (Dao-AILab/flash-attention, commit 081
 ``flash_attn/losses/cross_entropy.py``)."""
 
 PLAIN_LOSS = r"torchtitan.*_202412_"
-"""Words in a source's title whose loss is PyTorch's own, in compiled runs, too: commit
-9dec370, with which they were measured, has "compiling loss function causes CUDA errors,
-turning off for now" (pytorch/torchtitan, ``train.py``, 18 December 2024 to 20 February
-2025). Over a vocabulary that ranks share it is DTensor's, operation by operation."""
+"""Words in a source's title whose loss is PyTorch's own, in compiled runs, too: from 18
+December 2024 to 20 February 2025 torchtitan left its loss out of compilation because of
+CUDA errors, in commit 9dec370, too, with which they were measured (``train.py``). Over
+a vocabulary that ranks share it is DTensor's, operation by operation."""
 
 EAGER = frozenset({"torchtitan"})
 """Sources of plain PyTorch, norms and rotary embeddings included, where a record's
