@@ -92,6 +92,7 @@ def plan_of(
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),
         fused_experts=has_fused_experts(record, source),
+        fused_router=source in rules.FUSED_ROUTER,
         launch="blocking" if is_listed else _launch(record, source),
         shard_buffer=_shard_buffer(record, source),
         bucket_size=_bucket_size(record, source, num_gpus // (tp * pp)),

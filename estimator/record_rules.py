@@ -419,6 +419,11 @@ REPEATED_IN: Mapping[str, Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]]
 }
 """Sources -> release -> model, GPU and what they recompute; the same files."""
 
+FUSED_ROUTER = frozenset({"mbridge", "mcoremoe", "moezoo"})
+"""Sources whose recipes set ``moe_router_fusion``: Megatron-Bridge from 25.09 on (commit
+067f987, ``perf_recipes``) and Megatron-MoE-ModelZoo (commit e865051,
+``model_configs/benchmarking``)."""
+
 FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
 """Sources -> release from which, and interconnect on which, MXFP8 recipes run experts
 as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:

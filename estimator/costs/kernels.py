@@ -33,6 +33,11 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
 TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
 DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
 """NVFP4: 4 bits and an FP8 scale for each 16 elements."""
+WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
+"""Threads of a warp, threads and blocks that an SM holds at most."""
+TOP_K_KERNELS = 5.7
+"""What a wave of top-k blocks lasts, in small kernels: 66.5 us for 4,096 rows of 256
+scores, 3.9 waves (deepseek-ai/profile-data train.json, H800, ``gatherTopK``)."""
 
 
 def _tiles_s(
@@ -246,4 +251,18 @@ def elementwise_s(
     rate = device.elementwise_bytes_per_s
     if is_gathered:
         rate = device.permutation_bytes_per_s
-    return num_bytes / rate + num_kernels * device.launch_s
+    least_s = num_kernels * device.small_kernel_s
+    return largest(num_bytes / rate, least_s) + num_kernels * device.launch_s
+
+
+def top_k_s(device: Device, num_rows: int, width: int) -> float:
+    """Return the seconds in which PyTorch chooses the largest scores of each row.
+
+    A block of a thread per score sorts a row by its digits; blocks come in waves over
+    the SMs (PyTorch, ``aten/src/ATen/native/cuda/TensorTopK.cu``), each of which lasts
+    as long as :data:`TOP_K_KERNELS` small kernels, the last as its share.
+    """
+    threads = max(MOST_THREADS // MOST_BLOCKS, ceil(width / WARP) * WARP)
+    blocks = device.num_sms * (MOST_THREADS // min(threads, MOST_THREADS))
+    waves = largest(1.0, num_rows / blocks)
+    return waves * TOP_K_KERNELS * device.small_kernel_s + device.launch_s

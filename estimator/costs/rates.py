@@ -69,6 +69,8 @@ class Device:
     """Share of a tile's output traffic that no other tile's main loop hides."""
     tile_s: float
     launch_s: float
+    small_kernel_s: float
+    """What the smallest kernel lasts behind its launch."""
     misaligned: Mapping[str, float] = field(default_factory=dict)
     """What is left of a 16-bit product's rate where a row is ``even`` or ``odd`` in
     elements, not a multiple of 16 bytes; all of it where absent."""
@@ -92,6 +94,7 @@ class Device:
             attention_backward_most=maturity * self.attention_backward_most,
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
+            small_kernel_s=self.small_kernel_s / maturity,
         )
 
     def clocked(self, share: float) -> Device:
@@ -235,6 +238,7 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         epilogue=known.epilogue.value if known.epilogue else 1.0,
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,
+        small_kernel_s=0.0 if is_ideal else known.small_kernel_s.value,
         misaligned={}
         if is_ideal
         else {name: share.value for name, share in known.misaligned.items()},

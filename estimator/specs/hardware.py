@@ -76,7 +76,9 @@ class Achievable:
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration
-    """Fixed cost of one kernel."""
+    """Fixed cost of one kernel: the gap in front of it."""
+    small_kernel_s: Duration
+    """How long an element-wise kernel runs at least, however little it moves."""
 
 
 @spec

@@ -189,6 +189,9 @@ class ParallelPlan:
     fused_experts: bool = False
     """The exchange permutes rows, and expert products apply their activation and casts
     themselves (HybridEP with Transformer Engine's fused grouped MLP, 2026)."""
+    fused_router: bool = False
+    """Experts are chosen, and the auxiliary loss is weighed, by a kernel each; false:
+    by PyTorch's operations one by one."""
     fused_norms: bool = True
     """Norms and rotary embeddings are single kernels; false: FP32 operations one by
     one, as plain PyTorch runs them."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from estimator.costs.flop import mean_span
 from estimator.costs.kernels import attention_backward_flop
 from estimator.workload.work import (
+    ADD,
     DROPOUT_STATES,
     AttentionCore,
     Gemm,
@@ -23,7 +24,6 @@ from estimator.workload.work import (
 
 NORM = 4
 NORM_BACKWARD = 6
-ADD = 6
 EAGER_NORM = 36
 """Bytes per element of an RMS norm in PyTorch's own operations: to FP32 6, square 8,
 mean 4, times its inverse root 8, to BF16 6, times the weight 4."""
@@ -195,7 +195,7 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
         per_token += size.heads * attention.v_dim * E5M6_STASH
     if attention.kind == "mla":  # gradients of K's and V's parts back into one tensor
         width = attention.qk_nope_head_dim + attention.v_head_dim
-        per_token += 4 * size.heads * width
+        per_token += 4 * size.heads * width + ADD * h  # two products read the input
     elif size.is_local:
         per_token += COPY * wide
     per_token += _repeated_bytes(size)

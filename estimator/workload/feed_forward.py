@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from estimator.workload.attention import bias_gradients
 from estimator.workload.work import (
     ACCUMULATE,
+    ADD,
     GRADIENT_KERNELS,
     Gemm,
     Segment,
     Sizes,
+    TopK,
     Traffic,
     weight_product,
 )
 
 ROUTER_PASSES = 8
-"""Passes over the FP32 scores: sigmoid, bias, group sums, top-k, normalisation."""
-ROUTER_KERNELS = 25
+"""Passes over the FP32 scores: sigmoid, bias, group sums, normalisation."""
+
+
+class Routing(NamedTuple):
+    """Kernels that choose experts and weigh the auxiliary loss."""
+
+    num_kernels: int
+    num_backward: int
+    num_top_k: int
+
+
+ROUTING = Routing(31, 25, 2)
+"""PyTorch's, counted in deepseek-ai/profile-data ``train.json``."""
+FUSED_ROUTING = Routing(8, 5, 0)
+"""Choice, scores for the loss and loss are a kernel each, with a few around them
+(NVIDIA/Megatron-LM, ``moe_router_fusion``, August 2025; Transformer Engine,
+``common/fused_router``)."""
 FP32 = 4
 BF16 = 2
 UNFUSED_GATE = 4
@@ -151,21 +170,42 @@ def dense_weight(size: Sizes) -> Segment:
 def router_forward(size: Sizes) -> Segment:
     """Return the gate: BF16 product into FP32 scores, and the choice of experts."""
     tokens, experts = size.expert_tokens, size.moe.num_experts
+    routing = _routing(size)
+    moved = float(tokens * experts * FP32 * ROUTER_PASSES)
     return (
         Gemm("router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4),
-        Traffic("routing", tokens * experts * FP32 * ROUTER_PASSES, ROUTER_KERNELS),
+        Traffic("routing", moved, routing.num_kernels),
+        *(TopK("top-k", tokens, experts, n) for n in (routing.num_top_k,) if n),
     )
 
 
 def router_backward(size: Sizes) -> Segment:
     """Return its backward pass, weights included."""
     tokens, experts = size.expert_tokens, size.moe.num_experts
-    h = size.model.hidden_size
+    h, launched = size.model.hidden_size, _routing(size).num_backward
     return (
         Gemm("d router", tokens, h, experts, "bf16"),
         Gemm("w router", experts, h, tokens, "bf16", output_bytes=ACCUMULATE),
-        Traffic("routing backward", tokens * experts * FP32 * ROUTER_PASSES / 2, 10),
+        Traffic(
+            "routing backward", tokens * experts * FP32 * ROUTER_PASSES / 2, launched
+        ),
+        Traffic("gradient of the router's and the experts' input", float(ADD * tokens * h)),
     )
+
+
+def _routing(size: Sizes) -> Routing:
+    return FUSED_ROUTING if size.plan.fused_router else ROUTING
+
+
+def _shared_sum(size: Sizes) -> Segment:
+    """Return the sum of shared and routed experts' outputs, or of their gradients.
+
+    DeepSeek's own kernels that combine add it themselves.
+    """
+    if not size.moe.shared_width or size.keeps_12_bits:
+        return ()
+    moved = float(ADD * size.expert_tokens * size.model.hidden_size)
+    return (Traffic("sum of shared and routed experts", moved),)
 
 
 def _expert_width(size: Sizes) -> int:
@@ -189,9 +229,10 @@ def _permutations(size: Sizes, name: str) -> Segment:
         return (Traffic(name, moved, 4, is_gathered=True),)
     own = size.expert_tokens * size.moe.experts_per_token
     moved = own * (2 * sent + BF16) + size.expert_tokens * BF16
-    copied = 2 * rows * (sent + BF16) if size.local_experts > 1 else 0
     gathered = Traffic(name, float(moved * h), 4, is_gathered=True)
-    return (gathered, Traffic(name, float(copied * h), 2))
+    if size.local_experts == 1:
+        return (gathered,)
+    return (gathered, Traffic(name, float(2 * rows * (sent + BF16) * h), 2))
 
 
 def _arrival_bytes(size: Sizes) -> float:
@@ -215,7 +256,8 @@ def moe_forward(size: Sizes) -> Segment:
         *shared,
         *_block(size, rows, width, size.local_experts, "experts"),
         *_permutations(size, "permutation"),
-        Traffic("activation, casts", moved, 8),
+        *_shared_sum(size),
+        Traffic("activation, casts", moved, 8 if moved else 0),
     )
 
 
@@ -237,7 +279,8 @@ def moe_input(size: Sizes) -> Segment:
         *shared,
         *_block_input(size, rows, width, size.local_experts, "experts"),
         *_permutations(size, "permutation backward"),
-        Traffic("activation, casts backward", moved, 16),
+        *_shared_sum(size),
+        Traffic("activation, casts backward", moved, 16 if moved else 0),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from estimator.workload import attention, ends, feed_forward, mamba
-from estimator.workload.attention import ADD, DROPOUT, MASK, norm_bytes
+from estimator.workload.attention import DROPOUT, MASK, norm_bytes
 from estimator.workload.stages import Element
-from estimator.workload.work import CHECKPOINT_STATES, Segment, Sizes, Traffic
+from estimator.workload.work import ADD, CHECKPOINT_STATES, Segment, Sizes, Traffic
 
 EAGER_NORM_KERNELS = 7
 CHECKPOINTED = {"full", "core_attn", "mlp", "mlp_up", "moe", "layernorm", "moe_act"}

@@ -20,6 +20,9 @@ GRADIENT_KERNELS = 4
 """Launched for a weight's gradient: the product, its addition to what is accumulated,
 and both for the bias or norm beside it."""
 
+ADD = 6
+"""Bytes per element of a sum of two tensors: both read, the sum written."""
+
 Segment = tuple["Kernel", ...]
 """Kernels that run one after the other on the compute stream."""
 
@@ -167,6 +170,35 @@ class Traffic(NamedTuple):
         )
 
 
+class TopK(NamedTuple):
+    """The largest scores of each row, chosen several times by PyTorch's kernel."""
+
+    name: str
+    num_rows: int
+    width: int
+    num_kernels: int
+
+    @property
+    def kind(self) -> str:
+        """What its time is booked under."""
+        return "element-wise"
+
+    @property
+    def flop(self) -> float:
+        """No FLOP that count."""
+        return 0.0
+
+    @property
+    def num_bytes(self) -> float:
+        """FP32 scores, read once by each kernel."""
+        return 4.0 * self.num_rows * self.width * self.num_kernels
+
+    def seconds(self, device: Device, num_sms: int) -> float:
+        """Return the duration; it does not depend on a few SMs."""
+        del num_sms
+        return self.num_kernels * kernels.top_k_s(device, self.num_rows, self.width)
+
+
 class HostCalls(NamedTuple):
     """Calls that cost the host as much as a launch and the GPU nothing."""
 
@@ -195,7 +227,7 @@ CHECKPOINT_STATES = HostCalls("random states of recomputation", 8)
 generator are kept, and on the way back kept, set and set back (the same file, and
 ``torch.utils.checkpoint``)."""
 
-Kernel = Gemm | AttentionCore | Traffic | HostCalls
+Kernel = Gemm | AttentionCore | Traffic | TopK | HostCalls
 
 
 @dataclass(frozen=True)
