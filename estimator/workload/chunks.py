@@ -302,9 +302,8 @@ class Chunks:
         self, element: Element, index: int, segment: Segment
     ) -> dict[str, float]:
         """Return what a segment waits for beside its kernels."""
-        rounds = {1: 2, 2: 3, 6: 2}.get(index, 0)
-        if element.feed_forward == "moe" and rounds and self.expert_tensor_s:
-            return {"exposed tensor-parallel": self.expert_tensor_s * rounds}
+        if element.feed_forward == "moe" and index in (1, 2, 6):
+            return {"exposed tensor-parallel": self._expert_collectives_s(index)}
         if element.mixer == "attention" and index in (0, 4) and self.context_s:
             ways = 1 if index == 0 else 2  # backward, their gradients travel as well
             core_s = sum(
@@ -317,6 +316,19 @@ class Chunks:
             hidden = core_s if is_hidden else 0.0
             return {"exposed context": max(0.0, ways * self.context_s - hidden)}
         return {}
+
+    def _expert_collectives_s(self, index: int) -> float:
+        """Return the seconds of tensor-parallel collectives in a block of experts.
+
+        Routed experts wait for theirs. Shared ones are a block like a dense one.
+        """
+        rounds = 3 if index == 2 else 2  # backward, inputs are gathered again
+        routed_s = self.expert_tensor_s * rounds
+        if not self.size.moe.shared_width:
+            return routed_s
+        if index == 2 and self.size.plan.overlap.tensor != "none":
+            rounds = 1  # behind gradients of inputs and weights
+        return routed_s + self.tensor_s * rounds
 
     def end(self, kind: str, op: str, num_sms: int) -> Times:
         """Return the time of an embedding's or head's pass."""

@@ -212,6 +212,11 @@ def _expert_width(size: Sizes) -> int:
     return -(-size.moe.ffn_hidden_size // size.plan.etp)
 
 
+def _shared_width(size: Sizes) -> int:
+    """Return a rank's part of the shared experts, a block that ranks split as any."""
+    return -(-size.moe.shared_width // size.tp)
+
+
 def _permutations(size: Sizes, name: str) -> Segment:
     """Return what brings rows into the order of experts, and results back.
 
@@ -247,11 +252,11 @@ def moe_forward(size: Sizes) -> Segment:
     if not size.plan.fused_experts:
         moved += rows * _activation_bytes(size, width)
     shared: Segment = ()
-    if shared_width := size.moe.shared_width:
-        shared = _block(size, size.expert_tokens, shared_width, 1, "shared expert")
+    if shared_width := _shared_width(size):
+        shared = _block(size, size.tokens, shared_width, 1, "shared expert")
         cast = size.format.cast * size.model.hidden_size
-        each = _activation_bytes(size, shared_width) + cast
-        moved += size.expert_tokens * each
+        moved += size.tokens * _activation_bytes(size, shared_width)
+        moved += size.expert_tokens * cast
     return (
         *shared,
         *_block(size, rows, width, size.local_experts, "experts"),
@@ -268,13 +273,11 @@ def moe_input(size: Sizes) -> Segment:
     if not size.plan.fused_experts:
         moved += rows * _activation_input_bytes(size, width, "moe_act")
     shared: Segment = ()
-    if shared_width := size.moe.shared_width:
-        shared = _block_input(
-            size, size.expert_tokens, shared_width, 1, "shared expert"
-        )
-        cast = size.format.cast + 2 * size.format.recast
-        each = _activation_input_bytes(size, shared_width, "moe_act")
-        moved += size.expert_tokens * (each + cast * size.model.hidden_size)
+    if shared_width := _shared_width(size):
+        shared = _block_input(size, size.tokens, shared_width, 1, "shared expert")
+        cast = (size.format.cast + 2 * size.format.recast) * size.model.hidden_size
+        moved += size.tokens * _activation_input_bytes(size, shared_width, "moe_act")
+        moved += size.expert_tokens * cast
     return (
         *shared,
         *_block_input(size, rows, width, size.local_experts, "experts"),
@@ -288,10 +291,8 @@ def moe_weight(size: Sizes) -> Segment:
     """Return the products that accumulate their gradients."""
     rows, width = size.routed_rows, _expert_width(size)
     shared: Segment = ()
-    if shared_width := size.moe.shared_width:
-        shared = _block_weight(
-            size, size.expert_tokens, shared_width, 1, "shared expert"
-        )
+    if shared_width := _shared_width(size):
+        shared = _block_weight(size, size.tokens, shared_width, 1, "shared expert")
     transposed: Segment = ()
     if size.keeps_12_bits:  # input and output gradient, FP8 to transposed FP8
         moved = 2 * rows * size.model.hidden_size * 2
