@@ -88,6 +88,7 @@ def plan_of(
         fused_kernels=source not in rules.UNFUSED and not is_eager,
         loss_kernel=_loss_kernel(record, source, tp, is_eager=is_eager),
         fused_norms=not is_eager,
+        fused_projections=source not in rules.SPLIT_PROJECTIONS,
         repeats_kv=source in rules.REPEATED_KV,
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),

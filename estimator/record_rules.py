@@ -243,6 +243,10 @@ commit 8387ae1, ``mpu/layers.py``; EleutherAI/gpt-neox, ``mpu/mappings.py``), no
 PyTorch's DTensor, unless a record's notes say async TP. SimuMax keeps whatever overlaps
 off (MooreThreads/SimuMax, commit 4dcaae5, ``docs/b200/b200_real_repro_guide.md``)."""
 
+SPLIT_PROJECTIONS = frozenset({"torchtitan"})
+"""Sources whose layers have a linear module for queries, keys and values each, and for
+gate and up-projection (pytorch/torchtitan, commit b5bcd76, ``models/llama3``)."""
+
 REPEATED_KV = frozenset({"torchtitan"})
 """Sources that copy keys and values for each head (pytorch/torchtitan,
 ``models/llama/model.py``, ``repeat_kv``, until commit ff0829c of January 2026)."""

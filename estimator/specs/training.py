@@ -160,6 +160,9 @@ class ParallelPlan:
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,
     as before."""
+    fused_projections: bool = True
+    """Queries, keys and values are one product, and so are gate and up-projection;
+    false: one each, and the gradients of the input that they share are summed."""
     repeats_kv: bool = False
     """Keys and values are copied for each head that reads them, as PyTorch's
     ``scaled_dot_product_attention`` needs without ``enable_gqa``."""

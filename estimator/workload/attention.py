@@ -69,14 +69,26 @@ def norm_bytes(size: Sizes) -> tuple[int, int]:
     return EAGER_NORM, EAGER_NORM_BACKWARD
 
 
+def gradient_sum_bytes(size: Sizes, num_readers: int) -> int:
+    """Return the bytes per element to sum the gradients of what several have read.
+
+    Two by two, or in one kernel where programs are compiled.
+    """
+    if size.plan.fused_norms:
+        return 2 * (num_readers + 1)
+    return ADD * (num_readers - 1)
+
+
 def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
     """Return the projections as (name, output width, input width) on one rank."""
     attention, h = size.model.attention, size.model.hidden_size
     heads = size.heads
     out = ("out", h, heads * attention.v_dim)
     if attention.kind != "mla":
-        width = (heads + 2 * size.kv_heads) * attention.head_dim
-        return (("qkv", width, h), out)
+        each, kv = heads * attention.head_dim, size.kv_heads * attention.head_dim
+        if not size.plan.fused_projections:
+            return (("q", each, h), ("k", kv, h), ("v", kv, h), out)
+        return (("qkv", each + 2 * kv, h), out)
     q_rank, kv_rank = attention.q_lora_rank, attention.kv_lora_rank
     wide_q = heads * attention.qk_dim
     query = (
@@ -198,6 +210,8 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
         per_token += 4 * size.heads * width + ADD * h  # two products read the input
     elif size.is_local:
         per_token += COPY * wide
+    elif not size.plan.fused_projections:
+        per_token += gradient_sum_bytes(size, 3) * h
     per_token += _repeated_bytes(size)
     return (
         *_recomputed(size),

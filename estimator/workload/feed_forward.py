@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from estimator.workload.attention import bias_gradients
+from estimator.workload.attention import bias_gradients, gradient_sum_bytes
 from estimator.workload.work import (
     ACCUMULATE,
     ADD,
@@ -47,11 +47,21 @@ def _up(size: Sizes, width: int) -> int:
     return (2 if size.model.mlp.is_gated else 1) * width
 
 
+def _ups(size: Sizes, width: int) -> tuple[tuple[str, int], ...]:
+    """Return the products into the block as (name, output width)."""
+    if size.model.mlp.is_gated and not size.plan.fused_projections:
+        return (("gate", width), ("up", width))
+    return (("up", _up(size, width)),)
+
+
 def _block(size: Sizes, rows: int, width: int, groups: int, name: str) -> Segment:
     """Return the forward products of one feed-forward block."""
     h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
     return (
-        Gemm(f"{name} up", each, _up(size, width), h, dtype, num_groups=groups),
+        *(
+            Gemm(f"{name} {part}", each, n, h, dtype, num_groups=groups)
+            for part, n in _ups(size, width)
+        ),
         Gemm(f"{name} down", each, h, width, dtype, num_groups=groups),
     )
 
@@ -60,7 +70,10 @@ def _block_input(size: Sizes, rows: int, width: int, groups: int, name: str) -> 
     h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
     return (
         Gemm(f"d {name} down", each, width, h, dtype, num_groups=groups),
-        Gemm(f"d {name} up", each, h, _up(size, width), dtype, num_groups=groups),
+        *(
+            Gemm(f"d {name} {part}", each, h, k, dtype, num_groups=groups)
+            for part, k in _ups(size, width)
+        ),
     )
 
 
@@ -73,7 +86,10 @@ def _block_weight(
     dtype = size.format.dtype
     one = tuple(
         kernel
-        for part, n, k in (("up", _up(size, width), h), ("down", h, width))
+        for part, n, k in (
+            *((part, width, h) for part, width in _ups(size, width)),
+            ("down", h, width),
+        )
         for kernel in weight_product(
             size, f"w {name} {part}", n, k, each, dtype, num_kernels=launched
         )
@@ -134,12 +150,14 @@ def dense_again(size: Sizes) -> Segment:
 def dense_input(size: Sizes) -> Segment:
     """Return the backward pass to its input."""
     width = -(-size.model.mlp.ffn_hidden_size // size.tp)
-    cast = size.format.cast + 2 * size.format.recast
+    per_token = float(size.format.cast + 2 * size.format.recast)
+    if len(_ups(size, width)) > 1:
+        per_token += gradient_sum_bytes(size, 2)
     again: Segment = ()
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
     elif "mlp_up" in size.recompute:
-        again = _block(size, size.tokens, width, 1, "again mlp")[:1]
+        again = _block(size, size.tokens, width, 1, "again mlp")[:-1]
     elif "second_product" in size.recompute:  # the sixth of a layer
         h, dtype = size.model.hidden_size, size.format.dtype
         again = (Gemm("again mlp up", size.tokens, width, h, dtype),)
@@ -151,7 +169,7 @@ def dense_input(size: Sizes) -> Segment:
             size.tokens
             * (
                 _activation_input_bytes(size, width, "moe_act", "mlp", "mlp_up")
-                + cast * size.model.hidden_size
+                + per_token * size.model.hidden_size
             ),
             8 if size.format.cast else 2,
         ),
