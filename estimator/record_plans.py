@@ -73,9 +73,7 @@ def plan_of(
         dp_shard=_shard(_group(given), zero, dp, cp),
         schedule=schedule,
         stages_per_rank=virtual,
-        stage_layout=layout(
-            model.num_layers, model.num_mtp_modules, pp, _stages(schedule, virtual)
-        ),
+        stage_layout=_layout(model, source, pp, _stages(schedule, virtual)),
         micro_batch_size=_micro(record, source, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
         early_stop=source in rules.EARLY_STOP,
@@ -380,6 +378,14 @@ def _most_virtual(num_layers: int, pp: int) -> int:
     return max(few) if few else min(divisors, default=1)
 
 
+def _layout(model: Transformer, source: str, pp: int, virtual: int) -> str:
+    if source not in rules.WEIGHED_STAGES or pp == 1:
+        return layout(model.num_layers, model.num_mtp_modules, pp, virtual)
+    h, matrices = model.hidden_size, 3 if model.mlp.is_gated else 2
+    layer = 4 * h * h + matrices * model.mlp.ffn_hidden_size * h
+    return weighed_layout(model.num_layers, layer, model.vocab_size * h, pp)
+
+
 def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:
     """Return lighter first and last stages where layers miss by few.
 
@@ -407,3 +413,29 @@ def layout(num_layers: int, num_mtp_modules: int, pp: int, virtual: int) -> str:
     counts[0] -= missing - off_last
     text = "E" + "|".join("t" * count for count in counts)
     return text + "m" * num_mtp_modules + "L"
+
+
+def weighed_layout(
+    num_layers: int, layer_weights: int, head_weights: int, num_stages: int
+) -> str:
+    """Return a layout by the weights of layers and head, as nanotron balances stages.
+
+    A stage ends with the first block that takes it beyond its share; the embedding
+    weighs nothing. Where the head ends a stage that is not the last, the loss stands
+    alone; here the head goes with it. Source: huggingface/nanotron, commit 67c5ebb,
+    ``models/base.py``, ``build_model``.
+
+    >>> weighed_layout(16, 67_108_864, 268_435_456, 2)
+    'Ettttttttttt|tttttL'
+    >>> weighed_layout(16, 67_108_864, 268_435_456, 8)
+    'Ettt|ttt|tt|ttt|tt|ttt||L'
+    """
+    total = num_layers * layer_weights + head_weights
+    stages, done = ["E"], 0
+    for _ in range(num_layers):
+        stages[-1] += "t"
+        done += layer_weights
+        if done * num_stages > total * len(stages):
+            stages.append("")
+    stages += [""] * (num_stages - len(stages))
+    return "|".join(stages) + "L"

@@ -453,6 +453,8 @@ SCHEDULES: tuple[tuple[str, str], ...] = (
 SCHEDULE: Mapping[str, str] = {"megatron": "interleaved 1F1B"}
 """Sources -> schedule of runs that print none: Megatron-LM's table of H100s names it
 for all that have a pipeline."""
+WEIGHED_STAGES = frozenset({"hfnanotron"})
+"""Sources that cut a pipeline where the weights of layers and head say."""
 MOST_VIRTUAL = 4
 """Virtual stages at most where a source does not print them."""
 

@@ -273,6 +273,8 @@ def _states(
     precision, zero = scenario.precision, scenario.plan.zero
     own = total_held(scenario, stages)
     total = own.shared + own.experts
+    if not total:  # an empty stage
+        return 0.0, 0.0, 0.0
     vocabulary = sum(
         held(scenario, element).shared
         for stage in stages
