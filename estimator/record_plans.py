@@ -94,6 +94,7 @@ def plan_of(
         fused_router=source in rules.FUSED_ROUTER,
         launch="blocking" if is_listed else _launch(record, source),
         shard_buffer=_shard_buffer(record, source),
+        checks_collectives=_checks_collectives(record, num_gpus),
         bucket_size=_bucket_size(record, source, num_gpus // (tp * pp)),
         gradient_passes=_gradient_passes(record, source),
         overlap=Overlap(
@@ -132,6 +133,21 @@ def _bucket_size(record: Record, source: str, num_replicas: int) -> int:
     if source in rules.MEGATRON_BUCKETS:
         return max(rules.LEAST_BUCKET, rules.BUCKET_PER_REPLICA * num_replicas)
     return rules.RECIPE_BUCKET if source in rules.NVIDIA_RECIPES else 0
+
+
+def _checks_collectives(record: Record, num_gpus: int) -> bool:
+    """Return whether collectives that a record prints beside its step waited for hosts.
+
+    Checks take a time in proportion to ranks, so that a gather lasts as long as a
+    reduction of twice its bytes; inside a node ten reductions last a check longer.
+    """
+    known = record["measured"]
+    inside, gathered = (known.get(key) for key in ("ar_intranode_gbs", "allgather_gbs"))
+    if not inside or not gathered:
+        return False
+    moved = (num_gpus - 1) / num_gpus * rules.GATHERED_BYTES
+    each_s = moved / (gathered * 1e9) / num_gpus
+    return inside < rules.CHECKED_REDUCTION and each_s > rules.LEAST_CHECK_S
 
 
 def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:

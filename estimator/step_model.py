@@ -254,7 +254,13 @@ def optimizer_phases(
         )
         own = total_held(scenario, parts)
         spent = optimizer_phase_s(
-            scenario, own, num_copies, work.device, work.links, window
+            scenario,
+            own,
+            num_copies,
+            work.device,
+            work.links,
+            window,
+            work.check_s,
         )
         kinds = {element.kind for part in parts for element in part}
         phases.append(tied | spent if kinds & ENDS else spent)

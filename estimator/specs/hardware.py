@@ -200,6 +200,9 @@ class Node:
     dispatch_s: Duration | None = None
     """Host time of one kernel of an eager framework, Python to queue; none where
     programs are compiled."""
+    check_s: Duration | None = None
+    """Host time, for each rank of a collective, of comparing shapes before it runs;
+    none where nobody measured it."""
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""

@@ -213,6 +213,9 @@ class ParallelPlan:
     ``in-place``: no copies (XLA, Megatron-FSDP); ``pieces``: each weight alone, as a
     list with a tensor of each rank that the host copies one by one (DeepSpeed's ZeRO-3
     of 2021)."""
+    checks_collectives: bool = False
+    """Before each collective the hosts of all its ranks meet and compare shapes
+    (PyTorch's ``TORCH_DISTRIBUTED_DEBUG=DETAIL``)."""
     bucket_size: CountOrNone = 0
     """Parameters that travel at once where gradients or weights move beside computation
     (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""

@@ -25,7 +25,7 @@ from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
-from estimator.workload import ends
+from estimator.workload import ends, host
 from estimator.workload.layers import layer_segments
 from estimator.workload.memory import chunk_activations
 from estimator.workload.operations import Operation, Stream, play
@@ -90,6 +90,8 @@ class Chunks:
     """To host memory and back; 0 where nothing is offloaded."""
     dispatch_s: float
     """Host time of one kernel; 0 where the host never holds up."""
+    check_s: float
+    """Host time for each rank of a collective that it checks first; 0 if it does not."""
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
@@ -268,9 +270,14 @@ class Chunks:
     def _launches(self, made: list[Operation]) -> list[Operation]:
         """Return the host's work for these operations, where it holds them up."""
         launch = self.size.plan.launch
-        if launch == "graph" or not self.dispatch_s or not made:
+        if launch == "graph" or not made:
             return []
-        seconds = self.dispatch_s * sum(operation.num_kernels for operation in made)
+        seconds = sum(
+            self.dispatch_s * step.num_kernels + self.check_s * step.num_checked
+            for step in made
+        )
+        if not seconds:
+            return []
         is_blocking = launch == "blocking"
         if not is_blocking and seconds <= play(made).makespan_s:
             return []
@@ -292,7 +299,12 @@ class Chunks:
             segments = layer_segments(self.size, element)
             self._times[key] = LayerTimes(
                 *(
-                    self._timed(segment, num_sms, self._extra(element, index, segment))
+                    self._timed(
+                        segment,
+                        num_sms,
+                        self._extra(element, index, segment),
+                        self._checked(element, index),
+                    )
                     for index, segment in enumerate(segments)
                 )
             )
@@ -330,6 +342,15 @@ class Chunks:
             rounds = 1  # behind gradients of inputs and weights
         return routed_s + self.tensor_s * rounds
 
+    def _checked(self, element: Element, index: int) -> int:
+        """Return the ranks of the collectives that :meth:`_extra` waits for."""
+        if element.feed_forward != "moe" or index not in (1, 2, 6):
+            return 0
+        rounds, plan = 3 if index == 2 else 2, self.size.plan
+        routed = plan.etp if plan.etp > 1 else 0
+        shared = plan.tp if plan.tp > 1 and self.size.moe.shared_width else 0
+        return rounds * (routed + shared)
+
     def end(self, kind: str, op: str, num_sms: int) -> Times:
         """Return the time of an embedding's or head's pass."""
         key = (kind, op, num_sms)
@@ -339,7 +360,11 @@ class Chunks:
         return self._ends[key]
 
     def _timed(
-        self, segment: Segment, num_sms: int, extra: Mapping[str, float]
+        self,
+        segment: Segment,
+        num_sms: int,
+        extra: Mapping[str, float],
+        num_checked: int = 0,
     ) -> Times:
         kinds: defaultdict[str, float] = defaultdict(float, extra)
         for kernel, count in Counter(segment).items():  # experts have the same ones
@@ -350,6 +375,7 @@ class Chunks:
             sum(kernel.flop for kernel in segment),
             sum(kernel.num_bytes for kernel in segment),
             sum(kernel.num_kernels for kernel in segment),
+            num_checked,
         )
 
 
@@ -428,7 +454,8 @@ def chunks(
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
-        dispatch_s=_dispatch_s(scenario, layer),
+        dispatch_s=host.dispatch_s(scenario, layer),
+        check_s=host.check_s(scenario, layer),
     )
 
 
@@ -453,11 +480,6 @@ def _tensor_copy_s(size: Sizes, rates: Device) -> float:
         return 0.0
     moved = 2 * 2.0 * size.model.hidden_size * size.tokens
     return moved / rates.hbm_bytes_per_s
-
-
-def _dispatch_s(scenario: Scenario, layer: Layer) -> float:
-    known = scenario.cluster.node.dispatch_s
-    return known.value if known and layer is not Layer.SPECIFICATION else 0.0
 
 
 def _offload_bytes_per_s(scenario: Scenario, layer: Layer) -> float:

@@ -41,6 +41,8 @@ class Operation(NamedTuple):
     """Bytes through memory, or over the links."""
     num_kernels: int = 0
     """Kernels that the host launches for it."""
+    num_checked: int = 0
+    """Ranks of its collectives, where the host checks those before they run."""
 
 
 class Played(NamedTuple):

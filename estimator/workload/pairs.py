@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from estimator.schedules.ir import Op
+from estimator.workload.ends import LOSS_REDUCTIONS
 from estimator.workload.operations import Operation, Stream
 from estimator.workload.stages import Element
 
@@ -32,6 +33,8 @@ class Times(NamedTuple):
     num_bytes: float = 0.0
     num_kernels: int = 1
     """Kernels that the host launches for it."""
+    num_checked: int = 0
+    """Ranks of the collectives in it."""
 
 
 class Pair:
@@ -213,7 +216,8 @@ class Pair:
         is_blocking = self.tensor == "none"  # all that comes later waits for it
         stream = Stream.COMPUTE if is_blocking else Stream.COMMUNICATION
         kind = "exposed tensor-parallel" if is_blocking else "tensor-parallel"
-        times = Times(seconds, {kind: seconds}, num_bytes=num_bytes)
+        ranks = self.chunks.size.tp
+        times = Times(seconds, {kind: seconds}, num_bytes=num_bytes, num_checked=ranks)
         op = Op.I if "backward" in name or "again" in name else Op.F
         if "scatter" in name:
             need = self._copy(element, f"copy for {name}", copy_s, op, need)
@@ -252,7 +256,8 @@ class Pair:
             seconds, num_bytes = exchange.dispatch_s, exchange.dispatch_bytes
             wait_s = exchange.dispatch_wait_s
         parts = {"all-to-all": seconds, "rank skew": wait_s}
-        times = Times(seconds + wait_s, parts, num_bytes=num_bytes)
+        ranks = self.chunks.size.plan.ep
+        times = Times(seconds + wait_s, parts, num_bytes=num_bytes, num_checked=ranks)
         if not self.chunks.is_overlapped:  # alone: behind all before, before all behind
             need = (len(self.made) - 1,) if self.made else ()
         op = Op.I if name.endswith("backward") else Op.F
@@ -312,6 +317,7 @@ class Pair:
             {"weight gathering": seconds},
             num_bytes=num_bytes,
             num_kernels=1 + sharding.num_copies(element),
+            num_checked=sharding.num_ranks(element),
         )
         return self._add(element, "weights", Stream.WEIGHTS, times, op, need)
 
@@ -328,6 +334,7 @@ class Pair:
             {"gradient scattering": seconds},
             num_bytes=num_bytes,
             num_kernels=1 + sharding.num_copies(element),
+            num_checked=sharding.num_ranks(element),
         )
         self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
 
@@ -369,7 +376,8 @@ class Pair:
             return need
         num_bytes = 4.0 * self.chunks.size.tokens
         kinds = {"exposed tensor-parallel": seconds}
-        times = Times(seconds, kinds, num_bytes=num_bytes)
+        ranks = LOSS_REDUCTIONS[self.chunks.size.plan.loss_kernel] * self.chunks.size.tp
+        times = Times(seconds, kinds, num_bytes=num_bytes, num_checked=ranks)
         return self._add(element, "loss", Stream.COMPUTE, times, Op.F, need)
 
     def _end(self, element: Element, op: Op, need: Need) -> Need:
@@ -409,6 +417,7 @@ def _operation(
         flop=times.flop,
         num_bytes=times.num_bytes,
         num_kernels=times.num_kernels,
+        num_checked=times.num_checked,
     )
 
 
@@ -450,8 +459,8 @@ def _gathered(chunks: Chunks, element: Element, made: list[Operation]) -> Need:
     seconds = chunks.gather_s if element.is_layer else chunks.tensor_s
     if not seconds or not chunks.size.plan.sequence_parallel:
         return ()
-    kinds = {"tensor-parallel": seconds}
-    times = Times(seconds, kinds, num_bytes=chunks.tensor_bytes)
+    kinds, ranks = {"tensor-parallel": seconds}, chunks.size.tp
+    times = Times(seconds, kinds, num_bytes=chunks.tensor_bytes, num_checked=ranks)
     stream = Stream.COMMUNICATION
     made.append(_operation(element, "input again", stream, times, Op.W))
     return (len(made) - 1,)

@@ -78,6 +78,12 @@ class Sharding:
         num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
         return num_weights * self.shared.size
 
+    def num_ranks(self, element: Element) -> int:
+        """Return the ranks of the collectives that move an element, added up."""
+        own = held(self.scenario, element)
+        groups = ((own.shared, self.shared), (own.experts, self.experts))
+        return sum(members.size for count, members in groups if count)
+
     def _count(self, element: Element) -> float:
         own = held(self.scenario, element)
         return own.shared + own.experts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from estimator.costs.collectives import (
     Group,
@@ -85,6 +87,25 @@ class Window:
         return exposed + lent * (seconds - exposed)
 
 
+class Travel(NamedTuple):
+    """How gradients or weights travel among replicas."""
+
+    collective_s: Callable[[float, Group, Links], float]
+    members: Group
+    links: Links
+    check_s: float
+
+    def seconds(self, num_bytes: float, parts: int = 1) -> float:
+        """Return the seconds of so many equal parts, one behind the other.
+
+        The host checks a part while the one before it travels.
+        """
+        if self.members.size == 1:
+            return 0.0
+        each_s = self.collective_s(num_bytes / parts, self.members, self.links)
+        return parts * largest(each_s, self.check_s * self.members.size)
+
+
 def optimizer_phase_s(
     scenario: Scenario,
     own: Held,
@@ -92,8 +113,11 @@ def optimizer_phase_s(
     device: Device,
     links: Links,
     window: Window,
+    check_s: float = 0.0,
 ) -> dict[str, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
+
+    ``check_s`` is the host's time for each rank of a collective that it checks first.
 
     Gradients are reduced in their own format, weights gathered in BF16; with ZeRO-1 a
     replica updates its shard only. ZeRO-2 and 3 have moved gradients and weights layer
@@ -120,15 +144,20 @@ def optimizer_phase_s(
                 seconds = window.behind_backward_s(seconds)
                 spent[f"all-reduce of {name} gradients"] = seconds
         elif plan.zero:
-            spent |= _zero_1(plan, name, count, gradient, members, links, window)
+            travel = Travel(all_gather_s, members, links, check_s)
+            spent |= _zero_1(plan, name, count, gradient, travel, window)
         else:
-            seconds = all_reduce_s(count * gradient, members, links)
+            travel = Travel(all_reduce_s, members, links, check_s)
+            seconds = travel.seconds(count * gradient)
             if plan.overlap.gradient_reduce:
                 parts = _num_buckets(count, plan)
-                seconds = parts * all_reduce_s(count * gradient / parts, members, links)
+                seconds = travel.seconds(count * gradient, parts)
                 seconds = window.behind_backward_s(seconds)
             spent[f"all-reduce of {name} gradients"] = seconds
         shard += held_here
+    if check_s:
+        ranks = scenario.cluster.num_gpus + whole.shared.size + plan.tp * plan.pp
+        spent["checks of other collectives"] = check_s * ranks
     here = shard if plan.zero > 1 else own.shared + own.experts
     is_shared = whole.shared.size > 1
     passes = _passes(scenario, shard, here, is_shared=is_shared)
@@ -176,20 +205,17 @@ def _zero_1(
     name: str,
     count: float,
     gradient: float,
-    members: Group,
-    links: Links,
+    travel: Travel,
     window: Window,
 ) -> dict[str, float]:
     """Return the reduce-scatter of gradients and the all-gather of weights."""
-    scatter_s = all_gather_s(count * gradient, members, links)
-    gather_s = all_gather_s(count * 2, members, links)
+    scatter_s = travel.seconds(count * gradient)
+    gather_s = travel.seconds(count * 2)
     if plan.overlap.gradient_reduce:
-        parts = _num_buckets(count, plan)
-        scatter_s = parts * all_gather_s(count * gradient / parts, members, links)
+        scatter_s = travel.seconds(count * gradient, _num_buckets(count, plan))
         scatter_s = window.behind_backward_s(scatter_s)
     if plan.overlap.parameter_gather:
-        parts = _num_buckets(count, plan)
-        gather_s = parts * all_gather_s(count * 2 / parts, members, links)
+        gather_s = travel.seconds(count * 2, _num_buckets(count, plan))
         gather_s = window.behind_forward_s(gather_s)
     return {
         f"reduce-scatter of {name} gradients": scatter_s,
