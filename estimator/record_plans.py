@@ -96,12 +96,17 @@ def plan_of(
         shard_buffer=_shard_buffer(record, source),
         checks_collectives=_checks_collectives(record, num_gpus),
         bucket_size=_bucket_size(record, source, num_gpus // (tp * pp)),
+        zero_reduction="all-reduce"
+        if source in rules.REDUCED_WHOLE
+        else "reduce-scatter",
         gradient_passes=_gradient_passes(record, source),
         overlap=Overlap(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
             and (has is None or "pp overlap" in has),
-            gradient_reduce=has_overlap or source in rules.OVERLAPPED_REDUCTION,
+            gradient_reduce=has_overlap
+            or source in rules.OVERLAPPED_REDUCTION
+            or (source in rules.DDP and not zero),
             parameter_gather=has_overlap or source in rules.OVERLAPPING,
         ),
     )
@@ -132,6 +137,8 @@ def _bucket_size(record: Record, source: str, num_replicas: int) -> int:
         return 0
     if source in rules.MEGATRON_BUCKETS:
         return max(rules.LEAST_BUCKET, rules.BUCKET_PER_REPLICA * num_replicas)
+    if source in rules.DDP:
+        return rules.DDP_BUCKET
     return rules.RECIPE_BUCKET if source in rules.NVIDIA_RECIPES else 0
 
 

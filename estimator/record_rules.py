@@ -136,6 +136,13 @@ OVERLAPPED_REDUCTION = OVERLAPPING | {"llama1", "deepseek"}
 network run beside computation (Touvron et al., 2302.13971, section 2.4), DeepSeek LLM's
 beside the last backward pass (2401.02954, section 2.4, recalled)."""
 
+DDP = REDUCED_WHOLE = frozenset({"hfnanotron"})
+DDP_BUCKET = 25 * 2**20 // 2
+"""Sources that reduce gradients as PyTorch's DDP does, beside the last backward pass and
+25 MiB of BF16 at a time, but whole and behind it where optimizer states are sharded
+(huggingface/nanotron, commit 67c5ebb, ``trainer.py``, ``_init_model`` and
+``training_step``; ``examples/config_tiny_llama_bench.yaml``)."""
+
 PIPELINED_TENSOR = OVERLAPPING | {"deepseek"}
 """Sources that hide the collectives of tensor parallelism behind their own products;
 DeepSeek LLM, the same section."""
@@ -270,6 +277,7 @@ BLOCKING_LAUNCHES = frozenset({"bigscience"})
 _IN_PLACE: Mapping[str, ShardBuffer] = dict.fromkeys(NVIDIA_RECIPES, "in-place")
 SHARD_BUFFER: Mapping[str, ShardBuffer] = {
     "sc21": "pieces",
+    "hfnanotron": "pieces",
     "llmfoundry": "flat",
     "llama1": "flat",
     "opt": "flat",

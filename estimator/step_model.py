@@ -17,6 +17,7 @@ from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
+from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.stages import total_held
 from estimator.workload.synchronisation import (
@@ -260,7 +261,8 @@ def optimizer_phases(
             work.device,
             work.links,
             window,
-            work.check_s,
+            buckets(scenario, [element for part in parts for element in part]),
+            work.host,
         )
         kinds = {element.kind for part in parts for element in part}
         phases.append(tied | spent if kinds & ENDS else spent)

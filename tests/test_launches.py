@@ -36,7 +36,7 @@ def work(seq_len, *overrides):
 def test_a_chunk_of_small_kernels_lasts_as_long_as_the_host_needs_for_them():
     small = work(256)
     launched = sum(step.num_kernels for step in small.operations("F", 0))
-    assert small.seconds("F", 0) == pytest.approx(launched * small.dispatch_s)
+    assert small.seconds("F", 0) == pytest.approx(launched * small.host.dispatch_s)
 
 
 def test_a_chunk_of_large_kernels_does_not_wait_for_the_host():
@@ -129,7 +129,7 @@ def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
     layers = 48
     copies = (layers * 4 + 2) * 8
     longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)
-    assert longer_s == pytest.approx(copies * whole.dispatch_s)
+    assert longer_s == pytest.approx(copies * whole.host.dispatch_s)
 
 
 def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():

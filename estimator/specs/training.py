@@ -216,8 +216,11 @@ class ParallelPlan:
     checks_collectives: bool = False
     """Before each collective the hosts of all its ranks meet and compare shapes
     (PyTorch's ``TORCH_DISTRIBUTED_DEBUG=DETAIL``)."""
+    zero_reduction: Literal["reduce-scatter", "all-reduce"] = "reduce-scatter"
+    """How ZeRO-1 reduces gradients: each replica gets what it updates, or all of them
+    (nanotron)."""
     bucket_size: CountOrNone = 0
-    """Parameters that travel at once where gradients or weights move beside computation
+    """Parameters that travel at once, in whole weights, where gradients or weights move beside computation
     (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
     gradient_passes: tuple[GradientPass, ...] = ()
     """Kernels of their own over the gradients before the optimizer. ``average``:

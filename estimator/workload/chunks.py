@@ -25,7 +25,8 @@ from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
-from estimator.workload import ends, host
+from estimator.workload import ends
+from estimator.workload.host import Host, host
 from estimator.workload.layers import layer_segments
 from estimator.workload.memory import chunk_activations
 from estimator.workload.operations import Operation, Stream, play
@@ -88,10 +89,7 @@ class Chunks:
     """Pipeline ranks that share a node."""
     offload_bytes_per_s: float
     """To host memory and back; 0 where nothing is offloaded."""
-    dispatch_s: float
-    """Host time of one kernel; 0 where the host never holds up."""
-    check_s: float
-    """Host time for each rank of a collective that it checks first; 0 if it does not."""
+    host: Host
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
@@ -239,7 +237,8 @@ class Chunks:
             count * _gemm_s(self.operations(*chunk)) for chunk, count in kinds.items()
         )
         wall_s = sum(self.seconds(*chunk) for chunk in chunks)
-        return gemm_s / wall_s * self.num_comm_sms / self.device.num_sms
+        share = self.num_comm_sms / self.device.num_sms
+        return share * gemm_s / wall_s if gemm_s else 0.0
 
     def _beside_collectives(self, made: list[Operation]) -> list[Operation]:
         """Return the operations, products as slow as collectives beside them make them.
@@ -273,7 +272,8 @@ class Chunks:
         if launch == "graph" or not made:
             return []
         seconds = sum(
-            self.dispatch_s * step.num_kernels + self.check_s * step.num_checked
+            self.host.dispatch_s * step.num_kernels
+            + self.host.check_s * step.num_checked
             for step in made
         )
         if not seconds:
@@ -454,8 +454,7 @@ def chunks(
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
-        dispatch_s=host.dispatch_s(scenario, layer),
-        check_s=host.check_s(scenario, layer),
+        host=host(scenario, layer),
     )
 
 

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from estimator.costs.rates import Layer
 from estimator.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.scenario import Scenario
 
 
-def dispatch_s(scenario: Scenario, layer: Layer) -> float:
-    """Return the host's seconds for one kernel; 0 where programs are compiled."""
-    return _value(scenario.cluster.node.dispatch_s, layer)
+class Host(NamedTuple):
+    """Seconds of a GPU's host."""
+
+    dispatch_s: float = 0.0
+    """For one kernel; 0 where it never holds up."""
+    check_s: float = 0.0
+    """For each rank of a collective that it checks first; 0 if it does not."""
 
 
-def check_s(scenario: Scenario, layer: Layer) -> float:
-    """Return the host's seconds for each rank of a collective that it checks first.
+NO_HOST = Host()
+"""One that takes no time."""
+
+
+def host(scenario: Scenario, layer: Layer) -> Host:
+    """Return what the hosts of a scenario spend at one layer of constants.
 
     Raises
     ------
     InfeasibleError
         If the plan checks collectives and nobody measured how long that takes.
     """
-    node = scenario.cluster.node
-    if not scenario.plan.checks_collectives:
-        return 0.0
-    if node.check_s is None:
+    node, has_checks = scenario.cluster.node, scenario.plan.checks_collectives
+    if has_checks and node.check_s is None:
         raise InfeasibleError(
             f"{node.title} has no time for checks of collectives in its file (check_s)",
             fix="plan.checks_collectives: false",
         )
-    return _value(node.check_s, layer)
+    if layer is Layer.SPECIFICATION:
+        return NO_HOST
+    return Host(_value(node.dispatch_s), _value(node.check_s if has_checks else None))
 
 
-def _value(known: Constant | None, layer: Layer) -> float:
-    return known.value if known and layer is not Layer.SPECIFICATION else 0.0
+def _value(known: Constant | None) -> float:
+    return known.value if known else 0.0

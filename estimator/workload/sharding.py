@@ -8,10 +8,12 @@ from estimator.costs.collectives import Group, all_gather_s
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
-from estimator.workload.synchronisation import FORMAT_BYTES, shards
+from estimator.workload.synchronisation import (
+    FORMAT_BYTES,
+    WEIGHTS_OF_LAYER,
+    shards,
+)
 
-WEIGHTS_OF_LAYER = 4
-"""Of a GPT: queries with keys and values, output, two of the feed-forward block."""
 COPIED_OUT = {"per-weight": 4}
 """Bytes per BF16 weight that is copied out of a gathered buffer."""
 

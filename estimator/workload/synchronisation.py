@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import NamedTuple
 
 from estimator.costs.collectives import (
@@ -17,6 +16,7 @@ from estimator.costs.rates import Device, Links
 from estimator.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
+from estimator.workload.host import NO_HOST, Host
 from estimator.workload.stages import Held
 from estimator.workload.work import FORMATS
 
@@ -26,6 +26,11 @@ KEPT_GRADIENT = {"fp32": 4, "bf16": 2, "bf16+fp32": 6}
 """Bytes of all gradients of one weight."""
 MASTER = 4
 """Bytes of an FP32 master weight."""
+WEIGHTS_OF_LAYER, NORMS_OF_LAYER = 4, 2
+"""Tensors of a layer: queries with keys and values, output, two of the feed-forward
+block; and two norms."""
+ONE_EACH = Held(1, 1)
+"""Weights that travel whole."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +95,27 @@ class Window:
 class Travel(NamedTuple):
     """How gradients or weights travel among replicas."""
 
-    collective_s: Callable[[float, Group, Links], float]
     members: Group
     links: Links
-    check_s: float
+    host: Host
+    num_parts: float
 
-    def seconds(self, num_bytes: float, parts: int = 1) -> float:
-        """Return the seconds of so many equal parts, one behind the other.
+    def s(
+        self,
+        collective_s: Callable[[float, Group, Links], float],
+        num_bytes: float,
+        *,
+        in_parts: bool,
+    ) -> float:
+        """Return the seconds of a collective, whole or in equal parts.
 
         The host checks a part while the one before it travels.
         """
         if self.members.size == 1:
             return 0.0
-        each_s = self.collective_s(num_bytes / parts, self.members, self.links)
-        return parts * largest(each_s, self.check_s * self.members.size)
+        parts = self.num_parts if in_parts else 1
+        each_s = collective_s(num_bytes / parts, self.members, self.links)
+        return parts * largest(each_s, self.host.check_s * self.members.size)
 
 
 def optimizer_phase_s(
@@ -113,11 +125,12 @@ def optimizer_phase_s(
     device: Device,
     links: Links,
     window: Window,
-    check_s: float = 0.0,
+    parts: Held = ONE_EACH,
+    host: Host = NO_HOST,
 ) -> dict[str, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
 
-    ``check_s`` is the host's time for each rank of a collective that it checks first.
+    ``parts`` are the buckets in which weights travel that do so beside computation.
 
     Gradients are reduced in their own format, weights gathered in BF16; with ZeRO-1 a
     replica updates its shard only. ZeRO-2 and 3 have moved gradients and weights layer
@@ -128,9 +141,9 @@ def optimizer_phase_s(
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[str, float] = {}
     shard = 0.0
-    for name, count, members, sharers in (
-        ("shared", own.shared, whole.shared, sharded.shared),
-        ("expert", own.experts, whole.experts, sharded.experts),
+    for name, count, members, sharers, num_parts in (
+        ("shared", own.shared, whole.shared, sharded.shared, parts.shared),
+        ("expert", own.experts, whole.experts, sharded.experts, parts.experts),
     ):
         if not count:
             continue
@@ -144,20 +157,19 @@ def optimizer_phase_s(
                 seconds = window.behind_backward_s(seconds)
                 spent[f"all-reduce of {name} gradients"] = seconds
         elif plan.zero:
-            travel = Travel(all_gather_s, members, links, check_s)
+            travel = Travel(members, links, host, num_parts)
             spent |= _zero_1(plan, name, count, gradient, travel, window)
         else:
-            travel = Travel(all_reduce_s, members, links, check_s)
-            seconds = travel.seconds(count * gradient)
-            if plan.overlap.gradient_reduce:
-                parts = _num_buckets(count, plan)
-                seconds = travel.seconds(count * gradient, parts)
+            travel = Travel(members, links, host, num_parts)
+            is_hidden = plan.overlap.gradient_reduce
+            seconds = travel.s(all_reduce_s, count * gradient, in_parts=is_hidden)
+            if is_hidden:
                 seconds = window.behind_backward_s(seconds)
             spent[f"all-reduce of {name} gradients"] = seconds
         shard += held_here
-    if check_s:
+    if host.check_s:  # of a barrier, of the loss and of the gradients' norm
         ranks = scenario.cluster.num_gpus + whole.shared.size + plan.tp * plan.pp
-        spent["checks of other collectives"] = check_s * ranks
+        spent["checks of other collectives"] = host.check_s * ranks
     here = shard if plan.zero > 1 else own.shared + own.experts
     is_shared = whole.shared.size > 1
     passes = _passes(scenario, shard, here, is_shared=is_shared)
@@ -195,11 +207,6 @@ def _passes(
     }
 
 
-def _num_buckets(count: float, plan: ParallelPlan) -> int:
-    """Return the parts in which gradients and weights travel beside computation."""
-    return ceil(count / plan.bucket_size) if plan.bucket_size else 1
-
-
 def _zero_1(
     plan: ParallelPlan,
     name: str,
@@ -208,16 +215,19 @@ def _zero_1(
     travel: Travel,
     window: Window,
 ) -> dict[str, float]:
-    """Return the reduce-scatter of gradients and the all-gather of weights."""
-    scatter_s = travel.seconds(count * gradient)
-    gather_s = travel.seconds(count * 2)
-    if plan.overlap.gradient_reduce:
-        scatter_s = travel.seconds(count * gradient, _num_buckets(count, plan))
+    """Return the reduction of gradients and the all-gather of weights."""
+    reduce_s = all_gather_s if plan.zero_reduction == "reduce-scatter" else all_reduce_s
+    hidden = plan.overlap
+    scatter_s = travel.s(reduce_s, count * gradient, in_parts=hidden.gradient_reduce)
+    gather_s = travel.s(all_gather_s, count * 2, in_parts=hidden.parameter_gather)
+    if hidden.gradient_reduce:
         scatter_s = window.behind_backward_s(scatter_s)
-    if plan.overlap.parameter_gather:
-        gather_s = travel.seconds(count * 2, _num_buckets(count, plan))
+    if hidden.parameter_gather:
         gather_s = window.behind_forward_s(gather_s)
+    if plan.shard_buffer == "pieces":
+        copies = (WEIGHTS_OF_LAYER + NORMS_OF_LAYER) * window.num_layers
+        gather_s += copies * travel.members.size * travel.host.dispatch_s
     return {
-        f"reduce-scatter of {name} gradients": scatter_s,
+        f"{plan.zero_reduction} of {name} gradients": scatter_s,
         f"all-gather of {name} weights": gather_s,
     }
