@@ -331,7 +331,7 @@ UNFUSED = frozenset({"hfnanotron"})
 
 LOSS: Mapping[str, LossKernel] = {
     "llmfoundry": "half",
-    "hfnanotron": "eager",
+    "hfnanotron": "unfused",
     "sc21": "unfused",
     "korthikanti": "unfused",
     "bigscience": "unfused",

@@ -176,7 +176,7 @@ def test_rows_change_places_on_a_b200_as_slowly_as_measured():
     # rows and 4 of their token at 0.506 of 8,000 GiB/s, there and back
     b200 = device(load("gpu", "b200-sxm"), Layer.IN_SITU)
     measured_s = (6 * 12 + 4) / (0.506 * 8000 * 2**30)
-    both = Traffic("both", (6 * 6 + 2) * 1e9, is_gathered=True)
+    both = Traffic("both", (6 * 6 + 2) * 1e9, pattern="gathered")
     made = both.seconds(b200, b200.num_sms)
     assert made / 1e9 == pytest.approx(measured_s, rel=0.03)
 

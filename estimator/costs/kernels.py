@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil, inf
+from typing import Literal
 
 from estimator.costs.rates import Device
 from estimator.lanes import Lanes, largest, smallest
@@ -33,6 +34,9 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
 TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
 DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
 """NVFP4: 4 bits and an FP8 scale for each 16 elements."""
+Pattern = Literal["fused", "plain", "gathered"]
+"""What an element-wise kernel does: several operations on rows (norms, casts,
+activations), one simple operation, or bringing rows into another order."""
 WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
 """Threads of a warp, threads and blocks that an SM holds at most."""
 TOP_K_KERNELS = 5.7
@@ -242,15 +246,14 @@ def attention_s(
 
 
 def elementwise_s(
-    device: Device, num_bytes: float, num_kernels: int = 1, *, is_gathered: bool = False
+    device: Device, num_bytes: float, num_kernels: int = 1, pattern: Pattern = "fused"
 ) -> float:
-    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all.
-
-    ``is_gathered``: rows change places on the way.
-    """
-    rate = device.elementwise_bytes_per_s
-    if is_gathered:
-        rate = device.permutation_bytes_per_s
+    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all."""
+    rate = {
+        "fused": device.elementwise_bytes_per_s,
+        "plain": device.plain_bytes_per_s,
+        "gathered": device.permutation_bytes_per_s,
+    }[pattern]
     least_s = num_kernels * device.small_kernel_s
     return largest(num_bytes / rate, least_s) + num_kernels * device.launch_s
 

@@ -45,6 +45,11 @@ class Achievable:
     """Share of the memory bandwidth of the best streaming kernel."""
     elementwise: Share
     """Share of the memory bandwidth of norms, casts and activations."""
+    plain: Share | None = None
+    """Share of the memory bandwidth of kernels of one simple operation: sums, products
+    and PyTorch's own. None where nobody measured it: that of the best streaming kernel,
+    which is one of them (on an H800 sums reach 0.92 of the bandwidth, products 0.86, in
+    deepseek-ai/profile-data ``train.json``)."""
     permutation: Share | None = None
     """Share of the memory bandwidth of rows gathered for experts, or added up. None
     where nobody measured it: as in element-wise kernels."""

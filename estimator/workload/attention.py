@@ -79,6 +79,18 @@ def gradient_sum_bytes(size: Sizes, num_readers: int) -> int:
     return ADD * (num_readers - 1)
 
 
+def _input_sums(size: Sizes) -> Segment:
+    """Return the sum of the gradients of an input that several products have read."""
+    h, is_latent = size.model.hidden_size, size.model.attention.kind == "mla"
+    if is_latent:  # each rank projects its part of the sequence
+        moved = gradient_sum_bytes(size, 2) * size.split_tokens * h
+    elif not size.plan.fused_projections:
+        moved = gradient_sum_bytes(size, 3) * size.tokens * h
+    else:
+        return ()
+    return (Traffic("sum of input gradients", float(moved), pattern="plain"),)
+
+
 def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
     """Return the projections as (name, output width, input width) on one rank."""
     attention, h = size.model.attention, size.model.hidden_size
@@ -207,15 +219,14 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
         per_token += size.heads * attention.v_dim * E5M6_STASH
     if attention.kind == "mla":  # gradients of K's and V's parts back into one tensor
         width = attention.qk_nope_head_dim + attention.v_head_dim
-        per_token += 4 * size.heads * width + ADD * h  # two products read the input
+        per_token += 4 * size.heads * width
     elif size.is_local:
         per_token += COPY * wide
-    elif not size.plan.fused_projections:
-        per_token += gradient_sum_bytes(size, 3) * h
     per_token += _repeated_bytes(size)
     return (
         *_recomputed(size),
         *gradients,
+        *_input_sums(size),
         *scores,
         Traffic(
             "casts, rotary backward",

@@ -150,26 +150,28 @@ def dense_again(size: Sizes) -> Segment:
 def dense_input(size: Sizes) -> Segment:
     """Return the backward pass to its input."""
     width = -(-size.model.mlp.ffn_hidden_size // size.tp)
-    per_token = float(size.format.cast + 2 * size.format.recast)
+    cast, h = size.format.cast + 2 * size.format.recast, size.model.hidden_size
+    sums: Segment = ()
     if len(_ups(size, width)) > 1:
-        per_token += gradient_sum_bytes(size, 2)
+        moved = float(gradient_sum_bytes(size, 2) * size.tokens * h)
+        sums = (Traffic("sum of input gradients", moved, pattern="plain"),)
     again: Segment = ()
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
     elif "mlp_up" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")[:-1]
     elif "second_product" in size.recompute:  # the sixth of a layer
-        h, dtype = size.model.hidden_size, size.format.dtype
-        again = (Gemm("again mlp up", size.tokens, width, h, dtype),)
+        again = (Gemm("again mlp up", size.tokens, width, h, size.format.dtype),)
     return (
         *again,
         *_block_input(size, size.tokens, width, 1, "mlp"),
+        *sums,
         Traffic(
             "activation, casts backward",
             size.tokens
             * (
                 _activation_input_bytes(size, width, "moe_act", "mlp", "mlp_up")
-                + per_token * size.model.hidden_size
+                + cast * h
             ),
             8 if size.format.cast else 2,
         ),
@@ -201,13 +203,14 @@ def router_backward(size: Sizes) -> Segment:
     """Return its backward pass, weights included."""
     tokens, experts = size.expert_tokens, size.moe.num_experts
     h, launched = size.model.hidden_size, _routing(size).num_backward
+    summed = float(ADD * tokens * h)
     return (
         Gemm("d router", tokens, h, experts, "bf16"),
         Gemm("w router", experts, h, tokens, "bf16", output_bytes=ACCUMULATE),
         Traffic(
             "routing backward", tokens * experts * FP32 * ROUTER_PASSES / 2, launched
         ),
-        Traffic("gradient of the router's and the experts' input", float(ADD * tokens * h)),
+        Traffic("sum of router's and experts' gradients", summed, pattern="plain"),
     )
 
 
@@ -223,7 +226,7 @@ def _shared_sum(size: Sizes) -> Segment:
     if not size.moe.shared_width or size.keeps_12_bits:
         return ()
     moved = float(ADD * size.expert_tokens * size.model.hidden_size)
-    return (Traffic("sum of shared and routed experts", moved),)
+    return (Traffic("sum of shared and routed experts", moved, pattern="plain"),)
 
 
 def _expert_width(size: Sizes) -> int:
@@ -249,10 +252,10 @@ def _permutations(size: Sizes, name: str) -> Segment:
     sent = 1 if size.keeps_12_bits else BF16
     if size.plan.expert_dispatch == "deduplicated":
         moved = (size.received_rows + rows) * h * float(sent + BF16)
-        return (Traffic(name, moved, 4, is_gathered=True),)
+        return (Traffic(name, moved, 4, pattern="gathered"),)
     own = size.expert_tokens * size.moe.experts_per_token
     moved = own * (2 * sent + BF16) + size.expert_tokens * BF16
-    gathered = Traffic(name, float(moved * h), 4, is_gathered=True)
+    gathered = Traffic(name, float(moved * h), 4, pattern="gathered")
     if size.local_experts == 1:
         return (gathered,)
     return (gathered, Traffic(name, float(2 * rows * (sent + BF16) * h), 2))

@@ -93,7 +93,7 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     num_blocks = (element.mixer is not None) + (element.feed_forward is not None)
     num_norms = model.norms_per_layer or num_blocks
     norm, norm_backward = norm_bytes(size)
-    each = num_norms * (norm_backward if is_backward else norm) + num_blocks * ADD
+    each = num_norms * (norm_backward if is_backward else norm)
     if size.plan.dropout:  # one kernel drops and adds forward, two do backward
         each += num_blocks * (DROPOUT if is_backward else MASK)
     if is_backward and "layernorm" in size.recompute:
@@ -103,7 +103,14 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     launched = 2 * num_blocks * (2 if is_backward else 1)
     if not size.plan.fused_norms:
         launched += num_norms * (2 if is_backward else 1) * (EAGER_NORM_KERNELS - 1)
-    norms = Traffic(name, moved, launched)
+    norms = Traffic(
+        name,
+        moved,
+        launched - num_blocks,
+        "fused" if size.plan.fused_norms else "plain",
+    )
+    summed = float(size.split_tokens * model.hidden_size * num_blocks * ADD)
+    sums = Traffic("residual sums", summed, num_blocks, "plain")
     if not is_backward:
-        return (norms,)
-    return (norms, *(CHECKPOINT_STATES for _ in size.recompute & CHECKPOINTED))
+        return (norms, sums)
+    return (norms, sums, *(CHECKPOINT_STATES for _ in size.recompute & CHECKPOINTED))

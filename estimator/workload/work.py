@@ -102,7 +102,7 @@ def weight_product(
     )
     if not added:
         return (product,)
-    return (product, Traffic(f"add {name}", float(m) * n * added))
+    return (product, Traffic(f"add {name}", float(m) * n * added, pattern="plain"))
 
 
 class AttentionCore(NamedTuple):
@@ -149,8 +149,7 @@ class Traffic(NamedTuple):
     name: str
     num_bytes: float
     num_kernels: int = 1
-    is_gathered: bool = False
-    """Rows gathered for experts, or added up where they come from."""
+    pattern: kernels.Pattern = "fused"
 
     @property
     def kind(self) -> str:
@@ -166,7 +165,7 @@ class Traffic(NamedTuple):
         """Return the duration; bandwidth does not depend on a few SMs."""
         del num_sms
         return kernels.elementwise_s(
-            device, self.num_bytes, self.num_kernels, is_gathered=self.is_gathered
+            device, self.num_bytes, self.num_kernels, self.pattern
         )
 
 
