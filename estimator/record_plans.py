@@ -87,6 +87,7 @@ def plan_of(
         loss_kernel=_loss_kernel(record, source, tp, is_eager=is_eager),
         fused_norms=not is_eager,
         fused_projections=source not in rules.SPLIT_PROJECTIONS,
+        attention_copies=rules.ATTENTION_COPIES.get(source, 0),
         repeats_kv=source in rules.REPEATED_KV,
         fused_gradients=source not in rules.SEPARATE_GRADIENTS,
         expert_dispatch=_dispatch(record, source),

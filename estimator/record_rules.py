@@ -254,6 +254,11 @@ SPLIT_PROJECTIONS = frozenset({"torchtitan"})
 """Sources whose layers have a linear module for queries, keys and values each, and for
 gate and up-projection (pytorch/torchtitan, commit b5bcd76, ``models/llama3``)."""
 
+ATTENTION_COPIES: Mapping[str, int] = {"hfnanotron": 7}
+"""Sources -> tensors copied around attention: three are put in order, two of them joined
+and put in order again; eight on the way back (huggingface/nanotron, commit 67c5ebb,
+``models/llama.py``, ``CausalSelfAttention``)."""
+
 REPEATED_KV = frozenset({"torchtitan"})
 """Sources that copy keys and values for each head (pytorch/torchtitan,
 ``models/llama/model.py``, ``repeat_kv``, until commit ff0829c of January 2026)."""

@@ -163,6 +163,9 @@ class ParallelPlan:
     fused_projections: bool = True
     """Queries, keys and values are one product, and so are gate and up-projection;
     false: one each, and the gradients of the input that they share are summed."""
+    attention_copies: CountOrNone = 0
+    """Tensors of all heads' width that are copied around attention, forward and again
+    backward: queries, keys and values in another order, joined or cut apart."""
     repeats_kv: bool = False
     """Keys and values are copied for each head that reads them, as PyTorch's
     ``scaled_dot_product_attention`` needs without ``enable_gqa``."""

@@ -79,6 +79,15 @@ def gradient_sum_bytes(size: Sizes, num_readers: int) -> int:
     return ADD * (num_readers - 1)
 
 
+def _copies(size: Sizes) -> Segment:
+    """Return the copies that bring heads into the order of a kernel, either way."""
+    count = size.plan.attention_copies
+    if not count or size.model.attention.kind == "mla":
+        return ()
+    moved = float(count * COPY * size.tokens * size.heads * size.model.attention.v_dim)
+    return (Traffic("copies of heads", moved, count, "plain"),)
+
+
 def _input_sums(size: Sizes) -> Segment:
     """Return the sum of the gradients of an input that several products have read."""
     h, is_latent = size.model.hidden_size, size.model.attention.kind == "mla"
@@ -184,6 +193,7 @@ def forward(size: Sizes, layer: int) -> Segment:
         per_token += COPY * out
     per_token += _repeated_bytes(size)
     return (
+        *_copies(size),
         *(
             Gemm(name, size.tokens, n, k, size.format.dtype)
             for name, n, k in products(size)
@@ -226,6 +236,7 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
     return (
         *_recomputed(size),
         *gradients,
+        *_copies(size),
         *_input_sums(size),
         *scores,
         Traffic(

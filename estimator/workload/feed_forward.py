@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from estimator.costs.kernels import Pattern
 from estimator.workload.attention import bias_gradients, gradient_sum_bytes
 from estimator.workload.work import (
     ACCUMULATE,
@@ -39,7 +40,10 @@ FP32 = 4
 BF16 = 2
 UNFUSED_GATE = 4
 """Further bytes per element where gate and product are two kernels."""
-UNFUSED_GATE_BACKWARD = 6
+UNFUSED_GATE_BACKWARD = 8
+"""The same backward, where a gradient is read by three kernels."""
+JOINED_GRADIENTS = 8
+"""Where gate and up-projection are halves of one product's output."""
 
 
 def _up(size: Sizes, width: int) -> int:
@@ -101,6 +105,11 @@ def _is_unfused(size: Sizes) -> bool:
     return size.model.mlp.is_gated and not size.plan.fused_kernels
 
 
+def _pattern(size: Sizes) -> Pattern:
+    """Return what activations are: a kernel for each operation, or one for all."""
+    return "plain" if _is_unfused(size) and not size.format.cast else "fused"
+
+
 def _activation_bytes(size: Sizes, width: int) -> float:
     """Bytes per row of the forward activation, its cast and its stash."""
     up = _up(size, width)
@@ -119,6 +128,7 @@ def _activation_input_bytes(size: Sizes, width: int, *modules: str) -> float:
     moved = 2.0 * width + 4.0 * up + (2.0 * (up + width) if again else 0.0)
     if _is_unfused(size):
         moved += UNFUSED_GATE_BACKWARD * width
+        moved += JOINED_GRADIENTS * width if size.plan.fused_projections else 0
     moved += (size.format.cast + size.format.recast) * up
     if size.keeps_12_bits:  # stash back to BF16
         moved += size.format.cast * up
@@ -135,6 +145,7 @@ def dense_forward(size: Sizes) -> Segment:
             "activation, casts",
             size.tokens * (_activation_bytes(size, width) + cast),
             4 if size.format.cast else 1,
+            _pattern(size),
         ),
     )
 
@@ -174,6 +185,7 @@ def dense_input(size: Sizes) -> Segment:
                 + cast * h
             ),
             8 if size.format.cast else 2,
+            _pattern(size),
         ),
     )
 
