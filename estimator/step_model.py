@@ -252,6 +252,7 @@ def optimizer_phases(
             num_layers=sum(element.is_layer for part in parts for element in part),
             backward_lent=work.lent_share(behind) if hides else 0.0,
             forward_lent=work.lent_share(before) if overlap.parameter_gather else 0.0,
+            backward_host_s=sum(work.host_s(*chunk) for chunk in behind),
         )
         own = total_held(scenario, parts)
         spent = optimizer_phase_s(

@@ -266,19 +266,24 @@ class Chunks:
         longer = share * hidden_s / wall_s
         return [_stretched(operation, longer) for operation in made]
 
+    def host_s(self, op: str, stage: int) -> float:
+        """Return what the host spends on the kernels and collectives of a class."""
+        return self._host_s(self._queued(op, stage, -1))
+
+    def _host_s(self, made: Iterable[Operation]) -> float:
+        if self.size.plan.launch == "graph":
+            return 0.0
+        dispatch_s, check_s = self.host
+        return sum(
+            dispatch_s * step.num_kernels + check_s * step.num_checked for step in made
+        )
+
     def _launches(self, made: list[Operation]) -> list[Operation]:
         """Return the host's work for these operations, where it holds them up."""
-        launch = self.size.plan.launch
-        if launch == "graph" or not made:
-            return []
-        seconds = sum(
-            self.host.dispatch_s * step.num_kernels
-            + self.host.check_s * step.num_checked
-            for step in made
-        )
+        seconds = self._host_s(made)
         if not seconds:
             return []
-        is_blocking = launch == "blocking"
+        is_blocking = self.size.plan.launch == "blocking"
         if not is_blocking and seconds <= play(made).makespan_s:
             return []
         return [

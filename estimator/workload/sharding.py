@@ -10,6 +10,7 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
+    PIECE_CALLS,
     WEIGHTS_OF_LAYER,
     shards,
 )
@@ -78,7 +79,7 @@ class Sharding:
         if self.scenario.plan.shard_buffer != "pieces":
             return 0
         num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
-        return num_weights * self.shared.size
+        return round(PIECE_CALLS * num_weights * self.shared.size)
 
     def num_ranks(self, element: Element) -> int:
         """Return the ranks of the collectives that move an element, added up."""

@@ -29,6 +29,10 @@ MASTER = 4
 WEIGHTS_OF_LAYER, NORMS_OF_LAYER = 4, 2
 """Tensors of a layer: queries with keys and values, output, two of the feed-forward
 block; and two norms."""
+PIECE_CALLS = 0.5
+"""Kernels' worth of host time that a piece of a list takes: two views and a copy, 13 us
+where a linear layer takes 26 (an addition takes an A100's host 8 us, flagos-ai/Torch-FL,
+pull request 27; a view 2 to 3 us, PyTorch's operator benchmarks, commit bab87e4)."""
 ONE_EACH = Held(1, 1)
 """Weights that travel whole."""
 
@@ -78,10 +82,18 @@ class Window:
     backward_lent: float = 0.0
     """What the backward pass loses of the time that a collective hides behind it."""
     forward_lent: float = 0.0
+    backward_host_s: float = 0.0
+    """What the host spends on the backward pass."""
 
-    def behind_backward_s(self, seconds: float) -> float:
-        """Return by how much ``seconds`` of a reduction lengthen the step."""
-        return self._exposed_s(seconds, self.backward_s, self.backward_lent)
+    def behind_backward_s(self, seconds: float, checks_s: float = 0.0) -> float:
+        """Return by how much ``seconds`` of a reduction lengthen the step.
+
+        ``checks_s`` of the host come on top of what it does for the backward pass.
+        """
+        exposed_s = self._exposed_s(seconds, self.backward_s, self.backward_lent)
+        if not checks_s:
+            return exposed_s
+        return largest(exposed_s, checks_s + self.backward_host_s - self.backward_s)
 
     def behind_forward_s(self, seconds: float) -> float:
         """Return by how much ``seconds`` of a gathering lengthen the step."""
@@ -116,6 +128,11 @@ class Travel(NamedTuple):
         parts = self.num_parts if in_parts else 1
         each_s = collective_s(num_bytes / parts, self.members, self.links)
         return parts * largest(each_s, self.host.check_s * self.members.size)
+
+    @property
+    def checks_s(self) -> float:
+        """What the host spends on checks of all parts."""
+        return self.num_parts * self.host.check_s * self.members.size
 
 
 def optimizer_phase_s(
@@ -164,7 +181,7 @@ def optimizer_phase_s(
             is_hidden = plan.overlap.gradient_reduce
             seconds = travel.s(all_reduce_s, count * gradient, in_parts=is_hidden)
             if is_hidden:
-                seconds = window.behind_backward_s(seconds)
+                seconds = window.behind_backward_s(seconds, travel.checks_s)
             spent[f"all-reduce of {name} gradients"] = seconds
         shard += held_here
     if host.check_s:  # of a barrier, of the loss and of the gradients' norm
@@ -221,12 +238,13 @@ def _zero_1(
     scatter_s = travel.s(reduce_s, count * gradient, in_parts=hidden.gradient_reduce)
     gather_s = travel.s(all_gather_s, count * 2, in_parts=hidden.parameter_gather)
     if hidden.gradient_reduce:
-        scatter_s = window.behind_backward_s(scatter_s)
+        scatter_s = window.behind_backward_s(scatter_s, travel.checks_s)
     if hidden.parameter_gather:
         gather_s = window.behind_forward_s(gather_s)
     if plan.shard_buffer == "pieces":
-        copies = (WEIGHTS_OF_LAYER + NORMS_OF_LAYER) * window.num_layers
-        gather_s += copies * travel.members.size * travel.host.dispatch_s
+        pieces = (WEIGHTS_OF_LAYER + NORMS_OF_LAYER) * window.num_layers
+        pieces *= travel.members.size
+        gather_s += PIECE_CALLS * pieces * travel.host.dispatch_s
     return {
         f"{plan.zero_reduction} of {name} gradients": scatter_s,
         f"all-gather of {name} weights": gather_s,
