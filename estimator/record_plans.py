@@ -100,7 +100,7 @@ def plan_of(
         zero_reduction="all-reduce"
         if source in rules.REDUCED_WHOLE
         else "reduce-scatter",
-        gradient_passes=_gradient_passes(record, source),
+        gradient_passes=_gradient_passes(record, source, zero),
         overlap=Overlap(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
@@ -185,9 +185,13 @@ def _shard_buffer(record: Record, source: str) -> ShardBuffer:
     return "in-place" if is_xla else rules.SHARD_BUFFER.get(source, "per-weight")
 
 
-def _gradient_passes(record: Record, source: str) -> tuple[GradientPass, ...]:
+def _gradient_passes(
+    record: Record, source: str, zero: int
+) -> tuple[GradientPass, ...]:
     """Return the passes of a framework, and one more where the loss is scaled."""
     passes = rules.GRADIENT_PASSES.get(source, ())
+    if source in rules.DDP and not zero:
+        passes = (*passes, "bucket")
     precision = str(record.get("precision") or "").lower()
     is_scaled = re.search(rules.SCALED_LOSS, precision) and "bf16" not in precision
     return (*passes, "unscale") if is_scaled else passes

@@ -141,7 +141,8 @@ DDP_BUCKET = 25 * 2**20 // 2
 """Sources that reduce gradients as PyTorch's DDP does, beside the last backward pass and
 25 MiB of BF16 at a time, but whole and behind it where optimizer states are sharded
 (huggingface/nanotron, commit 67c5ebb, ``trainer.py``, ``_init_model`` and
-``training_step``; ``examples/config_tiny_llama_bench.yaml``)."""
+``training_step``; ``examples/config_tiny_llama_bench.yaml``). DDP copies gradients into
+its buckets and back (PyTorch, ``csrc/distributed/c10d/reducer.cpp``)."""
 
 PIPELINED_TENSOR = OVERLAPPING | {"deepseek"}
 """Sources that hide the collectives of tensor parallelism behind their own products;

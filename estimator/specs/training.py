@@ -46,7 +46,7 @@ LossKernel = Literal[
     "fused", "in-place", "half", "native", "unfused", "eager", "log-softmax"
 ]
 ShardBuffer = Literal["per-weight", "flat", "in-place", "pieces"]
-GradientPass = Literal["average", "check", "unscale"]
+GradientPass = Literal["average", "check", "unscale", "bucket"]
 """Variants of a kernel or a pass; the fields of :class:`ParallelPlan` tell each."""
 
 
@@ -229,7 +229,8 @@ class ParallelPlan:
     """Kernels of their own over the gradients before the optimizer. ``average``:
     divides them by the replicas before the reduction, which otherwise does;
     ``check``: looks for NaN before it (Megatron-LM's ``check_for_nan_in_grad``);
-    ``unscale``: takes out the loss scale of an FP16 run."""
+    ``unscale``: takes out the loss scale of an FP16 run; ``bucket``: copies 16-bit ones
+    into the buckets that are reduced, and back (PyTorch's DDP)."""
     software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""

@@ -216,6 +216,7 @@ def _passes(
         "average": 2 * gradient * here * is_shared,
         "check": gradient * here,
         "unscale": 2 * MASTER * shard,
+        "bucket": 2 * 4 * here * is_shared,
     }
     return {f"{name} gradients": own[name] for name in passes} | {
         "norm and clipping": (widened + 3 * MASTER) * shard,
