@@ -337,7 +337,7 @@ UNFUSED = frozenset({"hfnanotron"})
 
 LOSS: Mapping[str, LossKernel] = {
     "llmfoundry": "half",
-    "hfnanotron": "unfused",
+    "hfnanotron": "eager",
     "sc21": "unfused",
     "korthikanti": "unfused",
     "bigscience": "unfused",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from estimator.costs.kernels import Pattern
 from estimator.errors import EstimatorError
 from estimator.schedules.ir import Op
 from estimator.specs.training import LossKernel
@@ -60,8 +59,6 @@ LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
 cast; ``unfused``: a product in place and a cast, in the same file; ``log-softmax``:
 zeros, a sum of gradients, the gradient, a cast."""
 
-PLAIN_LOSSES: frozenset[LossKernel] = frozenset({"unfused", "eager"})
-"""Those that are a kernel for each operation."""
 LOSS_REDUCTIONS: Mapping[LossKernel, int] = {
     "half": 2,
     "fused": 2,
@@ -102,13 +99,13 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
             *(() if size.plan.pp == 1 else (BATCH,)),
             Traffic("last norm", rows * norm, 1),
             Gemm("logits", tokens, vocabulary, h, "bf16"),
-            _loss(size, "loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
+            _loss("loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
             MEAN_LOSS,
         )
     if op == Op.I:
         return (
             Gemm("d logits", tokens, h, vocabulary, "bf16"),
-            _loss(size, "loss backward", tokens * vocabulary, LOSS_BACKWARD[kernel]),
+            _loss("loss backward", tokens * vocabulary, LOSS_BACKWARD[kernel]),
             Traffic("last norm backward", rows * norm_backward, 2),
             MEAN_LOSS_BACKWARD,
         )
@@ -141,11 +138,8 @@ def _embedding(size: Sizes, op: str) -> Segment:
     return kernels if is_back else (BATCH, *kernels)
 
 
-def _loss(size: Sizes, name: str, num_logits: int, passes: Passes) -> Traffic:
-    is_plain = size.plan.loss_kernel in PLAIN_LOSSES
-    moved = float(num_logits * passes.bytes_per_logit)
-    pattern: Pattern = "plain" if is_plain else "fused"
-    return Traffic(name, moved, passes.num_kernels, pattern)
+def _loss(name: str, num_logits: int, passes: Passes) -> Traffic:
+    return Traffic(name, num_logits * passes.bytes_per_logit, passes.num_kernels)
 
 
 def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
