@@ -155,7 +155,7 @@ def _checks_collectives(record: Record, num_gpus: int) -> bool:
         return False
     moved = (num_gpus - 1) / num_gpus * rules.GATHERED_BYTES
     each_s = moved / (gathered * 1e9) / num_gpus
-    return inside < rules.CHECKED_REDUCTION and each_s > rules.LEAST_CHECK_S
+    return bool(inside < rules.CHECKED_REDUCTION and each_s > rules.LEAST_CHECK_S)
 
 
 def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:

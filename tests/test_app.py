@@ -262,7 +262,7 @@ def test_a_second_schedule_stands_on_the_same_axis():
     app = opened("schedule", against="1f1b")
     assert "with 1f1b" in said_below(app, "Step")
     finding = next(said(each) for each in app.markdown if "waits" in said(each))
-    assert finding.startswith("**dualpipe waits 14% of 20.0")
+    assert finding.startswith("**dualpipe waits 14% of 20.1")
     assert "1f1b waits" in finding
     assert not app.warning
 

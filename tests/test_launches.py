@@ -7,7 +7,9 @@ import pytest
 from estimator.api import estimate
 from estimator.catalog import load_scenario
 from estimator.step_model import StepModel
+from estimator.workload.host import NO_HOST
 from estimator.workload.operations import Stream
+from estimator.workload.synchronisation import PIECE_CALLS
 
 ONE_NODE = (
     "model=gpt2-1.5b",
@@ -41,7 +43,7 @@ def test_a_chunk_of_small_kernels_lasts_as_long_as_the_host_needs_for_them():
 
 def test_a_chunk_of_large_kernels_does_not_wait_for_the_host():
     large = work(8192)
-    free = replace(large, dispatch_s=0.0, _seconds={})
+    free = replace(large, host=NO_HOST, _seconds={})
     assert large.seconds("F", 0) == free.seconds("F", 0)
 
 
@@ -126,10 +128,10 @@ def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
     sharded = ("plan.zero=3", "plan.launch=blocking")
     whole = work(2048, *sharded, "plan.shard_buffer=in-place")
     pieces = work(2048, *sharded, "plan.shard_buffer=pieces")
-    layers = 48
-    copies = (layers * 4 + 2) * 8
+    layers, ranks = 48, 8
+    calls = PIECE_CALLS * (layers * 4 + 2) * ranks
     longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)
-    assert longer_s == pytest.approx(copies * whole.host.dispatch_s)
+    assert longer_s == pytest.approx(calls * whole.host.dispatch_s)
 
 
 def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():

@@ -138,7 +138,7 @@ def loss_s(kernel):
 
 def test_a_loss_of_many_kernels_takes_about_as_long_as_a_b200_needs():
     # MooreThreads/SimuMax, b200_bf16_ceperm.json: Megatron-LM's, 52 bytes a logit,
-    # written by its test_ce_permute_efficiency.py; no constant here comes from it
+    # written by its test_ce_permute_efficiency.py; the rate of this loss is not from it
     measured_s = 52 * 4096 * 129280 / (0.3246 * 8000 * 2**30)
     assert loss_s("unfused") == pytest.approx(measured_s, rel=0.15)
 
@@ -184,7 +184,9 @@ def test_rows_change_places_on_a_b200_as_slowly_as_measured():
 def test_dense_and_moe_layers_share_their_attention():
     size = sizes(load_scenario("deepseek-v3"), 4096)
     dense, moe = (layer_segments(size, WORK.stages[0][index]) for index in (1, 4))
-    assert moe.mixer_forward[: len(dense.mixer_forward) - 1] == dense.mixer_forward[:-1]
+    norms_and_sums = 2
+    shared = dense.mixer_forward[:-norms_and_sums]
+    assert moe.mixer_forward[: len(shared)] == shared
     assert moe.mixer_weight == dense.mixer_weight
 
 

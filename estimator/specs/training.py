@@ -223,8 +223,8 @@ class ParallelPlan:
     """How ZeRO-1 reduces gradients: each replica gets what it updates, or all of them
     (nanotron)."""
     bucket_size: CountOrNone = 0
-    """Parameters that travel at once, in whole weights, where gradients or weights move beside computation
-    (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
+    """Parameters that travel at once, in whole weights, where gradients or weights move
+    beside computation (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
     gradient_passes: tuple[GradientPass, ...] = ()
     """Kernels of their own over the gradients before the optimizer. ``average``:
     divides them by the replicas before the reduction, which otherwise does;

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from estimator.errors import EstimatorError
 from estimator.schedules.ir import Op
 from estimator.specs.training import LossKernel
-from estimator.workload.attention import ADD, COPY, DROPOUT, NORM, norm_bytes
+from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes
 from estimator.workload.work import (
     ACCUMULATE,
+    ADD,
     Gemm,
     HostCalls,
     Segment,

@@ -31,8 +31,9 @@ WEIGHTS_OF_LAYER, NORMS_OF_LAYER = 4, 2
 block; and two norms."""
 PIECE_CALLS = 0.5
 """Kernels' worth of host time that a piece of a list takes: two views and a copy, 13 us
-where a linear layer takes 26 (an addition takes an A100's host 8 us, flagos-ai/Torch-FL,
-pull request 27; a view 2 to 3 us, PyTorch's operator benchmarks, commit bab87e4)."""
+where a linear layer takes 26 (an addition takes an A100's host 8 us,
+flagos-ai/Torch-FL, pull request 27; a view 2 to 3 us, PyTorch's operator benchmarks,
+commit bab87e4)."""
 ONE_EACH = Held(1, 1)
 """Weights that travel whole."""
 
