@@ -66,12 +66,11 @@ def test_top_k_lasts_as_long_as_in_the_trace_and_as_its_waves():
 
 def test_a_kernel_that_moves_little_lasts_as_long_as_the_smallest():
     least_s = H800.launch_s + H800.small_kernel_s
-    assert elementwise_s(H800, 1.0) == pytest.approx(least_s)
-    assert elementwise_s(H800, 1.0, 10) == pytest.approx(10 * least_s)
+    assert elementwise_s(H800, 1.0, 10, "small") == pytest.approx(10 * least_s)
     moved = 1e9
-    assert elementwise_s(H800, moved) == pytest.approx(
-        moved / H800.elementwise_bytes_per_s + H800.launch_s
-    )
+    expected_s = moved / H800.elementwise_bytes_per_s + H800.launch_s
+    assert elementwise_s(H800, moved, 1, "small") == pytest.approx(expected_s)
+    assert elementwise_s(H800, moved) == pytest.approx(expected_s)
 
 
 def test_sums_run_at_the_speed_of_memory_where_nothing_else_was_measured():

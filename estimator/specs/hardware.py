@@ -83,7 +83,7 @@ class Achievable:
     launch_s: Duration
     """Fixed cost of one kernel: the gap in front of it."""
     small_kernel_s: Duration
-    """How long an element-wise kernel runs at least, however little it moves."""
+    """How long a kernel runs that moves next to nothing."""
 
 
 @spec

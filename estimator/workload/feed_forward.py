@@ -206,7 +206,7 @@ def router_forward(size: Sizes) -> Segment:
     moved = float(tokens * experts * FP32 * ROUTER_PASSES)
     return (
         Gemm("router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4),
-        Traffic("routing", moved, routing.num_kernels),
+        Traffic("routing", moved, routing.num_kernels, "small"),
         *(TopK("top-k", tokens, experts, n) for n in (routing.num_top_k,) if n),
     )
 
@@ -220,7 +220,10 @@ def router_backward(size: Sizes) -> Segment:
         Gemm("d router", tokens, h, experts, "bf16"),
         Gemm("w router", experts, h, tokens, "bf16", output_bytes=ACCUMULATE),
         Traffic(
-            "routing backward", tokens * experts * FP32 * ROUTER_PASSES / 2, launched
+            "routing backward",
+            tokens * experts * FP32 * ROUTER_PASSES / 2,
+            launched,
+            "small",
         ),
         Traffic("sum of router's and experts' gradients", summed, pattern="plain"),
     )
