@@ -138,8 +138,8 @@ beside the last backward pass (2401.02954, section 2.4, recalled)."""
 
 DDP = REDUCED_WHOLE = frozenset({"hfnanotron"})
 DDP_BUCKET = 25 * 2**20 // 2
-"""Sources that reduce gradients as PyTorch's DDP does, beside the last backward pass and
-25 MiB of BF16 at a time, but whole and behind it where optimizer states are sharded
+"""Sources that reduce gradients as PyTorch's DDP does, beside the last backward pass
+and 25 MiB of BF16 at a time, but whole and behind it where optimizer states are sharded
 (huggingface/nanotron, commit 67c5ebb, ``trainer.py``, ``_init_model`` and
 ``training_step``; ``examples/config_tiny_llama_bench.yaml``). DDP copies gradients into
 its buckets and back (PyTorch, ``csrc/distributed/c10d/reducer.cpp``)."""
@@ -256,9 +256,9 @@ SPLIT_PROJECTIONS = frozenset({"torchtitan"})
 gate and up-projection (pytorch/torchtitan, commit b5bcd76, ``models/llama3``)."""
 
 ATTENTION_COPIES: Mapping[str, int] = {"hfnanotron": 7}
-"""Sources -> tensors copied around attention: three are put in order, two of them joined
-and put in order again; eight on the way back (huggingface/nanotron, commit 67c5ebb,
-``models/llama.py``, ``CausalSelfAttention``)."""
+"""Sources -> tensors copied around attention: three are put in order, two of them
+joined and put in order again; eight on the way back (huggingface/nanotron, commit
+67c5ebb, ``models/llama.py``, ``CausalSelfAttention``)."""
 
 REPEATED_KV = frozenset({"torchtitan"})
 """Sources that copy keys and values for each head (pytorch/torchtitan,
@@ -448,8 +448,8 @@ nodes sets ``TORCH_DISTRIBUTED_DEBUG=DETAIL`` (commit 77f54c1), under which PyTo
 this (``ProcessGroupWrapper.cpp``)."""
 
 FUSED_ROUTER = frozenset({"mbridge", "mcoremoe", "moezoo"})
-"""Sources whose recipes set ``moe_router_fusion``: Megatron-Bridge from 25.09 on (commit
-067f987, ``perf_recipes``) and Megatron-MoE-ModelZoo (commit e865051,
+"""Sources whose recipes set ``moe_router_fusion``: Megatron-Bridge from 25.09 on
+(commit 067f987, ``perf_recipes``) and Megatron-MoE-ModelZoo (commit e865051,
 ``model_configs/benchmarking``)."""
 
 FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
