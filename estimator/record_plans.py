@@ -151,11 +151,15 @@ def _checks_collectives(record: Record, num_gpus: int) -> bool:
     """
     known = record["measured"]
     inside, gathered = (known.get(key) for key in ("ar_intranode_gbs", "allgather_gbs"))
-    if not inside or not gathered:
+    if not inside or not gathered or not re.fullmatch(rules.CHECKED_GPU, _gpu(record)):
         return False
     moved = (num_gpus - 1) / num_gpus * rules.GATHERED_BYTES
     each_s = moved / (gathered * 1e9) / num_gpus
     return bool(inside < rules.CHECKED_REDUCTION and each_s > rules.LEAST_CHECK_S)
+
+
+def _gpu(record: Record) -> str:
+    return str(record["cluster"]["gpu"]).lower()
 
 
 def _loss_kernel(record: Record, source: str, tp: int, *, is_eager: bool) -> LossKernel:
@@ -181,7 +185,7 @@ def _is_xla(record: Record) -> bool:
 
 def _shard_buffer(record: Record, source: str) -> ShardBuffer:
     """Return how sharded weights travel."""
-    is_xla = _is_xla(record) or "tpu" in str(record["cluster"]["gpu"]).lower()
+    is_xla = _is_xla(record) or "tpu" in _gpu(record)
     return "in-place" if is_xla else rules.SHARD_BUFFER.get(source, "per-weight")
 
 

@@ -208,6 +208,14 @@ def test_printed_collectives_tell_jobs_whose_hosts_check_them(
     assert plan.zero_reduction == "all-reduce"
 
 
+@pytest.mark.parametrize("gpu", ["A100-80GB", "H800", "H20", "H100-96GB-500W", "B200"])
+def test_slower_links_of_other_gpus_are_no_sign_of_checks(gpu):
+    measured = {"tokens_per_s_per_gpu": 900.0, "ar_intranode_gbs": 150.0}
+    made = RECORD | {"measured": measured | {"allgather_gbs": 54.0}}
+    made["cluster"] = RECORD["cluster"] | {"gpu": gpu}
+    assert not mapped(checked(made)).scenario.plan.checks_collectives
+
+
 def test_a_prediction_does_not_know_its_step_time():
     def predicted(rate):
         measured = {"tokens_per_s_per_gpu": rate, "ar_intranode_gbs": 425.0}
