@@ -441,12 +441,12 @@ GATHERED_BYTES = 2**30
 CHECKED_GPU = r"h100(-sxm\d?)?(-80gb)?"
 CHECKED_REDUCTION, LEAST_CHECK_S = 440.0, 0.25e-3
 """What nanotron gathers and reduces before it trains (huggingface/nanotron, commit
-67c5ebb, ``trainer.py``, ``measure_bandwidth``), and what tells jobs on H100s whose hosts
-check each collective first from others: GB/s of the reduction in a node, at most, and seconds
-of the gather for each rank, at least. Jobs are at 391 to 430 and 0.28 to 0.65 ms, or at
-450 to 461 and, on 32 ranks and more, 0.04 to 0.17 ms. Nanotron's script for several
-nodes sets ``TORCH_DISTRIBUTED_DEBUG=DETAIL`` (commit 77f54c1), under which PyTorch does
-this (``ProcessGroupWrapper.cpp``)."""
+67c5ebb, ``trainer.py``, ``measure_bandwidth``), and what tells jobs on H100s whose
+hosts check each collective first from others: GB/s of the reduction in a node, at most,
+and seconds of the gather for each rank, at least. Jobs are at 391 to 430 and 0.28 to
+0.65 ms, or at 450 to 461 and, on 32 ranks and more, 0.04 to 0.17 ms. Nanotron's script
+for several nodes sets ``TORCH_DISTRIBUTED_DEBUG=DETAIL`` (commit 77f54c1), under which
+PyTorch does this (``ProcessGroupWrapper.cpp``)."""
 
 FUSED_ROUTER = frozenset({"mbridge", "mcoremoe", "moezoo"})
 """Sources whose recipes set ``moe_router_fusion``: Megatron-Bridge from 25.09 on
