@@ -14,6 +14,7 @@ from estimator.errors import InputError
 from estimator.findings.base import finding
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
+from estimator.specs.base import SPECS, field_docs
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 
@@ -154,6 +155,11 @@ def schema(kind: str) -> dict[str, Any]:
     made: dict[str, Any] = catalog.adapter(kind).json_schema()
     made["title"] = f"estimator {kind}"
     definitions = made.get("$defs", {})
+    for name, holder in (
+        (catalog.KINDS[kind].spec.__name__, made),
+        *definitions.items(),
+    ):
+        _describe(holder, SPECS.get(name))
     for path in catalog.KINDS[kind].references:
         *parents, key = path.split(".")
         holder = made
@@ -170,6 +176,14 @@ def schema(kind: str) -> dict[str, Any]:
     required = set(made.get("required", ())) - set(catalog.DEFAULTS)
     made["required"] = sorted(required)
     return made
+
+
+def _describe(holder: dict[str, Any], cls: type[Any] | None) -> None:
+    """Tell what each field of a spec is, and then its unit if it is a constant."""
+    for name, said in (field_docs(cls) if cls else {}).items():
+        known = holder["properties"][name]
+        unit = known.get("description")
+        known["description"] = f"{said} ({unit})" if unit else said
 
 
 def _resolved(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,17 @@ def test_the_schema_accepts_every_built_in_file(run, kind):
         jsonschema.validate(document, schema)
 
 
+def test_the_schema_tells_what_a_field_is_and_its_unit(run):
+    plan = run("schema", "scenario").json["$defs"]["ParallelPlan"]["properties"]
+    assert "hosts of all its ranks meet" in plan["checks_collectives"]["description"]
+    gpu = run("schema", "gpu").json["$defs"]["Achievable"]["properties"]
+    said = gpu["small_kernel_s"]["description"]
+    assert said.startswith("How long a kernel runs")
+    assert "constant in s" in said
+    assert "`PEAK_OF`" in gpu["gemm"]["description"]
+    assert ":data:" not in json.dumps(gpu)
+
+
 def test_the_schema_refuses_a_bare_number(run):
     import jsonschema
 
