@@ -95,7 +95,7 @@ def plan_of(
         fused_router=source in rules.FUSED_ROUTER,
         launch="blocking" if is_listed else _launch(record, source),
         shard_buffer=_shard_buffer(record, source),
-        checks_collectives=_checks_collectives(record, num_gpus),
+        checks_collectives=_checks_collectives(record, num_gpus, notes),
         bucket_size=_bucket_size(record, source, num_gpus // (tp * pp)),
         zero_reduction="all-reduce"
         if source in rules.REDUCED_WHOLE
@@ -143,7 +143,7 @@ def _bucket_size(record: Record, source: str, num_replicas: int) -> int:
     return rules.RECIPE_BUCKET if source in rules.NVIDIA_RECIPES else 0
 
 
-def _checks_collectives(record: Record, num_gpus: int) -> bool:
+def _checks_collectives(record: Record, num_gpus: int, notes: list[str]) -> bool:
     """Return whether collectives that a record prints beside its step waited for hosts.
 
     Checks take a time in proportion to ranks, so that a gather lasts as long as a
@@ -155,7 +155,10 @@ def _checks_collectives(record: Record, num_gpus: int) -> bool:
         return False
     moved = (num_gpus - 1) / num_gpus * rules.GATHERED_BYTES
     each_s = moved / (gathered * 1e9) / num_gpus
-    return bool(inside < rules.CHECKED_REDUCTION and each_s > rules.LEAST_CHECK_S)
+    if inside >= rules.CHECKED_REDUCTION or each_s <= rules.LEAST_CHECK_S:
+        return False
+    notes.append("hosts check each collective: the job's own test of its links says so")
+    return True
 
 
 def _gpu(record: Record) -> str:

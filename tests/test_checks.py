@@ -202,8 +202,12 @@ def test_printed_collectives_tell_jobs_whose_hosts_check_them(
     figures = {"ar_intranode_gbs": inside, "allgather_gbs": gathered}
     measured = {key: value for key, value in figures.items() if value}
     made = RECORD | {"measured": {"tokens_per_s_per_gpu": 900.0, **measured}}
-    plan = mapped(checked(made)).scenario.plan
+    known = mapped(checked(made))
+    plan = known.scenario.plan
     assert plan.checks_collectives == is_checked
+    assert (
+        any("check each collective" in said for said in known.assumptions) == is_checked
+    )
     assert plan.stage_layout == "Etttttt|ttttt|ttttt|L"
     assert plan.zero_reduction == "all-reduce"
 
