@@ -34,10 +34,10 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
 TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
 DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
 """NVFP4: 4 bits and an FP8 scale for each 16 elements."""
-Pattern = Literal["fused", "plain", "gathered", "small"]
-"""What element-wise kernels do: several operations on rows (norms, casts, activations),
-one simple operation, bringing rows into another order; or so little that each lasts as
-long as the smallest."""
+Pattern = Literal["fused", "plain", "cast", "gathered", "small"]
+"""What element-wise kernels do: several operations on rows (norms, activations), one
+simple operation, writing rows in 8 or 4 bits, bringing them into another order; or so
+little that each lasts as long as the smallest."""
 WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
 """Threads of a warp, threads and blocks that an SM holds at most."""
 TOP_K_KERNELS = 5.7
@@ -253,6 +253,7 @@ def elementwise_s(
     rate = {
         "fused": device.elementwise_bytes_per_s,
         "plain": device.plain_bytes_per_s,
+        "cast": device.cast_bytes_per_s,
         "gathered": device.permutation_bytes_per_s,
         "small": device.elementwise_bytes_per_s,
     }[pattern]

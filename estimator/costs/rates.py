@@ -53,6 +53,7 @@ class Device:
     hbm_bytes_per_s: float
     elementwise_bytes_per_s: float
     plain_bytes_per_s: float
+    cast_bytes_per_s: float
     permutation_bytes_per_s: float
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
@@ -89,6 +90,7 @@ class Device:
             hbm_bytes_per_s=maturity * self.hbm_bytes_per_s,
             elementwise_bytes_per_s=maturity * self.elementwise_bytes_per_s,
             plain_bytes_per_s=maturity * self.plain_bytes_per_s,
+            cast_bytes_per_s=maturity * self.cast_bytes_per_s,
             permutation_bytes_per_s=maturity * self.permutation_bytes_per_s,
             attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
             attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
@@ -210,6 +212,8 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         hbm_bytes_per_s=hbm * (1.0 if is_ideal else known.hbm.value),
         elementwise_bytes_per_s=hbm * (1.0 if is_ideal else known.elementwise.value),
         plain_bytes_per_s=hbm * (1.0 if is_ideal else (known.plain or known.hbm).value),
+        cast_bytes_per_s=hbm
+        * (1.0 if is_ideal else (known.cast or known.elementwise).value),
         permutation_bytes_per_s=hbm
         * (1.0 if is_ideal else (known.permutation or known.elementwise).value),
         attention_forward_flop_per_s=bf16

@@ -44,12 +44,15 @@ class Achievable:
     hbm: Share
     """Share of the memory bandwidth of the best streaming kernel."""
     elementwise: Share
-    """Share of the memory bandwidth of norms, casts and activations."""
+    """Share of the memory bandwidth of norms and activations."""
     plain: Share | None = None
     """Share of the memory bandwidth of kernels of one simple operation: sums, products
     and PyTorch's own. None where nobody measured it: that of the best streaming kernel,
     which is one of them (on an H800 sums reach 0.92 of the bandwidth, products 0.86, in
     deepseek-ai/profile-data ``train.json``)."""
+    cast: Share | None = None
+    """Share of the memory bandwidth of casts to 8 and 4 bits in the library that
+    trains. None where nobody measured it: as in element-wise kernels."""
     permutation: Share | None = None
     """Share of the memory bandwidth of rows gathered for experts, or added up. None
     where nobody measured it: as in element-wise kernels."""

@@ -19,6 +19,7 @@ from estimator.workload.work import (
     Segment,
     Sizes,
     Traffic,
+    casts,
     weight_product,
 )
 
@@ -184,8 +185,7 @@ def forward(size: Sizes, layer: int) -> Segment:
     h, attention = size.model.hidden_size, size.model.attention
     out = size.heads * attention.v_dim
     per_token = float(_rotary_bytes(size))
-    per_token += size.format.cast * (out + _latents(size))
-    per_token += size.format.cast * h * _inputs(size)
+    cast = size.format.cast * (out + _latents(size) + h * _inputs(size))
     if size.keeps_12_bits:
         per_token += out * E5M6_STASH
     per_token += _latents(size) * NORM + _latent_split(size)
@@ -200,10 +200,9 @@ def forward(size: Sizes, layer: int) -> Segment:
         ),
         *core(size, layer, is_backward=False),
         Traffic(
-            "casts, rotary",
-            size.tokens * per_token,
-            15 if attention.kind == "mla" else 4,
+            "rotary", size.tokens * per_token, 15 if attention.kind == "mla" else 4
         ),
+        *casts("casts", size.tokens * cast),
     )
 
 
@@ -222,9 +221,8 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
     else:
         wide = (size.heads + 2 * size.kv_heads) * attention.head_dim
     per_token = float(_rotary_bytes(size)) + _latents(size) * NORM_BACKWARD
-    both = size.format.cast + size.format.recast
-    per_token += both * (wide + h + _latents(size))
-    per_token += size.format.recast * h * _inputs(size)
+    cast = (size.format.cast + size.format.recast) * (wide + h + _latents(size))
+    cast += size.format.recast * h * _inputs(size)
     if size.keeps_12_bits:
         per_token += size.heads * attention.v_dim * E5M6_STASH
     if attention.kind == "mla":  # gradients of K's and V's parts back into one tensor
@@ -240,10 +238,11 @@ def input_gradient(size: Sizes, layer: int) -> Segment:
         *_input_sums(size),
         *scores,
         Traffic(
-            "casts, rotary backward",
+            "rotary backward",
             size.tokens * per_token,
             32 if attention.kind == "mla" else 8,
         ),
+        *casts("casts backward", size.tokens * cast),
     )
 
 
@@ -286,18 +285,15 @@ def _recomputed(size: Sizes) -> Segment:
         return _second_products(size) if "second_product" in size.recompute else ()
     if "mla_up_proj" not in size.recompute:
         return ()
-    each = NORM + size.format.cast
+    moved = float(_latents(size) * NORM + _rotary_bytes(size))
     return (
         *(
             Gemm(f"again {name}", size.tokens, n, k, size.format.dtype)
             for name, n, k in products(size)
             if name in ("q up", "kv up")
         ),
-        Traffic(
-            "again latent norms, rotary",
-            size.tokens * (_latents(size) * each + _rotary_bytes(size)),
-            6,
-        ),
+        Traffic("again latent norms, rotary", size.tokens * moved, 6),
+        *casts("again casts", size.tokens * _latents(size) * size.format.cast),
     )
 
 

@@ -15,6 +15,7 @@ from estimator.workload.work import (
     Sizes,
     TopK,
     Traffic,
+    casts,
     weight_product,
 )
 
@@ -107,18 +108,23 @@ def _is_unfused(size: Sizes) -> bool:
 
 def _pattern(size: Sizes) -> Pattern:
     """Return what activations are: a kernel for each operation, or one for all."""
-    return "plain" if _is_unfused(size) and not size.format.cast else "fused"
+    return "plain" if _is_unfused(size) else "fused"
 
 
 def _activation_bytes(size: Sizes, width: int) -> float:
-    """Bytes per row of the forward activation, its cast and its stash."""
+    """Bytes per row of the forward activation and its stash."""
     up = _up(size, width)
     moved = 2.0 * (up + width)
     if _is_unfused(size):
         moved += UNFUSED_GATE * width
-    if size.keeps_12_bits:  # the activation writes FP8; gate and up are kept in FP8
-        return 2.0 * up + width + size.format.cast * up
-    return moved + size.format.cast * width
+    if size.keeps_12_bits:  # the activation writes FP8
+        return 2.0 * up + width
+    return moved
+
+
+def _activation_cast_bytes(size: Sizes, width: int) -> float:
+    """Bytes per row of casts beside it: of its result, or of gate and up to be kept."""
+    return size.format.cast * (_up(size, width) if size.keeps_12_bits else width)
 
 
 def _activation_input_bytes(size: Sizes, width: int, *modules: str) -> float:
@@ -129,7 +135,13 @@ def _activation_input_bytes(size: Sizes, width: int, *modules: str) -> float:
     if _is_unfused(size):
         moved += UNFUSED_GATE_BACKWARD * width
         moved += JOINED_GRADIENTS * width if size.plan.fused_projections else 0
-    moved += (size.format.cast + size.format.recast) * up
+    return moved
+
+
+def _activation_input_cast_bytes(size: Sizes, width: int) -> float:
+    """Bytes per row of casts of gradients and of the activation, in both orders."""
+    up = _up(size, width)
+    moved = (size.format.cast + size.format.recast) * up
     if size.keeps_12_bits:  # stash back to BF16
         moved += size.format.cast * up
     return moved + size.format.recast * width
@@ -142,11 +154,11 @@ def dense_forward(size: Sizes) -> Segment:
     return (
         *_block(size, size.tokens, width, 1, "mlp"),
         Traffic(
-            "activation, casts",
-            size.tokens * (_activation_bytes(size, width) + cast),
-            4 if size.format.cast else 1,
-            _pattern(size),
+            "activation",
+            size.tokens * _activation_bytes(size, width),
+            pattern=_pattern(size),
         ),
+        *casts("casts", size.tokens * (_activation_cast_bytes(size, width) + cast), 3),
     )
 
 
@@ -178,14 +190,16 @@ def dense_input(size: Sizes) -> Segment:
         *_block_input(size, size.tokens, width, 1, "mlp"),
         *sums,
         Traffic(
-            "activation, casts backward",
+            "activation backward",
             size.tokens
-            * (
-                _activation_input_bytes(size, width, "moe_act", "mlp", "mlp_up")
-                + cast * h
-            ),
-            8 if size.format.cast else 2,
+            * _activation_input_bytes(size, width, "moe_act", "mlp", "mlp_up"),
+            2,
             _pattern(size),
+        ),
+        *casts(
+            "casts backward",
+            size.tokens * (_activation_input_cast_bytes(size, width) + cast * h),
+            6,
         ),
     )
 
@@ -284,42 +298,48 @@ def _arrival_bytes(size: Sizes) -> float:
 def moe_forward(size: Sizes) -> Segment:
     """Return shared and routed experts, permutations included."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _arrival_bytes(size)
+    moved, written = 0.0, rows * _arrival_bytes(size)
     if not size.plan.fused_experts:
         moved += rows * _activation_bytes(size, width)
+        written += rows * _activation_cast_bytes(size, width)
     shared: Segment = ()
     if shared_width := _shared_width(size):
         shared = _block(size, size.tokens, shared_width, 1, "shared expert")
         cast = size.format.cast * size.model.hidden_size
         moved += size.tokens * _activation_bytes(size, shared_width)
-        moved += size.expert_tokens * cast
+        written += size.tokens * _activation_cast_bytes(size, shared_width)
+        written += size.expert_tokens * cast
     return (
         *shared,
         *_block(size, rows, width, size.local_experts, "experts"),
         *_permutations(size, "permutation"),
         *_shared_sum(size),
-        Traffic("activation, casts", moved, 8 if moved else 0),
+        Traffic("activation", moved, 8 if moved or written else 0),
+        *casts("casts", written),
     )
 
 
 def moe_input(size: Sizes) -> Segment:
     """Return their backward pass to the input."""
     rows, width = size.routed_rows, _expert_width(size)
-    moved = rows * _arrival_bytes(size)
+    moved, written = 0.0, rows * _arrival_bytes(size)
     if not size.plan.fused_experts:
         moved += rows * _activation_input_bytes(size, width, "moe_act")
+        written += rows * _activation_input_cast_bytes(size, width)
     shared: Segment = ()
     if shared_width := _shared_width(size):
         shared = _block_input(size, size.tokens, shared_width, 1, "shared expert")
         cast = (size.format.cast + 2 * size.format.recast) * size.model.hidden_size
         moved += size.tokens * _activation_input_bytes(size, shared_width, "moe_act")
-        moved += size.expert_tokens * cast
+        written += size.tokens * _activation_input_cast_bytes(size, shared_width)
+        written += size.expert_tokens * cast
     return (
         *shared,
         *_block_input(size, rows, width, size.local_experts, "experts"),
         *_permutations(size, "permutation backward"),
         *_shared_sum(size),
-        Traffic("activation, casts backward", moved, 16 if moved else 0),
+        Traffic("activation backward", moved, 16 if moved or written else 0),
+        *casts("casts backward", written),
     )
 
 
@@ -332,7 +352,7 @@ def moe_weight(size: Sizes) -> Segment:
     transposed: Segment = ()
     if size.keeps_12_bits:  # input and output gradient, FP8 to transposed FP8
         moved = 2 * rows * size.model.hidden_size * 2
-        transposed = (Traffic("transposed casts", moved, 2),)
+        transposed = casts("transposed casts", moved, 2)
     return (
         *_block_weight(size, rows, width, size.local_experts, "experts"),
         *shared,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from estimator.specs.model import Mamba
 from estimator.workload.attention import NORM
-from estimator.workload.work import Gemm, Segment, Sizes, Traffic, weight_product
+from estimator.workload.work import Gemm, Segment, Sizes, Traffic, casts, weight_product
 
 CONVOLUTION = 4
 GATE = 6
@@ -48,8 +48,13 @@ def _mixing_bytes(size: Sizes) -> float:
     mamba = _mamba(size)
     convolved = mamba.conv_size // size.tp
     inner = mamba.inner_size // size.tp
-    cast = size.format.cast * (size.model.hidden_size + inner)
-    return CONVOLUTION * convolved + (GATE + NORM) * inner + cast
+    return CONVOLUTION * convolved + (GATE + NORM) * inner
+
+
+def _cast_bytes(size: Sizes) -> float:
+    """Bytes per token of casts of the mixer's input and of what is projected back."""
+    inner = _mamba(size).inner_size // size.tp
+    return size.format.cast * (size.model.hidden_size + inner)
 
 
 def forward(size: Sizes) -> Segment:
@@ -61,13 +66,14 @@ def forward(size: Sizes) -> Segment:
         ),
         *_scan(size),
         Traffic("convolution, gate, norm", size.tokens * _mixing_bytes(size), 5),
+        *casts("casts", size.tokens * _cast_bytes(size)),
     )
 
 
 def input_gradient(size: Sizes) -> Segment:
     """Return its backward pass to the input: every product of the scan twice."""
+    moved = 2 * _mixing_bytes(size)
     recast = size.format.recast * size.model.hidden_size
-    moved = 2 * _mixing_bytes(size) + recast
     return (
         *(
             Gemm(f"d {name}", size.tokens, k, n, size.format.dtype)
@@ -76,6 +82,7 @@ def input_gradient(size: Sizes) -> Segment:
         *_scan(size),
         *_scan(size),
         Traffic("convolution, gate, norm backward", size.tokens * moved, 8),
+        *casts("casts backward", size.tokens * (2 * _cast_bytes(size) + recast)),
     )
 
 

@@ -169,6 +169,14 @@ class Traffic(NamedTuple):
         )
 
 
+def casts(name: str, num_bytes: float, num_kernels: int = 0) -> tuple[Traffic, ...]:
+    """Return what writes rows in 8 or 4 bits, if a recipe does.
+
+    Launches may be counted with the kernels before.
+    """
+    return (Traffic(name, num_bytes, num_kernels, "cast"),) if num_bytes else ()
+
+
 class TopK(NamedTuple):
     """The largest scores of each row, chosen several times by PyTorch's kernel."""
 
