@@ -77,7 +77,7 @@ def test_slopes_are_written_to_the_scores_and_read_and_nothing_is_rotated():
     assert per_score(slopes) - per_score(plain) == 4
     assert per_score(slopes, is_backward=True) == per_score(plain, is_backward=True)
     rotated = size_of("model.num_learned_positions=0")
-    name = "casts, rotary"
+    name = "rotary"
     widths = 2 * plain.heads * plain.model.attention.head_dim
     more = named(attention.forward(rotated, 0), name).num_bytes
     more -= named(attention.forward(slopes, 0), name).num_bytes
@@ -89,8 +89,8 @@ def test_copied_keys_and_values_are_read_once_and_written_for_each_head():
     copied = size_of("plan.repeats_kv=true", base=GROUPED)
     moved = 2 * (8 + 32) * (128 + 128) * plain.tokens
     for made, name in (
-        (attention.forward, "casts, rotary"),
-        (attention.input_gradient, "casts, rotary backward"),
+        (attention.forward, "rotary"),
+        (attention.input_gradient, "rotary backward"),
     ):
         more = (
             named(made(copied, 0), name).num_bytes

@@ -266,7 +266,9 @@ FORMATS: Mapping[str, Format] = {
     "fp8-row": Format("fp8_tensor", 5, 5, 2, 2, 1),
     "fp8-tensor": Format("fp8_tensor", 4, 0, 1, 2, 1),
     "mxfp8": Format("fp8", 2 + 2 * (1 + 1 / 32), 0, 1 + 1 / 32, 2, 1),
-    "nvfp4": Format("nvfp4", 2 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
+    # A kernel finds the maxima, of rows and of columns behind a Hadamard transform;
+    # another writes both (Transformer Engine, commit d0067d0, csrc/quantizer.cpp).
+    "nvfp4": Format("nvfp4", 4 + 2 * (0.5 + 1 / 16), 0, 0.5 + 1 / 16, 2, 0.5 + 1 / 16),
 }
 """Precision recipe -> format. Transformer Engine dispatches in BF16."""
 
