@@ -218,10 +218,13 @@ def router_forward(size: Sizes) -> Segment:
     tokens, experts = size.expert_tokens, size.moe.num_experts
     routing = _routing(size)
     moved = float(tokens * experts * FP32 * ROUTER_PASSES)
+    top_k: Segment = ()
+    if routing.num_top_k:
+        top_k = (TopK("top-k", tokens, experts, routing.num_top_k),)
     return (
         Gemm("router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4),
         Traffic("routing", moved, routing.num_kernels, "small"),
-        *(TopK("top-k", tokens, experts, n) for n in (routing.num_top_k,) if n),
+        *top_k,
     )
 
 

@@ -184,16 +184,12 @@ class TopK(NamedTuple):
     num_rows: int
     width: int
     num_kernels: int
+    flop: float = 0.0
 
     @property
     def kind(self) -> str:
         """What its time is booked under."""
         return "element-wise"
-
-    @property
-    def flop(self) -> float:
-        """No FLOP that count."""
-        return 0.0
 
     @property
     def num_bytes(self) -> float:
