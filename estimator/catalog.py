@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +32,7 @@ from estimator.documents import (
 from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.base import FIELD_NAMES, SET_BY_USER
+from estimator.specs.base import SET_BY_USER, SPECS
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
@@ -416,7 +416,8 @@ def _message(item: Any, field: str) -> str:
     if kind == "missing":
         return f"field {field!r} is missing"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        close = difflib.get_close_matches(last, FIELD_NAMES - {last}, n=1)
+        known = {item.name for cls in SPECS.values() for item in fields(cls)} - {last}
+        close = difflib.get_close_matches(last, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):

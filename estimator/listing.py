@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 from estimator import catalog
@@ -14,7 +19,7 @@ from estimator.errors import InputError
 from estimator.findings.base import finding
 from estimator.registry import Registry, suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.base import SPECS, field_docs
+from estimator.specs.base import SPECS
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 
@@ -24,6 +29,8 @@ PLUG_INS: Mapping[str, Registry[Any]] = {
     "chart": finding,
 }
 """Kinds that are functions of the package, not files."""
+_MARKUP = r"(:\w+:)?`+~?"
+"""Backticks of reStructuredText, with the role before them."""
 
 
 def kinds() -> list[str]:
@@ -178,9 +185,27 @@ def schema(kind: str) -> dict[str, Any]:
     return made
 
 
+def _field_docs(cls: type[Any]) -> dict[str, str]:
+    """Return what the text below each field of a class says, in one line each.
+
+    It is read from the source when somebody asks: pydantic does so for each class at
+    each start, a tenth of a second.
+    """
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    return {
+        item.target.id: " ".join(re.sub(_MARKUP, "`", said.value.value).split())
+        for item, said in pairwise(getattr(body, "body", ()))
+        if isinstance(item, ast.AnnAssign)
+        and isinstance(item.target, ast.Name)
+        and isinstance(said, ast.Expr)
+        and isinstance(said.value, ast.Constant)
+        and isinstance(said.value.value, str)
+    }
+
+
 def _describe(holder: dict[str, Any], cls: type[Any] | None) -> None:
     """Tell what each field of a spec is, and then its unit if it is a constant."""
-    for name, said in (field_docs(cls) if cls else {}).items():
+    for name, said in (_field_docs(cls) if cls else {}).items():
         known = holder["properties"][name]
         unit = known.get("description")
         known["description"] = f"{said} ({unit})" if unit else said

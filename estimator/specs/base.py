@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import copy
-import inspect
 import math
-import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import Field, GetJsonSchemaHandler
@@ -26,11 +21,8 @@ T = TypeVar("T")
 SET_BY_USER = "set by the user"
 """The source of a number that replaces its file's."""
 
-FIELD_NAMES: set[str] = set()
-"""Every field of every spec, to suggest the one that a typo meant."""
-
 SPECS: dict[str, type[Any]] = {}
-"""Every spec by the name of its class, as JSON Schemas refer to it."""
+"""Every spec by the name of its class."""
 
 
 @dataclass_transform(
@@ -42,33 +34,9 @@ def spec(cls: type[T]) -> type[T]:
     made.__pydantic_config__ = {  # type: ignore[attr-defined]
         "extra": "forbid",
         "allow_inf_nan": False,
-        "use_attribute_docstrings": False,
     }
-    FIELD_NAMES.update(item.name for item in fields(made))  # type: ignore[arg-type]
     SPECS[made.__name__] = made
     return made
-
-
-_MARKUP = r"(:\w+:)?`+~?"
-"""Backticks of reStructuredText, with the role before them."""
-
-
-def field_docs(cls: type[Any]) -> dict[str, str]:
-    """Return what the text below each field of a class says, in one line each.
-
-    It is read from the source when somebody asks: pydantic does so for each class at
-    each start, a tenth of a second.
-    """
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    return {
-        item.target.id: " ".join(re.sub(_MARKUP, "`", said.value.value).split())
-        for item, said in pairwise(getattr(body, "body", ()))
-        if isinstance(item, ast.AnnAssign)
-        and isinstance(item.target, ast.Name)
-        and isinstance(said, ast.Expr)
-        and isinstance(said.value, ast.Constant)
-        and isinstance(said.value.value, str)
-    }
 
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
