@@ -26,9 +26,9 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     is_played : bool
         As SimPy plays it; else by the graph's clock, the same within rounding.
     """
-    scenario, work = model.scenario, model.chunks()
-    num_microbatches = model.num_microbatches(global_batch)
-    optimizer = model.optimizer_parts()
+    scenario, num_microbatches = model.scenario, model.num_microbatches(global_batch)
+    work = model.chunks(num_microbatches=num_microbatches)
+    optimizer = model.optimizer_parts(num_microbatches=num_microbatches)
     optimizer_s = sum(optimizer.values())
     rows: list[RankRow] = []
     parts: dict[str, float] = {}
@@ -91,7 +91,8 @@ def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
 
 def clocked_rows(model: StepModel, num_microbatches: int) -> list[RankRow]:
     """Return the same from the graph's clock, without playing the step."""
-    graph, work = model.graph(num_microbatches), model.chunks()
+    graph = model.graph(num_microbatches)
+    work = model.chunks(num_microbatches=num_microbatches)
     duration_s = [work.seconds(*kind) for kind in graph.classes]
     busy = []
     for instructions in graph.program.ranks:

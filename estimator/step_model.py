@@ -63,7 +63,7 @@ class StepModel:
     scenario: Scenario
     seq_len: int
     _programs: dict[int, Program] = field(default_factory=dict)
-    _chunks: dict[Layer, Chunks] = field(default_factory=dict)
+    _chunks: dict[tuple[Layer, bool], Chunks] = field(default_factory=dict)
 
     def num_microbatches(self, global_batch: float) -> int:
         """Return the micro-batches per replica of a batch; the last may not be full."""
@@ -117,40 +117,58 @@ class StepModel:
         return _graph(self.scenario.plan.schedule, self._pipeline(num_microbatches))
 
     @property
-    def some_program(self) -> Program:
-        """A program of this schedule: who holds which stage is the same in all."""
-        if not self._programs:
-            return self.program(self.scheduled(1))
-        return next(iter(self._programs.values()))
+    def full(self) -> int:
+        """Micro-batches of the full batch of the phase with this sequence length."""
+        found = [p for p in self.scenario.phases if p.global_batch_size is not None]
+        same = [phase for phase in found if phase.seq_len == self.seq_len]
+        batch = (same or found)[0].global_batch_size
+        return self.num_microbatches(batch.final if batch else 1)
 
-    def chunks(self, layer: Layer = Layer.IN_SITU) -> Chunks:
-        """Return the chunk durations at one layer of constants."""
-        if layer not in self._chunks:
-            self._chunks[layer] = chunks(
-                self.scenario, self.seq_len, self.some_program, layer
-            )
-        return self._chunks[layer]
+    def played(self, num_microbatches: int | None = None) -> Program:
+        """Return the program that a step of so many micro-batches plays.
 
-    def optimizer_parts(self, layer: Layer = Layer.IN_SITU) -> dict[str, float]:
+        The chunks of a step follow from it: whether any are pairs, and who holds which
+        stage. Of a long step it is a shorter one; None is a step of the full batch.
+        """
+        count = self.full if num_microbatches is None else num_microbatches
+        return self.program(self.simulated(count)[0][0])
+
+    def chunks(
+        self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
+    ) -> Chunks:
+        """Return the chunk durations of a step at one layer of constants."""
+        made = self.played(num_microbatches)
+        key = (layer, made.has_pairs)
+        if key not in self._chunks:
+            self._chunks[key] = chunks(self.scenario, self.seq_len, made, layer)
+        return self._chunks[key]
+
+    def optimizer_parts(
+        self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
+    ) -> dict[str, float]:
         """Return the optimizer phase of the slowest rank.
 
         All wait for the global gradient norm, so it lasts as long on each.
         """
-        return slowest_optimizer(self.scenario, self.some_program, self.chunks(layer))
+        made, work = (
+            self.played(num_microbatches),
+            self.chunks(layer, num_microbatches),
+        )
+        return slowest_optimizer(self.scenario, made, work)
 
     def step_s(self, num_microbatches: int, layer: Layer = Layer.IN_SITU) -> float:
         """Return the seconds of a step, by the graph's longest path."""
-        work, pipeline_s = self.chunks(layer), 0.0
+        work, pipeline_s = self.chunks(layer, num_microbatches), 0.0
         for count, weight in self.simulated(num_microbatches):
             graph = self.graph(count)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
             pipeline_s += weight * makespan_s(graph, duration_s)
-        phases = optimizer_phases(self.scenario, self.some_program, work)
+        phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
     def simulate(self, num_microbatches: int) -> StepTrace:
         """Return the step's pipeline part as SimPy plays it, whole."""
-        work = self.chunks()
+        work = self.chunks(num_microbatches=num_microbatches)
         return simulate_step(
             self.program(num_microbatches), lambda kind: work.seconds(*kind)
         )
@@ -164,7 +182,8 @@ class StepModel:
             If it has more than :data:`MOST_TRACED` operations.
         """
         self.check_traced(num_microbatches)
-        work, made = self.chunks(), self.program(num_microbatches)
+        work = self.chunks(num_microbatches=num_microbatches)
+        made = self.program(num_microbatches)
         return TracedStep(
             made,
             detailed_step(
@@ -172,7 +191,7 @@ class StepModel:
                 lambda kind: work.seconds(*kind),
                 lambda kind: work.operations(*kind),
             ),
-            self.optimizer_parts(),
+            self.optimizer_parts(num_microbatches=num_microbatches),
             work.send_bytes,
         )
 
@@ -184,7 +203,7 @@ class StepModel:
         InfeasibleError
             If it has more than :data:`MOST_TRACED` operations.
         """
-        size = num_microbatches * self._operations_per_microbatch()
+        size = num_microbatches * self._operations_per_microbatch(num_microbatches)
         if size > MOST_TRACED:
             raise InfeasibleError(
                 f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
@@ -192,9 +211,10 @@ class StepModel:
                 fix="a smaller batch: --set phases.0.global_batch_size=...",
             )
 
-    def _operations_per_microbatch(self) -> int:
-        """Return the operations of one micro-batch on all ranks."""
-        work, made = self.chunks(), self.some_program
+    def _operations_per_microbatch(self, num_microbatches: int) -> int:
+        """Return the operations of one of a step's micro-batches on all ranks."""
+        work = self.chunks(num_microbatches=num_microbatches)
+        made = self.played(num_microbatches)
         counts = Counter(duration_class(step) for row in made.ranks for step in row)
         size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
         return size // made.pipeline.num_microbatches

@@ -132,6 +132,11 @@ class Program:
         return self._held[rank]
 
     @cached_property
+    def has_pairs(self) -> bool:
+        """Whether any forward chunk runs beside a backward one."""
+        return any(step.partner for row in self.ranks for step in row)
+
+    @cached_property
     def _held(self) -> tuple[tuple[int, ...], ...]:
         made = []
         for instructions in self.ranks:

@@ -432,8 +432,7 @@ def chunks(
             f"{node.gpu.title} has no {dtype} rate in its file",
             fix="precision.recipe: bf16",
         )
-    has_pairs = any(step.partner for row in made.ranks for step in row)
-    is_overlapped = plan.overlap.expert_all_to_all and has_pairs
+    is_overlapped = plan.overlap.expert_all_to_all and made.has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
     per_node = node.scaleup_gpus
     row_bytes = 2.0 * scenario.model.hidden_size
