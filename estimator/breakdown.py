@@ -33,11 +33,11 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     rows: list[RankRow] = []
     parts: dict[str, float] = {}
     for count, weight in model.simulated(num_microbatches):
-        made = model.program(count)
+        made = model.program(count, num_microbatches)
         more = (
-            rank_rows(model.simulate(count), len(made.ranks))
+            rank_rows(model.simulate(count, num_microbatches), len(made.ranks))
             if is_played
-            else clocked_rows(model, count)
+            else clocked_rows(model, count, num_microbatches)
         )
         rows = _added(rows, more, weight)
         for cause, seconds in causes(made, work).items():
@@ -89,9 +89,11 @@ def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
     return _rows(busy, trace.makespan_s)
 
 
-def clocked_rows(model: StepModel, num_microbatches: int) -> list[RankRow]:
+def clocked_rows(
+    model: StepModel, num_microbatches: int, whole: int | None = None
+) -> list[RankRow]:
     """Return the same from the graph's clock, without playing the step."""
-    graph = model.graph(num_microbatches)
+    graph = model.graph(num_microbatches, whole)
     work = model.chunks(num_microbatches=num_microbatches)
     duration_s = [work.seconds(*kind) for kind in graph.classes]
     busy = []

@@ -15,6 +15,7 @@ from estimator.engine.graph import Graph, compile_program, duration_class
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.lanes import largest
+from estimator.schedules.interleaved_1f1b import GROUPED, group_size
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
@@ -62,7 +63,6 @@ class StepModel:
 
     scenario: Scenario
     seq_len: int
-    _programs: dict[int, Program] = field(default_factory=dict)
     _chunks: dict[tuple[Layer, bool], Chunks] = field(default_factory=dict)
 
     def num_microbatches(self, global_batch: float) -> int:
@@ -91,30 +91,42 @@ class StepModel:
         :data:`MOST_SIMULATED` it follows linearly from two shorter ones, within
         3e-4 of the step played whole (rounding in most cases).
         """
-        count = self.scheduled(num_microbatches)
-        period = 2 * self.scenario.plan.pp
-        most = max(MOST_SIMULATED, 2 * period)
+        count, pp = self.scheduled(num_microbatches), self.scenario.plan.pp
+        group = self._group(count)
+        period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
             return ((count, 1.0),)
         last = count - (count - most + period - 1) // period * period
         share = (count - last) / period
         return ((last - period, -share), (last, 1.0 + share))
 
-    def _pipeline(self, num_microbatches: int) -> Pipeline:
+    def _group(self, num_microbatches: int) -> int | None:
+        """Return the size of groups where a shorter step might have others."""
         plan = self.scenario.plan
-        return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank)
+        if plan.schedule not in GROUPED or num_microbatches % plan.pp == 0:
+            return None
+        return group_size(Pipeline(plan.pp, num_microbatches))
 
-    def program(self, num_microbatches: int) -> Program:
-        """Return the checked program of so many micro-batches."""
-        if num_microbatches not in self._programs:
-            self._programs[num_microbatches] = program(
-                self.scenario.plan.schedule, self._pipeline(num_microbatches)
-            )
-        return self._programs[num_microbatches]
+    def _pipeline(self, num_microbatches: int, whole: int | None = None) -> Pipeline:
+        plan = self.scenario.plan
+        whole = self.scheduled(whole) if whole else num_microbatches
+        group = self._group(whole) if whole != num_microbatches else None
+        return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank, group)
 
-    def graph(self, num_microbatches: int) -> Graph:
-        """Return the dependency graph of so many micro-batches."""
-        return _graph(self.scenario.plan.schedule, self._pipeline(num_microbatches))
+    def program(self, num_microbatches: int, whole: int | None = None) -> Program:
+        """Return the checked program of so many micro-batches.
+
+        ``whole`` is the length of the step that it is a part of, if it is of one.
+        """
+        return program(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches, whole)
+        )
+
+    def graph(self, num_microbatches: int, whole: int | None = None) -> Graph:
+        """Return the dependency graph of such a program."""
+        return _graph(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches, whole)
+        )
 
     @property
     def full(self) -> int:
@@ -131,7 +143,7 @@ class StepModel:
         stage. Of a long step it is a shorter one; None is a step of the full batch.
         """
         count = self.full if num_microbatches is None else num_microbatches
-        return self.program(self.simulated(count)[0][0])
+        return self.program(self.simulated(count)[0][0], count)
 
     def chunks(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
@@ -160,17 +172,17 @@ class StepModel:
         """Return the seconds of a step, by the graph's longest path."""
         work, pipeline_s = self.chunks(layer, num_microbatches), 0.0
         for count, weight in self.simulated(num_microbatches):
-            graph = self.graph(count)
+            graph = self.graph(count, num_microbatches)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
             pipeline_s += weight * makespan_s(graph, duration_s)
         phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
-    def simulate(self, num_microbatches: int) -> StepTrace:
-        """Return the step's pipeline part as SimPy plays it, whole."""
+    def simulate(self, num_microbatches: int, whole: int | None = None) -> StepTrace:
+        """Return the pipeline part of such a program as SimPy plays it."""
         work = self.chunks(num_microbatches=num_microbatches)
         return simulate_step(
-            self.program(num_microbatches), lambda kind: work.seconds(*kind)
+            self.program(num_microbatches, whole), lambda kind: work.seconds(*kind)
         )
 
     def traced(self, num_microbatches: int) -> TracedStep:

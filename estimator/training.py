@@ -90,8 +90,9 @@ def rank_memory(
     size = sizes(model.scenario, model.seq_len)
     ranks: tuple[RankMemory, ...] = ()
     alive = [0.0] * model.scenario.plan.pp
-    for count, weight in model.simulated(model.num_microbatches(global_batch)):
-        made = model.program(count)
+    whole = model.num_microbatches(global_batch)
+    for count, weight in model.simulated(whole):
+        made = model.program(count, whole)
         stages = elements(model.scenario, made.num_stages)
         more = memory(model.scenario, size, made, stages)
         kept = [

@@ -105,6 +105,9 @@ class Pipeline:
     num_microbatches: int
     stages_per_rank: int | None = None
     """Stages of a micro-batch's way on one rank; None: as the schedule has it."""
+    group_size: int | None = None
+    """Micro-batches that pass a stage in a row where ranks loop over theirs; None: as
+    few as the schedule can."""
 
     def __post_init__(self) -> None:
         shape = (self.num_ranks, self.num_microbatches, self.stages_per_rank)
