@@ -34,6 +34,7 @@ from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
 from estimator.specs.base import SET_BY_USER, SPECS
 from estimator.specs.economics import Power, Price, Programme
+from estimator.specs.fit import Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
@@ -73,7 +74,7 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
 }
-_MISFIT = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
+_NAMED = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
 DEFAULTS = {"power": "world-average"}
 SHORTHANDS = {"precision": "recipe"}
 """A text at this path stands for a mapping with this key."""
@@ -374,16 +375,42 @@ def adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def build(kind: str, document: Map, name: str) -> Any:
-    """Return the spec that an inlined document describes, or every mistake in it."""
+    """Return the spec that an inlined document describes, or every mistake in it.
+
+    A scenario is what frameworks run: what they refuse is a mistake here.
+    """
     if kind == "scenario":
         _check_schedule(document)
     try:
-        return adapter(kind).validate_python(document)
+        made = adapter(kind).validate_python(document)
+        if isinstance(made, Scenario):
+            check(frameworks(made))
     except ValidationError as error:
         where = list(dict.fromkeys(_mistakes(error, document)))
-        shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
-        article = f"a {KINDS[kind].spec.__name__}"
-        raise InputError(f"{name} does not describe {article}", where=shown) from None
+    except MisfitError as error:
+        where = [_misplaced(each, document) for each in error.misfits]
+    else:
+        return made
+    shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
+    article = f"a {KINDS[kind].spec.__name__}"
+    raise InputError(f"{name} does not describe {article}", where=shown)
+
+
+def misfits(document: Map) -> tuple[Misfit, ...]:
+    """Return what does not fit together in a scenario that is else well described."""
+    try:
+        check(frameworks(adapter("scenario").validate_python(document)))
+    except ValidationError as error:
+        found = [item.get("ctx", {}).get("error") for item in error.errors()]
+        return found[0].misfits if isinstance(found[0], MisfitError) else ()
+    except MisfitError as error:
+        return error.misfits
+    return ()
+
+
+def _misplaced(each: Misfit, document: Map) -> str:
+    keys = (int(key) if key.isdecimal() else key for key in each.path.split("."))
+    return f"{place_of(document, tuple(keys))}: {each.path}: {each.problem}"
 
 
 def _check_schedule(document: Map) -> None:
@@ -402,8 +429,12 @@ def _check_schedule(document: Map) -> None:
 def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
     for item in error.errors(include_url=False, include_input=False):
         path = tuple(item["loc"])
-        if item["type"] == "value_error":  # a misfit names the field to change
-            named = _MISFIT.match(str(item["msg"]))
+        misfit = item.get("ctx", {}).get("error")
+        if isinstance(misfit, MisfitError):
+            yield from (_misplaced(each, document) for each in misfit.misfits)
+            continue
+        if item["type"] == "value_error":  # it names the field to change
+            named = _NAMED.match(str(item["msg"]))
             path = (*path, *named[1].split(".")) if named and not path else path
         place = place_of(document, path)
         field = ".".join(str(key) for key in item["loc"])

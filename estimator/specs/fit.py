@@ -1,0 +1,297 @@
+"""What does not fit together in a scenario, and the nearest numbers that would.
+
+:func:`structure` yields what has no meaning: no scenario may have it. What
+:func:`frameworks` yields has one, but does not start there: nobody may write it, and
+published runs are taken as they are printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from estimator.specs.layout import EVEN, check_layout, parse_layout
+from estimator.specs.model import BLOCKS
+
+if TYPE_CHECKING:
+    from estimator.specs.scenario import Scenario
+    from estimator.specs.training import ParallelPlan
+
+GPUS = "cluster.num_gpus"
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One thing that does not fit, by the field to change first."""
+
+    path: str
+    problem: str
+    nearest: Mapping[str, int] = field(default_factory=dict)
+    """Fields any one of which would put it right, and the value nearest to its own."""
+
+
+class MisfitError(ValueError):
+    """A scenario's parts do not fit together."""
+
+    def __init__(self, misfits: tuple[Misfit, ...]) -> None:
+        super().__init__("; ".join(f"{each.path}: {each.problem}" for each in misfits))
+        self.misfits = misfits
+
+
+def check(misfits: Iterator[Misfit]) -> None:
+    """Raise MisfitError if there are any."""
+    if found := tuple(misfits):
+        raise MisfitError(found)
+
+
+def structure(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what has no meaning together."""
+    if not any(phase.basis == "simulated" for phase in scenario.phases):
+        yield Misfit("phases", "a scenario needs at least one simulated phase")
+    yield from _spread(scenario)
+    yield from _experts(scenario)
+    plan, heads = scenario.plan, scenario.model.attention.num_heads
+    if heads % plan.tp:
+        yield Misfit(
+            "plan.tp",
+            f"tp {plan.tp} does not divide {heads} heads",
+            _divisor("plan.tp", plan.tp, heads),
+        )
+    if plan.stage_layout != EVEN:
+        yield from _layout(scenario)
+
+
+def frameworks(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what Megatron-LM and torchtitan refuse to start.
+
+    Sources: NVIDIA/Megatron-LM, commit d98e8a6, ``transformer_config.py`` (KV heads),
+    ``num_microbatches_calculator.py`` (batch), ``training/arguments.py`` (sequences and
+    context parallelism), ``tensor_parallel/utils.py`` (widths), ``tensor_parallel/
+    mappings.py`` (sequence parallelism), ``ssm/mamba_mixer.py``; pytorch/torchtitan,
+    ``parallel_dims.py``, and issue 2577. A launcher starts as many processes on each
+    node.
+    """
+    yield from _nodes(scenario)
+    yield from _kv_heads(scenario)
+    yield from _widths(scenario)
+    yield from _sequences(scenario)
+    yield from _batches(scenario)
+
+
+def around(value: int, multiple: int) -> list[int]:
+    """Return the multiples next to a value, nearest first, of two as near the less.
+
+    >>> around(12, 8), around(15360, 448), around(3, 8)
+    ([8, 16], [15232, 15680], [8])
+    """
+    below, above = value // multiple * multiple, -(-value // multiple) * multiple
+    return _by_distance(value, {below, above} - {0})
+
+
+def gpus_around(scenario: Scenario) -> list[int]:
+    """Return the numbers of GPUs next to a scenario's that its plan runs on.
+
+    They are whole nodes, or a part of one.
+    """
+    num_gpus, node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
+    multiple = _gpu_multiple(scenario.plan)
+    found = set(around(num_gpus, math.lcm(multiple, node)))
+    found |= {part for part in around(min(num_gpus, node), multiple) if part <= node}
+    below = [count for count in found if count <= num_gpus]
+    above = [count for count in found if count > num_gpus]
+    return _by_distance(num_gpus, {*sorted(below)[-1:], *sorted(above)[:1]})
+
+
+def _by_distance(value: int, found: set[int]) -> list[int]:
+    return sorted(found, key=lambda other: (abs(other - value), other))
+
+
+def _gpu_multiple(plan: ParallelPlan) -> int:
+    shard = plan.tp * plan.cp * plan.pp * (plan.dp_shard or 1)
+    return math.lcm(plan.gpu_multiple, shard)
+
+
+def _either(values: list[int]) -> str:
+    """Return values as words, the larger first.
+
+    >>> _either([8, 16])
+    '16 or 8'
+    """
+    return " or ".join(str(value) for value in sorted(values, reverse=True))
+
+
+def _divisors(total: int) -> set[int]:
+    small = {size for size in range(1, math.isqrt(total) + 1) if total % size == 0}
+    return small | {total // size for size in small}
+
+
+def _divisor(path: str, value: int, total: int) -> dict[str, int]:
+    """Return the divisor nearest to the value of a field."""
+    return {path: _by_distance(value, _divisors(total))[0]}
+
+
+def _spread(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what keeps the plan from covering the GPUs."""
+    plan, num_gpus, dp = scenario.plan, scenario.cluster.num_gpus, scenario.dp
+    width, per_rank = plan.tp * plan.cp * plan.pp, num_gpus // plan.pp
+    near = gpus_around(scenario)
+    nearest, remedy = {GPUS: near[0]}, f"try num_gpus: {max(near)}"
+    if num_gpus % width:
+        for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
+            if num_gpus % (width // size) == 0:
+                total = num_gpus // (width // size)
+                nearest |= _divisor(f"plan.{axis}", size, total)
+        yield Misfit(
+            "plan.pp" if num_gpus % plan.pp else "plan.tp",
+            f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
+            f"not divide num_gpus {num_gpus}; {remedy}",
+            nearest,
+        )
+    elif per_rank % (plan.ep * plan.etp):
+        for axis, size, rest in (("ep", plan.ep, plan.etp), ("etp", plan.etp, plan.ep)):
+            if per_rank % rest == 0:
+                nearest |= _divisor(f"plan.{axis}", size, per_rank // rest)
+        yield Misfit(
+            "plan.ep",
+            f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
+            f"num_gpus / pp = {per_rank}; {remedy}",
+            nearest,
+        )
+    elif dp % (plan.dp_shard or 1):
+        nearest |= _divisor("plan.dp_shard", plan.dp_shard, dp)
+        words = f"{plan.dp_shard} does not divide dp {dp}"
+        yield Misfit("plan.dp_shard", words, nearest)
+
+
+def _experts(scenario: Scenario) -> Iterator[Misfit]:
+    ep, moe = scenario.plan.ep, scenario.model.moe
+    if ep > 1 and moe is None:
+        words = f"ep {ep}, but {scenario.model.name!r} has no experts"
+        yield Misfit("plan.ep", words, {"plan.ep": 1})
+    elif moe and moe.num_experts % ep:
+        words = f"ep {ep} does not divide {moe.num_experts} experts"
+        yield Misfit("plan.ep", words, _divisor("plan.ep", ep, moe.num_experts))
+
+
+def _layout(scenario: Scenario) -> Iterator[Misfit]:
+    path, plan, model = "plan.stage_layout", scenario.plan, scenario.model
+    try:
+        stages = parse_layout(plan.stage_layout)
+    except ValueError as error:
+        yield Misfit(path, str(error))
+        return
+    if len(stages) % plan.pp or len(stages) < plan.pp:
+        yield Misfit(
+            path,
+            f"it describes {len(stages)} stages, but pp is {plan.pp}; write "
+            "another layout, or stage_layout: even",
+        )
+    try:
+        check_layout(stages, model.num_layers, model.num_mtp_modules)
+    except ValueError as error:
+        yield Misfit(path, str(error))
+
+
+def _nodes(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that some of a node are left over; a part of one node is fine."""
+    cluster = scenario.cluster
+    per_node = cluster.node.gpus_per_node
+    if cluster.num_gpus > per_node and cluster.num_gpus % per_node:
+        near = gpus_around(scenario)
+        yield Misfit(
+            GPUS,
+            f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}; "
+            f"try num_gpus: {_either(near)}",
+            {GPUS: near[0]},
+        )
+
+
+def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that KV heads neither split over tensor-parallel ranks nor are copied."""
+    attention, plan = scenario.model.attention, scenario.plan
+    tp, heads, kv_heads = plan.tp, attention.num_heads, attention.kv_heads
+    if attention.kind == "mla" or not (kv_heads % tp and tp % kv_heads):
+        return
+    per_stage = scenario.cluster.num_gpus // (plan.cp * plan.pp)
+    runs = {
+        size
+        for size in _divisors(math.gcd(heads, per_stage))
+        if not (kv_heads % size and size % kv_heads)
+    }
+    near = _by_distance(tp, runs)
+    yield Misfit(
+        "plan.tp",
+        f"tp {tp} neither divides {kv_heads} KV heads nor is a multiple of them; "
+        f"try plan.tp: {_either(near[:2])}",
+        {"plan.tp": near[0]},
+    )
+
+
+def _widths(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that a block's width does not split over tensor-parallel ranks."""
+    model, plan = scenario.model, scenario.plan
+    blocks = {block for kind in set(model.layer_kinds) for block in BLOCKS[kind]}
+    widths = []
+    if "mlp" in blocks:
+        widths.append(("tp", plan.tp, "ffn_hidden_size", model.mlp.ffn_hidden_size))
+    if model.moe:
+        moe = model.moe
+        widths.append(("etp", plan.etp, "an expert's width", moe.ffn_hidden_size))
+        if moe.shared_width:
+            widths.append(("tp", plan.tp, "shared experts' width", moe.shared_width))
+    if model.mamba and "mamba" in blocks:
+        widths.append(("tp", plan.tp, "Mamba heads", model.mamba.num_heads))
+    for axis, size, what, width in widths:
+        if width % size:
+            path = f"plan.{axis}"
+            yield Misfit(
+                path,
+                f"{axis} {size} does not divide {what}, {width}",
+                _divisor(path, size, width),
+            )
+
+
+def _sequences(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that sequences do not split over context- and tensor-parallel ranks.
+
+    Context-parallel ranks hold two parts each, an early and a late one: so a causal
+    mask leaves all of them as much to do.
+    """
+    plan = scenario.plan
+    split = plan.tp if plan.sequence_parallel else 1
+    parts = split * (2 * plan.cp if plan.cp > 1 else 1)
+    for number, phase in enumerate(scenario.phases):
+        length = phase.seq_len or 0
+        if phase.basis == "simulated" and length % parts:
+            near, path = around(length, parts), f"phases.{number}.seq_len"
+            words = f"2 x cp {plan.cp}" if plan.cp > 1 else ""
+            words += " x " * (plan.cp > 1 and split > 1) + f"tp {split}" * (split > 1)
+            yield Misfit(
+                path,
+                f"{words} does not divide a sequence of {length} tokens; try seq_len: "
+                f"{_either(near)}",
+                {path: near[0]},
+            )
+
+
+def _batches(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that replicas do not get as many whole micro-batches each.
+
+    A batch that grows is looked at where it has grown: on the way, frameworks take what
+    divides.
+    """
+    plan, dp = scenario.plan, scenario.dp
+    replica = plan.micro_batch_size * dp
+    for number, phase in enumerate(scenario.phases):
+        batch = phase.global_batch_size
+        if batch is not None and replica and batch.final % replica:
+            near, path = around(batch.final, replica), f"phases.{number}"
+            yield Misfit(
+                f"{path}.global_batch_size",
+                f"{batch.final} sequences do not split into micro-batches of "
+                f"{plan.micro_batch_size} on {dp} replicas; try global_batch_size: "
+                f"{_either(near)}",
+                {f"{path}.global_batch_size": near[0]},
+            )
