@@ -145,6 +145,7 @@ def _memory(report: Report) -> Iterator[Row]:
             **held,
             "peak_bytes": sum(parts.values()),
             "hbm_bytes": report.memory.hbm_bytes,
+            "headroom_bytes": report.memory.headroom_bytes,
         }
 
 

@@ -23,6 +23,9 @@ LANES_PER_TASK = 8192
 COMBINATIONS_PER_TASK = 8
 """Scenarios of one task: together some 0.1 s of work, what a task costs forgotten."""
 
+FITS = ("fits", "fits_with_headroom")
+"""Columns that are true or false."""
+
 Columns = dict[str, Any]
 """Name -> array with one value per row."""
 
@@ -130,9 +133,11 @@ def _combination(document: Map, part: Part) -> Columns:
     except EstimatorError as error:
         nothing = {name: np.full(size, np.nan) for name in NUMBERS}
         reason = np.full(size, one_line(error), dtype=object)
-        return {**nothing, "fits": np.zeros(size, dtype=bool), "reason": reason}
+        misfits = {name: np.zeros(size, dtype=bool) for name in FITS}
+        return {**nothing, **misfits, "reason": reason}
     needs, has = columns["peak_bytes"], columns["hbm_bytes"]
     columns["fits"] = needs <= has
+    columns["fits_with_headroom"] = needs <= has * (1 - scenario.memory_headroom.value)
     columns["reason"] = np.full(size, "", dtype=object)
     for lane in np.flatnonzero(~columns["fits"]):
         text = f"needs {needs[lane] / 1e9:.1f} GB of {has[lane] / 1e9:.1f} GB"

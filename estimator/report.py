@@ -74,13 +74,16 @@ class Memory:
 
     peak_bytes: float
     hbm_bytes: float
+    headroom_bytes: float
+    """What the scenario keeps free of it."""
     fits: bool
+    fits_with_headroom: bool
     rank: int
     in_flight: tuple[int, ...]
     parts: dict[str, float]
     ranks: tuple[dict[str, float], ...]
     advice: str = ""
-    """What would fit, where it does not."""
+    """What would fit with headroom, where it does not."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ class Report:
             "bubble_fraction": step.bubble_fraction,
             "peak_bytes": memory.peak_bytes,
             "fits": memory.fits,
+            "fits_with_headroom": memory.fits_with_headroom,
         }
 
     def frame(self) -> pd.DataFrame:

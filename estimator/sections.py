@@ -21,10 +21,9 @@ from estimator.results import Result
 from estimator.units import DAY_S
 from estimator.wording import (
     FIGURE_WORDS,
-    IF_IT_DID,
     LAYER_WORDS,
     brief,
-    does_not_fit,
+    misfit,
     quantity,
     short,
     weight,
@@ -141,9 +140,9 @@ def _answer(report: Report) -> str:
 
 def _misfits(reports: Sequence[Report]) -> Iterator[str]:
     for report in reports:
-        if not report.memory.fits:
+        if wrong := misfit(report.memory):
             name = f"{report.scenario}: " if len(reports) > 1 else ""
-            yield f"{name}{does_not_fit(report.memory)} {IF_IT_DID}"
+            yield f"{name}{wrong}"
 
 
 def _phases(report: Report) -> Section:

@@ -164,7 +164,7 @@ def _parsed(name: str, texts: list[str]) -> Any:
     """Return a CSV column as it was written, to the last digit."""
     if name == "reason":
         return np.array(texts, dtype=object)
-    if name == "fits":
+    if texts and set(texts) <= {"True", "False"}:
         return np.array([text == "True" for text in texts])
     for kind in (np.int64, np.float64):
         try:

@@ -51,6 +51,11 @@ class Sweep:
         """Rows that work: they fit together, and in memory."""
         return int(np.sum(self.columns["fits"]))
 
+    @property
+    def num_with_headroom(self) -> int:
+        """Rows that work and leave the scenario's headroom free."""
+        return int(np.sum(self.columns["fits_with_headroom"]))
+
     def frame(self) -> pd.DataFrame:
         """Return the rows as a pandas frame."""
         import pandas as pd
@@ -75,6 +80,7 @@ class Sweep:
             "cost_basis": self.cost_basis,
             "num_points": len(self),
             "num_fitting": self.num_fitting,
+            "num_with_headroom": self.num_with_headroom,
             "cheapest": self.cheapest(),
             "reasons": dict(Counter(reasons).most_common(MAX_REASONS)),
         }
@@ -93,7 +99,7 @@ class _Request:
         return {
             "point": place,
             **points.inputs(self.design, place),
-            **{name: evaluated[name] for name in (*NUMBERS, "fits", "reason")},
+            **{name: evaluated[name] for name in (*NUMBERS, *points.FITS, "reason")},
         }
 
     def cost_basis(self) -> str:

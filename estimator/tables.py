@@ -18,6 +18,8 @@ from estimator.wording import (
     PART_WORDS,
     brief,
     does_not_fit,
+    how_it_fits,
+    misfit,
     quantity,
     short,
     weight,
@@ -41,6 +43,8 @@ def print_report(
     if not report.memory.fits:
         out.print(Text(does_not_fit(report.memory), style="bold"))
         out.print(IF_IT_DID)
+    elif wrong := misfit(report.memory):
+        out.print(wrong)
     out.print(Text(f"{report.scenario}  {report.question}", style="bold"))
     out.print(headline(report))
     if sum(usd > 0 for usd in report.cost.values()) > 1:
@@ -114,7 +118,7 @@ def headline(report: Report) -> Table:
     table.add_row(
         "memory",
         f"{memory.peak_bytes / 1e9:.1f} GB",
-        f"{'fits' if memory.fits else 'does not fit'} in "
+        f"{how_it_fits(memory)} in "
         f"{memory.hbm_bytes / 1e9:.1f} GB on rank {memory.rank}: "
         + ", ".join(f"{part} {size / 1e9:.1f}" for part, size in memory.parts.items()),
     )

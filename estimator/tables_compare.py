@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from estimator.comparison import Comparison
-from estimator.report import Report
+from estimator.report import Memory, Report
 from estimator.tables import console, new_table
 from estimator.units import DAY_S
 from estimator.wording import short
@@ -25,7 +25,7 @@ NUMBERS: Mapping[str, Callable[[Report], str]] = {
     "bubble": lambda r: f"{r.step.bubble_fraction:.1%}",
     "exposed communication s": lambda r: f"{r.step.exposed_comm_s:.2f}",
     "memory GB": lambda r: f"{r.memory.peak_bytes / 1e9:.1f}",
-    "fits": lambda r: "yes" if r.memory.fits else "no",
+    "fits": lambda r: _fits(r.memory),
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
 }
 BRIEF = {
@@ -36,6 +36,12 @@ BRIEF = {
 WIDEST_NAME = 32
 """Characters of a name that is not folded on a narrow terminal."""
 FIRST = "cost against first"
+
+
+def _fits(memory: Memory) -> str:
+    if not memory.fits:
+        return "no"
+    return "yes" if memory.fits_with_headroom else "barely"
 
 
 def print_comparison(made: Comparison, *, has_notes: bool) -> None:

@@ -33,7 +33,10 @@ def _table(title: str, *columns: str) -> Table:
 def print_sweep(made: Sweep, out: Path) -> None:
     """Print how many points fit, the cheapest one, and why others do not work."""
     summary, console = made.summary(), _console()
-    console.print(f"{len(made):,} points, {made.num_fitting:,} fit: {out}")
+    console.print(
+        f"{len(made):,} points, {made.num_fitting:,} fit, "
+        f"{made.num_with_headroom:,} with headroom: {out}"
+    )
     console.print(f"Dollars: {made.cost_basis}.")
     best = summary["cheapest"]
     if best:

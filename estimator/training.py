@@ -63,17 +63,20 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
     """Return the peak memory of the fullest rank, and what would fit."""
     ranks, in_flight = rank_memory(model, global_batch)
     fullest = max(range(len(ranks)), key=lambda rank: ranks[rank].total)
-    worst, hbm = ranks[fullest], model.scenario.cluster.node.gpu.hbm_bytes
+    worst, scenario = ranks[fullest], model.scenario
+    hbm, usable = scenario.cluster.node.gpu.hbm_bytes, scenario.usable_bytes
     fits = worst.total <= hbm
     return Memory(
         peak_bytes=worst.total,
         hbm_bytes=hbm,
+        headroom_bytes=hbm - usable,
         fits=fits,
+        fits_with_headroom=worst.total <= usable,
         rank=fullest,
         in_flight=in_flight,
         parts=vars(worst).copy(),
         ranks=tuple(vars(rank).copy() for rank in ranks),
-        advice="" if fits else _what_would_fit(model, global_batch),
+        advice=_what_would_fit(model, global_batch) if worst.total > usable else "",
     )
 
 
@@ -110,11 +113,11 @@ def rank_memory(
 
 
 def _what_would_fit(model: StepModel, global_batch: int) -> str:
-    scenario, hbm = model.scenario, model.scenario.cluster.node.gpu.hbm_bytes
+    scenario = model.scenario
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
         peak = max(rank.total for rank in rank_memory(leaner, global_batch)[0])
-        if peak <= hbm:
+        if peak <= scenario.usable_bytes:
             modules = ", ".join(change["recompute"])
             return f"recompute=[{modules}] needs {peak / 1e9:.1f} GB and fits"
     return (

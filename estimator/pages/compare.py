@@ -18,7 +18,7 @@ from estimator.pages.text import breakable, plain
 from estimator.report import Report
 from estimator.results import Result
 from estimator.units import DAY_S
-from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
+from estimator.wording import misfit, price_words, short
 
 KEPT = 32
 WIDE = 164
@@ -42,9 +42,9 @@ def page(question: Question) -> None:
         )
         return
     for report in made.reports:
-        if not report.memory.fits:
-            words = f"{report.scenario}: {does_not_fit(report.memory)} {IF_IT_DID}"
-            st.error(plain(words))
+        if wrong := misfit(report.memory):
+            words = plain(f"{report.scenario}: {wrong}")
+            (st.warning if report.memory.fits else st.error)(words)
     _numbers(before, after)
     bases = dict.fromkeys(map(price_words, (after, before)))
     st.caption(plain(". Baseline: ".join(bases) + "."))
