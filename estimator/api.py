@@ -19,86 +19,53 @@ from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
 from estimator.errors import InputError
+from estimator.phases import Walk, simulated
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
     PhaseReport,
     Report,
     Step,
-    gpu_hours,
 )
 from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GlobalBatch, Phase
+from estimator.specs.training import Phase
 from estimator.step_model import StepModel, TracedStep
 from estimator.training import (
     memory_report,
-    phase_time,
     relative_range,
 )
 from estimator.units import HOUR_S
 
 
 @dataclass
-class _Run:
-    """A scenario's phases, one after the other; step models are shared."""
+class _Reported(Walk):
+    """Phases as they are reported, with the step of each."""
 
-    scenario: Scenario
     is_played: bool = True
-    models: dict[int, StepModel] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-
-    def model(self, seq_len: int) -> StepModel:
-        """Return the step model of a sequence length."""
-        if seq_len not in self.models:
-            self.models[seq_len] = StepModel(self.scenario, seq_len)
-        return self.models[seq_len]
 
     def phase(self, phase: Phase) -> PhaseReport:
         """Return one phase: simulated, or its published GPU-hours."""
-        scenario = self.scenario
-        num_gpus = scenario.cluster.num_gpus
-        if phase.basis == "published":
-            hours = phase.gpu_hours or 0.0
-            return PhaseReport(
-                name=phase.name,
-                basis=phase.basis,
-                gpu_hours=hours,
-                cost_usd=total(compute_usd(scenario, hours)),
-                wall_s=hours / num_gpus * HOUR_S,
-                source=phase.source,
-            )
-        seq_len, num_tokens, batch = simulated(phase)
-        model = self.model(seq_len)
-        step = step_report(model, batch.final, is_played=self.is_played)
-        self.steps.append(step)
-        wall_s, num_steps = phase_time(model, batch, num_tokens, step.step_s)
-        hours = gpu_hours(wall_s, num_gpus)
+        spent = self.spent(phase, self._step_s)
+        is_simulated = phase.basis == "simulated"
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
-            gpu_hours=hours,
-            cost_usd=total(compute_usd(scenario, hours)),
-            num_tokens=num_tokens,
-            num_steps=round(num_steps),
-            step_s=step.step_s,
-            wall_s=wall_s,
+            gpu_hours=spent.gpu_hours,
+            cost_usd=total(compute_usd(self.scenario, spent.gpu_hours)),
+            num_tokens=phase.num_tokens or 0.0,
+            num_steps=round(spent.num_steps),
+            step_s=spent.step_s,
+            wall_s=spent.wall_s,
+            source="" if is_simulated else phase.source,
         )
 
-
-def simulated(phase: Phase) -> tuple[int, float, GlobalBatch]:
-    """Return sequence length, tokens and batch of a simulated phase."""
-    if phase.seq_len is None or phase.num_tokens is None:
-        raise ValueError(f"the phase {phase.name!r} is not simulated")
-    if phase.global_batch_size is None:
-        raise ValueError(f"the phase {phase.name!r} has no batch")
-    return phase.seq_len, phase.num_tokens, phase.global_batch_size
-
-
-def main_phase(scenario: Scenario) -> Phase:
-    """Return the first simulated phase: the one whose step is shown."""
-    return next(phase for phase in scenario.phases if phase.basis == "simulated")
+    def _step_s(self, model: StepModel, global_batch: int) -> float:
+        step = step_report(model, global_batch, is_played=self.is_played)
+        self.steps.append(step)
+        return step.step_s
 
 
 def estimate(
@@ -133,10 +100,10 @@ def estimate(
         scenario = catalog.load_scenario(scenario, overrides)
     elif overrides:
         raise InputError("a resolved scenario takes no overrides", fix="its name")
-    run = _Run(scenario, is_played=is_played)
+    run = _Reported(scenario, is_played=is_played)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
-    seq_len, _, batch = simulated(main_phase(scenario))
-    model = run.model(seq_len)
+    _, _, batch = simulated(scenario.main_phase)
+    model = run.model(scenario.main_phase)
     hours = sum(phase.gpu_hours for phase in phases)
     derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
     effects: dict[str, tuple[float, float]] = {}
@@ -173,7 +140,7 @@ def estimate(
 
 def layers(scenario: Scenario) -> dict[str, float]:
     """Return the step's seconds as the three layers of constants are added."""
-    seq_len, _, batch = simulated(main_phase(scenario))
+    seq_len, _, batch = simulated(scenario.main_phase)
     model = StepModel(scenario, seq_len)
     count = model.num_microbatches(batch.final)
     return {layer.value: model.step_s(count, layer) for layer in Layer}
@@ -211,7 +178,7 @@ def check_traced(scenario: Scenario) -> None:
 
 def _main_step(scenario: Scenario) -> tuple[StepModel, int]:
     """Return the model of the main phase, and the micro-batches that a step runs."""
-    seq_len, _, batch = simulated(main_phase(scenario))
+    seq_len, _, batch = simulated(scenario.main_phase)
     model = StepModel(scenario, seq_len)
     return model, model.scheduled(model.num_microbatches(batch.final))
 

@@ -12,6 +12,7 @@ from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.report import RankRow, Step
 from estimator.schedules.ir import Op, Program
+from estimator.specs.scenario import Scenario
 from estimator.step_model import StepModel
 from estimator.workload.chunks import Chunks
 
@@ -57,10 +58,7 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     step_s = rows[0].total_s
     num_gpus = scenario.cluster.num_gpus
     tokens_per_s = global_batch * model.seq_len / step_s
-    gpu = scenario.cluster.node.gpu
-    peak = gpu.peak_flop_per_s[half_precision(gpu)]
     causal = flop_per_token(scenario.model, model.seq_len)
-    full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
     shares = scenario.dp * scenario.plan.tp * scenario.plan.cp
     executed = executed_flop(work) * num_microbatches * shares
     return Step(
@@ -68,9 +66,9 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         tokens_per_s=tokens_per_s,
         tokens_per_s_per_gpu=tokens_per_s / num_gpus,
         tflop_per_s_per_gpu=causal * tokens_per_s / num_gpus / 1e12,
-        mfu=mfu(causal, tokens_per_s, num_gpus, peak),
-        mfu_noncausal=mfu(full, tokens_per_s, num_gpus, peak),
-        hfu=executed / step_s / (num_gpus * peak),
+        mfu=model_mfu(model, global_batch, step_s),
+        mfu_noncausal=model_mfu(model, global_batch, step_s, is_causal=False),
+        hfu=executed / step_s / (num_gpus * half_peak(scenario)),
         bubble_fraction=bubble_s / step_s,
         exposed_comm_s=sync_s
         + sum(seconds for cause, seconds in parts.items() if "exposed" in cause),
@@ -79,6 +77,22 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         parts={cause: seconds for cause, seconds in parts.items() if seconds > 0},
         optimizer_parts=optimizer,
     )
+
+
+def model_mfu(
+    model: StepModel, global_batch: int, step_s: float, *, is_causal: bool = True
+) -> float:
+    """Return the share of the 16-bit peak that a step's model FLOP are."""
+    scenario, seq_len = model.scenario, model.seq_len
+    flop = flop_per_token(scenario.model, seq_len, is_causal=is_causal)
+    tokens_per_s = global_batch * seq_len / step_s
+    return mfu(flop, tokens_per_s, scenario.cluster.num_gpus, half_peak(scenario))
+
+
+def half_peak(scenario: Scenario) -> float:
+    """Return a GPU's peak in the 16-bit format that it trains in."""
+    gpu = scenario.cluster.node.gpu
+    return gpu.peak_flop_per_s[half_precision(gpu)]
 
 
 def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:

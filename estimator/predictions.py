@@ -24,7 +24,7 @@ from estimator.scoring import Row
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.step_model import StepModel
-from estimator.training import peak_memory
+from estimator.training import peak_bytes
 
 WORTH_SHARING = 150
 """Records from which on a second process pays for its start."""
@@ -246,7 +246,8 @@ def _least_recomputed(case: Mapped, plan: ParallelPlan, global_batch: int) -> _T
     for modules in case.recompute:
         scenario = replace(case.scenario, plan=plan, recompute=modules)
         model = StepModel(scenario, phase.seq_len or 1)
-        peak, fits = peak_memory(model, global_batch)
+        peak = peak_bytes(model, global_batch)
+        fits = peak <= scenario.cluster.node.gpu.hbm_bytes
         if fits:
             break
     return _Tried(scenario, case.assumptions, model, peak, fits)

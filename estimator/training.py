@@ -80,10 +80,9 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
     )
 
 
-def peak_memory(model: StepModel, global_batch: int) -> tuple[float, bool]:
-    """Return the bytes of the fullest rank and whether they fit, without advice."""
-    peak = max(rank.total for rank in rank_memory(model, global_batch)[0])
-    return peak, peak <= model.scenario.cluster.node.gpu.hbm_bytes
+def peak_bytes(model: StepModel, global_batch: int) -> float:
+    """Return the bytes of the fullest rank."""
+    return max(rank.total for rank in rank_memory(model, global_batch)[0])
 
 
 def rank_memory(
@@ -116,7 +115,7 @@ def _what_would_fit(model: StepModel, global_batch: int) -> str:
     scenario = model.scenario
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
-        peak = max(rank.total for rank in rank_memory(leaner, global_batch)[0])
+        peak = peak_bytes(leaner, global_batch)
         if peak <= scenario.usable_bytes:
             modules = ", ".join(change["recompute"])
             return f"recompute=[{modules}] needs {peak / 1e9:.1f} GB and fits"

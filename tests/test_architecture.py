@@ -24,6 +24,7 @@ LAYERS = [
     {"findings", "fields"},
     {"step_model"},
     {"breakdown", "training", "attribution"},
+    {"phases"},
     {
         "api",
         "listing",

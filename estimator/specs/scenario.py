@@ -57,6 +57,11 @@ class Scenario:
         check(structure(self))
 
     @property
+    def main_phase(self) -> Phase:
+        """The first simulated phase: the one whose step is shown."""
+        return next(phase for phase in self.phases if phase.basis == "simulated")
+
+    @property
     def usable_bytes(self) -> float:
         """The GPU's memory without what is left free."""
         return self.cluster.node.gpu.hbm_bytes * (1 - self.memory_headroom.value)
