@@ -104,3 +104,21 @@ def test_the_default_headroom_is_sourced_and_at_least_four_percent(deepseek):
     headroom = deepseek.memory_headroom
     assert headroom.value >= headroom.low >= 0.04
     assert "pull request" in headroom.source
+
+
+def test_kv_heads_are_copied_where_more_ranks_share_a_layer():
+    plan = (
+        "plan.pp=1",
+        "plan.zero=0",
+        "plan.stages_per_rank=1",
+        "plan.stage_layout=even",
+    )
+    parts = []
+    for tp in (8, 16):
+        scenario = load_scenario("llama-3.1-405b", [*plan, f"plan.tp={tp}"])
+        parts.append(memory_report(StepModel(scenario, 8192), 2048).parts)
+    split, copied = parts
+    kv_head = 16384 * 2 * 128  # weights of its keys and values; there are 8
+    more = 126 * kv_head / 2  # a rank of 16 has a whole one, not half of one
+    for part, width in (("weights", 2), ("gradients", 4), ("optimizer", 12)):
+        assert copied[part] == pytest.approx(split[part] / 2 + width * more, rel=1e-12)
