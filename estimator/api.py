@@ -31,6 +31,7 @@ from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Phase
+from estimator.splits import splits
 from estimator.step_model import StepModel, TracedStep
 from estimator.training import (
     memory_report,
@@ -214,7 +215,10 @@ def assumptions(
             for text in scenario.assumptions
         ),
         *_price_assumptions(scenario),
-        *_batch_assumptions(scenario, models),
+        *(
+            Assumption("phases", text, "", "estimator", "scenario", status=status)
+            for text, status in splits(scenario, models)
+        ),
     ]
 
 
@@ -298,48 +302,3 @@ def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
     if price.gpu and price.gpu != gpu:
         text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
         yield Assumption("price", text, "", price.name, "scenario", status="assumed")
-
-
-def _batch_assumptions(
-    scenario: Scenario, models: dict[int, StepModel]
-) -> list[Assumption]:
-    """Return what is assumed where a batch is too small or does not split evenly."""
-    made = []
-    for phase in scenario.phases:
-        if phase.basis != "simulated":
-            continue
-        seq_len, _, batch = simulated(phase)
-        model, replica = models[seq_len], scenario.plan.micro_batch_size * scenario.dp
-        smallest = model.num_microbatches(batch.initial)
-        floor = model.scheduled(smallest)
-        if floor > smallest:
-            text = (
-                f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs at least "
-                f"{floor} micro-batches: a {phase.name} step with fewer lasts as long"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="assumed"
-                )
-            )
-        if len(model.simulated(model.num_microbatches(batch.final))) > 1:
-            text = (
-                f"a {phase.name} step has {model.num_microbatches(batch.final):,} "
-                "micro-batches: extrapolated linearly from two shorter ones"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="extrapolated"
-                )
-            )
-        if batch.final % replica:
-            text = (
-                f"{batch.final} sequences do not split evenly over {scenario.dp} "
-                f"replicas of {scenario.plan.micro_batch_size}: the fullest one counts"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="assumed"
-                )
-            )
-    return made

@@ -368,6 +368,16 @@ def _apply_variant(document: Map, variant: str, name: str) -> None:
         apply("scenario", document, path.split("."), value, patch.places[path])
 
 
+class UnfitError(InputError):
+    """A scenario whose parts are right, but do not fit together."""
+
+    def __init__(
+        self, what: str, where: Sequence[str], misfits: tuple[Misfit, ...]
+    ) -> None:
+        super().__init__(what, where=where)
+        self.misfits = misfits
+
+
 @cache
 def adapter(kind: str) -> TypeAdapter[Any]:
     """Return the validator of a kind's spec."""
@@ -387,30 +397,23 @@ def build(kind: str, document: Map, name: str) -> Any:
             check(frameworks(made))
     except ValidationError as error:
         where = list(dict.fromkeys(_mistakes(error, document)))
+        found = [item.get("ctx", {}).get("error") for item in error.errors()]
+        misfits = found[0].misfits if isinstance(found[0], MisfitError) else ()
     except MisfitError as error:
         where = [_misplaced(each, document) for each in error.misfits]
+        misfits = error.misfits
     else:
         return made
     shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
-    article = f"a {KINDS[kind].spec.__name__}"
-    raise InputError(f"{name} does not describe {article}", where=shown)
-
-
-def misfits(document: Map) -> tuple[Misfit, ...]:
-    """Return what does not fit together in a scenario that is else well described."""
-    try:
-        check(frameworks(adapter("scenario").validate_python(document)))
-    except ValidationError as error:
-        found = [item.get("ctx", {}).get("error") for item in error.errors()]
-        return found[0].misfits if isinstance(found[0], MisfitError) else ()
-    except MisfitError as error:
-        return error.misfits
-    return ()
+    what = f"{name} does not describe a {KINDS[kind].spec.__name__}"
+    if misfits:
+        raise UnfitError(what, shown, misfits)
+    raise InputError(what, where=shown)
 
 
 def _misplaced(each: Misfit, document: Map) -> str:
     keys = (int(key) if key.isdecimal() else key for key in each.path.split("."))
-    return f"{place_of(document, tuple(keys))}: {each.path}: {each.problem}"
+    return f"{place_of(document, tuple(keys))}: {each}"
 
 
 def _check_schedule(document: Map) -> None:

@@ -21,6 +21,7 @@ from estimator.record_gaps import filled
 from estimator.record_scenarios import Mapped, family, mapped
 from estimator.records import Record
 from estimator.scoring import Row
+from estimator.specs.fit import frameworks
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.step_model import StepModel
@@ -231,7 +232,10 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
     if len(case.recompute) > 1:
         modules = ", ".join(best.scenario.recompute) or "nothing"
         notes = (*notes, f"recomputed: {modules}")
-    return best._replace(assumptions=notes)
+    refused = (
+        f"taken as printed: {each.problem}" for each in frameworks(best.scenario)
+    )
+    return best._replace(assumptions=(*notes, *refused))
 
 
 def _step_s(model: StepModel, global_batch: int) -> float:

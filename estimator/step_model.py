@@ -92,7 +92,7 @@ class StepModel:
         3e-4 of the step played whole (rounding in most cases).
         """
         count, pp = self.scheduled(num_microbatches), self.scenario.plan.pp
-        group = self._group(count)
+        group = self.group(count)
         period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
             return ((count, 1.0),)
@@ -100,7 +100,7 @@ class StepModel:
         share = (count - last) / period
         return ((last - period, -share), (last, 1.0 + share))
 
-    def _group(self, num_microbatches: int) -> int | None:
+    def group(self, num_microbatches: int) -> int | None:
         """Return the size of groups where a shorter step might have others."""
         plan = self.scenario.plan
         if plan.schedule not in GROUPED or num_microbatches % plan.pp == 0:
@@ -110,7 +110,7 @@ class StepModel:
     def _pipeline(self, num_microbatches: int, whole: int | None = None) -> Pipeline:
         plan = self.scenario.plan
         whole = self.scheduled(whole) if whole else num_microbatches
-        group = self._group(whole) if whole != num_microbatches else None
+        group = self.group(whole) if whole != num_microbatches else None
         return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank, group)
 
     def program(self, num_microbatches: int, whole: int | None = None) -> Program:

@@ -162,7 +162,7 @@ def read_tables(paths: Iterable[Path], suffix: str) -> dict[str, Any]:
 
 def _parsed(name: str, texts: list[str]) -> Any:
     """Return a CSV column as it was written, to the last digit."""
-    if name == "reason":
+    if name in ("reason", "adjusted"):
         return np.array(texts, dtype=object)
     if texts and set(texts) <= {"True", "False"}:
         return np.array([text == "True" for text in texts])

@@ -83,6 +83,7 @@ class Sweep:
             "num_with_headroom": self.num_with_headroom,
             "cheapest": self.cheapest(),
             "reasons": dict(Counter(reasons).most_common(MAX_REASONS)),
+            "num_adjusted": sum(map(bool, self.columns["adjusted"])),
         }
 
 
@@ -99,7 +100,7 @@ class _Request:
         return {
             "point": place,
             **points.inputs(self.design, place),
-            **{name: evaluated[name] for name in (*NUMBERS, *points.FITS, "reason")},
+            **{name: evaluated[name] for name in (*NUMBERS, *points.TOLD)},
         }
 
     def cost_basis(self) -> str:

@@ -43,11 +43,18 @@ def print_sweep(made: Sweep, out: Path) -> None:
         table = _table("the cheapest point that fits", "", "")
         for name in made.axes:
             table.add_row(name, _shown(best[name]))
+        if best["adjusted"]:
+            table.add_row("adjusted", best["adjusted"])
         table.add_row("GPU-hours", f"{best['gpu_hours']:,.0f}")
         table.add_row("dollars", f"{best['cost_usd']:,.0f}")
         table.add_row("days", f"{best['wall_s'] / DAY_S:,.1f}")
         table.add_row("MFU", f"{best['mfu']:.1%}")
         console.print(table)
+    if summary["num_adjusted"]:
+        console.print(
+            f"{summary['num_adjusted']:,} points are the nearest that run: "
+            "the column adjusted says what was changed."
+        )
     if summary["reasons"]:
         table = _table("why other points do not work", "reason", "points")
         for reason, count in summary["reasons"].items():

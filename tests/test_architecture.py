@@ -15,7 +15,7 @@ LAYERS = [
     {"specs"},
     {"schedules", "costs"},
     {"catalog", "record_mixers"},
-    {"records", "record_rules"},
+    {"records", "record_rules", "nearest"},
     {"record_recipes", "record_ablations"},
     {"workload"},
     {"engine"},
@@ -23,7 +23,7 @@ LAYERS = [
     {"wording", "ranges"},
     {"findings", "fields"},
     {"step_model"},
-    {"breakdown", "training", "attribution"},
+    {"breakdown", "training", "attribution", "splits"},
     {"phases"},
     {
         "api",

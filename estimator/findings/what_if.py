@@ -77,7 +77,7 @@ class Answers(NamedTuple):
     x: Input
     y: Input
     columns: Mapping[str, NDArray[Any]]
-    """The measures by column, ``fits`` and ``reason``."""
+    """The measures by column, ``fits``, ``reason`` and, from sweeps, ``adjusted``."""
 
     def of(self, column: str) -> NDArray[np.float64]:
         """Return one measure in its unit, NaN where a combination does not work."""
@@ -105,6 +105,8 @@ class Answers(NamedTuple):
         for column, measure in MEASURES.items():
             made[f"{measure.words}, {measure.unit}"] = self.of(column).ravel()
         made["why not"] = self.columns["reason"].ravel()
+        if "adjusted" in self.columns:
+            made["adjusted"] = self.columns["adjusted"].ravel()
         return pd.DataFrame(made)
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from estimator.specs.scenario import Scenario
     from estimator.specs.training import ParallelPlan
 
-GPUS = "cluster.num_gpus"
+GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
+"""The path of the GPUs, and the last key of a batch's."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,19 @@ class Misfit:
     problem: str
     nearest: Mapping[str, int] = field(default_factory=dict)
     """Fields any one of which would put it right, and the value nearest to its own."""
+    remedy: str = ""
+    """What to try."""
+
+    def __str__(self) -> str:
+        words = f"{self.path}: {self.problem}"
+        return f"{words}; try {self.remedy}" if self.remedy else words
 
 
 class MisfitError(ValueError):
     """A scenario's parts do not fit together."""
 
     def __init__(self, misfits: tuple[Misfit, ...]) -> None:
-        super().__init__("; ".join(f"{each.path}: {each.problem}" for each in misfits))
+        super().__init__("; ".join(map(str, misfits)))
         self.misfits = misfits
 
 
@@ -137,7 +144,7 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
     plan, num_gpus, dp = scenario.plan, scenario.cluster.num_gpus, scenario.dp
     width, per_rank = plan.tp * plan.cp * plan.pp, num_gpus // plan.pp
     near = gpus_around(scenario)
-    nearest, remedy = {GPUS: near[0]}, f"try num_gpus: {max(near)}"
+    nearest, remedy = {GPUS: near[0]}, f"num_gpus: {max(near)}"
     if num_gpus % width:
         for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
             if num_gpus % (width // size) == 0:
@@ -146,8 +153,9 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
         yield Misfit(
             "plan.pp" if num_gpus % plan.pp else "plan.tp",
             f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
-            f"not divide num_gpus {num_gpus}; {remedy}",
+            f"not divide num_gpus {num_gpus}",
             nearest,
+            remedy,
         )
     elif per_rank % (plan.ep * plan.etp):
         for axis, size, rest in (("ep", plan.ep, plan.etp), ("etp", plan.etp, plan.ep)):
@@ -156,13 +164,14 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
         yield Misfit(
             "plan.ep",
             f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
-            f"num_gpus / pp = {per_rank}; {remedy}",
+            f"num_gpus / pp = {per_rank}",
             nearest,
+            remedy,
         )
     elif dp % (plan.dp_shard or 1):
         nearest |= _divisor("plan.dp_shard", plan.dp_shard, dp)
         words = f"{plan.dp_shard} does not divide dp {dp}"
-        yield Misfit("plan.dp_shard", words, nearest)
+        yield Misfit("plan.dp_shard", words, nearest, remedy)
 
 
 def _experts(scenario: Scenario) -> Iterator[Misfit]:
@@ -202,9 +211,9 @@ def _nodes(scenario: Scenario) -> Iterator[Misfit]:
         near = gpus_around(scenario)
         yield Misfit(
             GPUS,
-            f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}; "
-            f"try num_gpus: {_either(near)}",
+            f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}",
             {GPUS: near[0]},
+            f"num_gpus: {_either(near)}",
         )
 
 
@@ -223,9 +232,9 @@ def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
     near = _by_distance(tp, runs)
     yield Misfit(
         "plan.tp",
-        f"tp {tp} neither divides {kv_heads} KV heads nor is a multiple of them; "
-        f"try plan.tp: {_either(near[:2])}",
+        f"tp {tp} neither divides {kv_heads} KV heads nor is a multiple of them",
         {"plan.tp": near[0]},
+        f"plan.tp: {_either(near[:2])}",
     )
 
 
@@ -266,13 +275,18 @@ def _sequences(scenario: Scenario) -> Iterator[Misfit]:
         length = phase.seq_len or 0
         if phase.basis == "simulated" and length % parts:
             near, path = around(length, parts), f"phases.{number}.seq_len"
+            nearest = {path: near[0]}
+            if length % (2 * split) == 0:
+                nearest |= _divisor("plan.cp", plan.cp, length // (2 * split))
+            if length % (parts // split) == 0:
+                nearest |= _divisor("plan.tp", plan.tp, length // (parts // split))
             words = f"2 x cp {plan.cp}" if plan.cp > 1 else ""
             words += " x " * (plan.cp > 1 and split > 1) + f"tp {split}" * (split > 1)
             yield Misfit(
                 path,
-                f"{words} does not divide a sequence of {length} tokens; try seq_len: "
-                f"{_either(near)}",
-                {path: near[0]},
+                f"{words} does not divide a sequence of {length} tokens",
+                nearest,
+                f"seq_len: {_either(near)}",
             )
 
 
@@ -287,11 +301,11 @@ def _batches(scenario: Scenario) -> Iterator[Misfit]:
     for number, phase in enumerate(scenario.phases):
         batch = phase.global_batch_size
         if batch is not None and replica and batch.final % replica:
-            near, path = around(batch.final, replica), f"phases.{number}"
+            near, path = around(batch.final, replica), f"phases.{number}.{BATCH}"
             yield Misfit(
-                f"{path}.global_batch_size",
+                path,
                 f"{batch.final} sequences do not split into micro-batches of "
-                f"{plan.micro_batch_size} on {dp} replicas; try global_batch_size: "
-                f"{_either(near)}",
-                {f"{path}.global_batch_size": near[0]},
+                f"{plan.micro_batch_size} on {dp} replicas",
+                {path: near[0]},
+                f"{BATCH}: {_either(near)}",
             )
