@@ -1,4 +1,4 @@
-"""In words: what is assumed where batches, micro-batches or layers do not split evenly."""
+"""In words: what is assumed where batches or layers do not split evenly."""
 
 from __future__ import annotations
 
