@@ -384,16 +384,17 @@ def adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(KINDS[kind].spec)
 
 
-def build(kind: str, document: Map, name: str) -> Any:
+def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False) -> Any:
     """Return the spec that an inlined document describes, or every mistake in it.
 
-    A scenario is what frameworks run: what they refuse is a mistake here.
+    What frameworks refuse is a mistake in a scenario, unless it is hypothetical: nobody
+    asked for it, as for the steps from one scenario to another.
     """
     if kind == "scenario":
         _check_schedule(document)
     try:
         made = adapter(kind).validate_python(document)
-        if isinstance(made, Scenario):
+        if isinstance(made, Scenario) and not is_hypothetical:
             check(frameworks(made))
     except ValidationError as error:
         where = list(dict.fromkeys(_mistakes(error, document)))

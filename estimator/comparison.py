@@ -11,7 +11,8 @@ from estimator import api, attribution, catalog
 from estimator.axes import split
 from estimator.batch import Batch
 from estimator.documents import Map, parse_override
-from estimator.errors import InfeasibleError, InputError
+from estimator.errors import EstimatorError, InfeasibleError, InputError
+from estimator.nearest import nearest
 from estimator.report import Report
 from estimator.specs.base import ConstantOf
 from estimator.specs.paths import hint_at, metadata
@@ -48,6 +49,8 @@ class Comparison:
     """What is varied, in words; empty where nothing is."""
     axis: str = ""
     """The last part of the one path that is varied; labels are its values alone."""
+    adjusted: tuple[str, ...] = ()
+    """What was changed in each for the nearest that runs; empty where nothing was."""
 
     def frame(self) -> pd.DataFrame:
         """Return the scenarios as a pandas frame, one row each."""
@@ -94,7 +97,7 @@ def compare(
             f"compare takes 2 to {MAX_COLUMNS} scenarios, not {len(columns)}",
             fix="estimator compare deepseek-v3 --vary plan.schedule=dualpipe,1f1b",
         )
-    documents, labels = [], []
+    documents, labels, adjusted = [], [], []
     axis = vary[0].partition("=")[0] if len(vary) == 1 else ""
     for name, patches in columns:
         document = catalog.scenario_document(name, [*overrides, *patches])
@@ -103,12 +106,18 @@ def compare(
             words = " ".join(_in_words(patch, document) for patch in patches)
             label = f"{name} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
+        document, note = _nearest(document, patches) if patches else (document, "")
+        adjusted.append(note)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
     groups = tuple(name for name, _ in columns)
     made = of_documents(documents, is_sequential=is_sequential)
     return replace(
-        made, groups=groups, labels=tuple(labels), axis=axis.rpartition(".")[2]
+        made,
+        groups=groups,
+        labels=tuple(labels),
+        axis=axis.rpartition(".")[2],
+        adjusted=tuple(adjusted),
     )
 
 
@@ -132,6 +141,16 @@ def of_documents(
     )
     names = tuple(report.scenario for report in reports)
     return Comparison(scenarios, reports, shares, names, ("",) * len(names))
+
+
+def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:
+    """Return the nearest scenario that runs to one of a range, and what changed."""
+    varied = [patch.partition("=")[0] for patch in patches]
+    try:
+        found = nearest(document, str(document.get("name", "scenario")), varied)
+    except EstimatorError:
+        return document, ""  # whoever asks for the scenario is told
+    return found.document, found.adjusted
 
 
 def _in_words(patch: str, document: Map) -> str:
@@ -190,7 +209,8 @@ def _shares(
             document = attribution.patched(
                 before, after, [path for index in subset for path in paths[index]]
             )
-            made = Batch(_scenario(document)).answer()
+            step = catalog.build("scenario", document, "", is_hypothetical=True)
+            made = Batch(step).answer()
             known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
 

@@ -66,5 +66,7 @@ class Result:
             row["layers"] = dict(steps)
         if self.comparison is None:
             return rows
+        for row, note in zip(rows, self.comparison.adjusted, strict=False):
+            row["adjusted"] = note
         shares = [vars(share) for share in self.comparison.shares]
         return {"scenarios": rows, "attribution": shares}

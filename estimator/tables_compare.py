@@ -109,6 +109,9 @@ def _against_first(made: Comparison) -> Iterator[str]:
 
 
 def _below(made: Comparison) -> Iterator[str]:
+    for report, note in zip(made.reports, made.adjusted, strict=False):
+        if note:
+            yield f"{report.scenario} is the nearest that runs: {note}."
     same = _same(made) if len(made.reports) > MOST_COLUMNS else {}
     words = [f"{name} {cell}" for name, cell in same.items()]
     if words:
