@@ -19,6 +19,7 @@ from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
 from estimator.plan_space import Pipe, Placement, Shape, placement
 from estimator.schedules.ir import Op, Pipeline, program
+from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario
 from estimator.step_model import fewest_scheduled
@@ -103,6 +104,8 @@ class ShapeBounds:
         batch = phase.global_batch_size
         assert batch is not None  # noqa: S101 - the phase is simulated
         replica = shape.micro_batch_size * dp
+        if not splits_evenly(scenario, replica):
+            return None
         count = _scheduled(pipe, max(1, -(-batch.final // replica)))
         if count is None:
             return None

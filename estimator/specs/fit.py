@@ -81,10 +81,21 @@ def frameworks(scenario: Scenario) -> Iterator[Misfit]:
     node.
     """
     yield from _nodes(scenario)
+    yield from cuts(scenario)
+    yield from _batches(scenario)
+
+
+def cuts(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield how layers and sequences cannot be cut, whatever the pipeline and batch."""
     yield from _kv_heads(scenario)
     yield from _widths(scenario)
     yield from _sequences(scenario)
-    yield from _batches(scenario)
+
+
+def splits_evenly(scenario: Scenario, replica: int) -> bool:
+    """Whether each batch splits into so many sequences at a time."""
+    batches = (phase.global_batch_size for phase in scenario.phases)
+    return not any(batch.final % replica for batch in batches if batch)
 
 
 def around(value: int, multiple: int) -> list[int]:
