@@ -198,11 +198,11 @@ def test_a_price_sweep_leaves_time_as_it_is():
 
 
 def test_infeasible_points_are_rows_with_their_reason():
-    made = sweep(BASE, ["cluster.num_gpus=2048,2049", "recompute=none,full"])
+    made = sweep(BASE, ["plan.pp=16,8", "recompute=none,full"])
     reasons = list(made.columns["reason"])
     assert "GB of" in reasons[0]
     assert not reasons[1]
-    assert "does not divide" in reasons[2]
+    assert "stage_layout has 16 stages" in reasons[2]
     assert made.num_fitting == 1
     assert made.cheapest()["recompute"] == "full"
 

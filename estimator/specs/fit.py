@@ -16,6 +16,7 @@ from estimator.specs.layout import EVEN, check_layout, parse_layout
 from estimator.specs.model import BLOCKS
 
 if TYPE_CHECKING:
+    from estimator.specs.model import Attention
     from estimator.specs.scenario import Scenario
     from estimator.specs.training import ParallelPlan
 
@@ -64,7 +65,7 @@ def structure(scenario: Scenario) -> Iterator[Misfit]:
         yield Misfit(
             "plan.tp",
             f"tp {plan.tp} does not divide {heads} heads",
-            _divisor("plan.tp", plan.tp, heads),
+            _nearest(scenario, "tp", _divisors(heads)),
         )
     if plan.stage_layout != EVEN:
         yield from _layout(scenario)
@@ -88,7 +89,7 @@ def frameworks(scenario: Scenario) -> Iterator[Misfit]:
 def cuts(scenario: Scenario) -> Iterator[Misfit]:
     """Yield how layers and sequences cannot be cut, whatever the pipeline and batch."""
     yield from _kv_heads(scenario)
-    yield from _widths(scenario)
+    yield from _blocks(scenario)
     yield from _sequences(scenario)
 
 
@@ -145,9 +146,43 @@ def _divisors(total: int) -> set[int]:
     return small | {total // size for size in small}
 
 
-def _divisor(path: str, value: int, total: int) -> dict[str, int]:
-    """Return the divisor nearest to the value of a field."""
-    return {path: _by_distance(value, _divisors(total))[0]}
+def _nearest(scenario: Scenario, axis: str, among: set[int]) -> dict[str, int]:
+    """Return the size of an axis nearest to its own that the model can be cut into."""
+    runs = among & _sizes(scenario, axis) if axis in ("tp", "etp", "ep") else among
+    near = _by_distance(getattr(scenario.plan, axis), runs)
+    return {f"plan.{axis}": near[0]} if near else {}
+
+
+def _sizes(scenario: Scenario, axis: str) -> set[int]:
+    """Return the sizes of an axis that the model can be cut into."""
+    attention = scenario.model.attention
+    parts = [width for cut, _, width in _widths(scenario) if cut == axis]
+    if axis == "ep":
+        parts.append(scenario.model.moe.num_experts if scenario.model.moe else 1)
+    if axis != "tp":
+        return _divisors(math.gcd(*parts))
+    sizes = _divisors(math.gcd(attention.num_heads, *parts))
+    return {size for size in sizes if _shares_kv_heads(attention, size)}
+
+
+def _shares_kv_heads(attention: Attention, tp: int) -> bool:
+    """Whether KV heads are split over tensor-parallel ranks, or copied as often."""
+    kv_heads = attention.kv_heads
+    return attention.kind == "mla" or not (kv_heads % tp and tp % kv_heads)
+
+
+def _widths(scenario: Scenario) -> Iterator[tuple[str, str, int]]:
+    """Yield what is cut beside heads: along which axis, its name and its width."""
+    model = scenario.model
+    blocks = {block for kind in set(model.layer_kinds) for block in BLOCKS[kind]}
+    if "mlp" in blocks:
+        yield "tp", "ffn_hidden_size", model.mlp.ffn_hidden_size
+    if model.moe:
+        yield "etp", "an expert's width", model.moe.ffn_hidden_size
+    if model.moe and model.moe.shared_width:
+        yield "tp", "shared experts' width", model.moe.shared_width
+    if model.mamba and "mamba" in blocks:
+        yield "tp", "Mamba heads", model.mamba.num_heads
 
 
 def _spread(scenario: Scenario) -> Iterator[Misfit]:
@@ -160,7 +195,7 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
         for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
             if num_gpus % (width // size) == 0:
                 total = num_gpus // (width // size)
-                nearest |= _divisor(f"plan.{axis}", size, total)
+                nearest |= _nearest(scenario, axis, _divisors(total))
         yield Misfit(
             "plan.pp" if num_gpus % plan.pp else "plan.tp",
             f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
@@ -169,9 +204,9 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
             remedy,
         )
     elif per_rank % (plan.ep * plan.etp):
-        for axis, size, rest in (("ep", plan.ep, plan.etp), ("etp", plan.etp, plan.ep)):
+        for axis, rest in (("ep", plan.etp), ("etp", plan.ep)):
             if per_rank % rest == 0:
-                nearest |= _divisor(f"plan.{axis}", size, per_rank // rest)
+                nearest |= _nearest(scenario, axis, _divisors(per_rank // rest))
         yield Misfit(
             "plan.ep",
             f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
@@ -180,7 +215,7 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
             remedy,
         )
     elif dp % (plan.dp_shard or 1):
-        nearest |= _divisor("plan.dp_shard", plan.dp_shard, dp)
+        nearest |= _nearest(scenario, "dp_shard", _divisors(dp))
         words = f"{plan.dp_shard} does not divide dp {dp}"
         yield Misfit("plan.dp_shard", words, nearest, remedy)
 
@@ -192,7 +227,8 @@ def _experts(scenario: Scenario) -> Iterator[Misfit]:
         yield Misfit("plan.ep", words, {"plan.ep": 1})
     elif moe and moe.num_experts % ep:
         words = f"ep {ep} does not divide {moe.num_experts} experts"
-        yield Misfit("plan.ep", words, _divisor("plan.ep", ep, moe.num_experts))
+        sizes = _divisors(moe.num_experts)
+        yield Misfit("plan.ep", words, _nearest(scenario, "ep", sizes))
 
 
 def _layout(scenario: Scenario) -> Iterator[Misfit]:
@@ -231,45 +267,28 @@ def _nodes(scenario: Scenario) -> Iterator[Misfit]:
 def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
     """Yield that KV heads neither split over tensor-parallel ranks nor are copied."""
     attention, plan = scenario.model.attention, scenario.plan
-    tp, heads, kv_heads = plan.tp, attention.num_heads, attention.kv_heads
-    if attention.kind == "mla" or not (kv_heads % tp and tp % kv_heads):
+    if _shares_kv_heads(attention, plan.tp):
         return
     per_stage = scenario.cluster.num_gpus // (plan.cp * plan.pp)
-    runs = {
-        size
-        for size in _divisors(math.gcd(heads, per_stage))
-        if not (kv_heads % size and size % kv_heads)
-    }
-    near = _by_distance(tp, runs)
+    near = _by_distance(plan.tp, _divisors(per_stage) & _sizes(scenario, "tp"))
     yield Misfit(
         "plan.tp",
-        f"tp {tp} neither divides {kv_heads} KV heads nor is a multiple of them",
+        f"tp {plan.tp} neither divides {attention.kv_heads} KV heads nor is a multiple "
+        "of them",
         {"plan.tp": near[0]},
         f"plan.tp: {_either(near[:2])}",
     )
 
 
-def _widths(scenario: Scenario) -> Iterator[Misfit]:
+def _blocks(scenario: Scenario) -> Iterator[Misfit]:
     """Yield that a block's width does not split over tensor-parallel ranks."""
-    model, plan = scenario.model, scenario.plan
-    blocks = {block for kind in set(model.layer_kinds) for block in BLOCKS[kind]}
-    widths = []
-    if "mlp" in blocks:
-        widths.append(("tp", plan.tp, "ffn_hidden_size", model.mlp.ffn_hidden_size))
-    if model.moe:
-        moe = model.moe
-        widths.append(("etp", plan.etp, "an expert's width", moe.ffn_hidden_size))
-        if moe.shared_width:
-            widths.append(("tp", plan.tp, "shared experts' width", moe.shared_width))
-    if model.mamba and "mamba" in blocks:
-        widths.append(("tp", plan.tp, "Mamba heads", model.mamba.num_heads))
-    for axis, size, what, width in widths:
+    for axis, what, width in _widths(scenario):
+        size = getattr(scenario.plan, axis)
         if width % size:
-            path = f"plan.{axis}"
             yield Misfit(
-                path,
+                f"plan.{axis}",
                 f"{axis} {size} does not divide {what}, {width}",
-                _divisor(path, size, width),
+                _nearest(scenario, axis, _divisors(width)),
             )
 
 
@@ -288,9 +307,11 @@ def _sequences(scenario: Scenario) -> Iterator[Misfit]:
             near, path = around(length, parts), f"phases.{number}.seq_len"
             nearest = {path: near[0]}
             if length % (2 * split) == 0:
-                nearest |= _divisor("plan.cp", plan.cp, length // (2 * split))
+                sizes = _divisors(length // (2 * split))
+                nearest |= _nearest(scenario, "cp", sizes)
             if length % (parts // split) == 0:
-                nearest |= _divisor("plan.tp", plan.tp, length // (parts // split))
+                sizes = _divisors(length // (parts // split))
+                nearest |= _nearest(scenario, "tp", sizes)
             words = f"2 x cp {plan.cp}" if plan.cp > 1 else ""
             words += " x " * (plan.cp > 1 and split > 1) + f"tp {split}" * (split > 1)
             yield Misfit(
