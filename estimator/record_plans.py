@@ -78,6 +78,8 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         early_stop=source in rules.EARLY_STOP,
         batch_first=source in rules.BATCH_FIRST and not _says_async(record),
+        context_exchange="all-gather" if source in rules.GATHERED_CONTEXT else "ring",
+        context_sums="fp32" if source in rules.RING_IN_FP32 else "bf16",
         attention_kernel=_attention(record, source, has),
         dropout=source in rules.DROPOUT,
         transformer_impl="local"
@@ -105,6 +107,7 @@ def plan_of(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
             and (has is None or "pp overlap" in has),
+            context=source not in rules.RING_IN_FP32 or is_eager,
             gradient_reduce=has_overlap
             or source in rules.OVERLAPPED_REDUCTION
             or (source in rules.DDP and not zero),

@@ -26,6 +26,7 @@ from estimator.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
+from estimator.workload.context import exposed_s, kv_width
 from estimator.workload.host import Host, host
 from estimator.workload.layers import layer_segments
 from estimator.workload.memory import chunk_activations
@@ -322,16 +323,15 @@ class Chunks:
         if element.feed_forward == "moe" and index in (1, 2, 6):
             return {"exposed tensor-parallel": self._expert_collectives_s(index)}
         if element.mixer == "attention" and index in (0, 4) and self.context_s:
-            ways = 1 if index == 0 else 2  # backward, their gradients travel as well
             core_s = sum(
                 kernel.seconds(self.device, self.device.num_sms)
                 for kernel in segment
                 if kernel.kind == "attention"
             )
-            plan = self.size.plan
-            is_hidden = plan.overlap.context and plan.context_exchange == "ring"
-            hidden = core_s if is_hidden else 0.0
-            return {"exposed context": max(0.0, ways * self.context_s - hidden)}
+            late_s = exposed_s(
+                self.size, self.context_s, core_s, is_backward=index == 4
+            )
+            return {"exposed context": late_s}
         return {}
 
     def _expert_collectives_s(self, index: int) -> float:
@@ -523,9 +523,8 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
 
 def _context_s(size: Sizes, ways: Links, apart: int) -> float:
     """Return the seconds in which a rank receives the others' keys and values."""
-    plan, attention = size.plan, size.model.attention
-    if plan.cp == 1:
+    cp = size.plan.cp
+    if cp == 1:
         return 0.0
-    width = size.read_kv_heads * (attention.qk_dim + attention.v_dim)
-    whole = 2.0 * size.tokens * plan.cp * width
-    return all_gather_s(whole, group(plan.cp, apart, ways.gpus_per_node), ways)
+    whole = 2.0 * size.tokens * cp * kv_width(size)
+    return all_gather_s(whole, group(cp, apart, ways.gpus_per_node), ways)

@@ -118,6 +118,8 @@ class AttentionCore(NamedTuple):
     kernel: str = "fused"
     is_wide: bool = False
     """Whether keys are wider than values."""
+    is_full: bool = False
+    """Whether each row meets ``seq_len`` keys: no mask."""
 
     @property
     def num_kernels(self) -> int:
@@ -139,6 +141,7 @@ class AttentionCore(NamedTuple):
             self.num_rows,
             is_backward=self.is_backward,
             is_wide=self.is_wide,
+            is_full=self.is_full,
             kernel=self.kernel,
         )
 
