@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from estimator.costs.flop import flop_per_token, mfu
+from estimator.costs.flop import mfu
 from estimator.costs.rates import half_precision
 from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import DurationClass, duration_class
@@ -58,9 +58,10 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     step_s = rows[0].total_s
     num_gpus = scenario.cluster.num_gpus
     tokens_per_s = global_batch * model.seq_len / step_s
-    causal = flop_per_token(scenario.model, model.seq_len)
+    causal = model.flop_per_token()
     shares = scenario.dp * scenario.plan.tp * scenario.plan.cp
-    executed = executed_flop(work) * num_microbatches * shares
+    flop = executed_flop(work, model.played(num_microbatches).passes)
+    executed = flop * num_microbatches * shares
     return Step(
         step_s=step_s,
         tokens_per_s=tokens_per_s,
@@ -84,7 +85,7 @@ def model_mfu(
 ) -> float:
     """Return the share of the 16-bit peak that a step's model FLOP are."""
     scenario, seq_len = model.scenario, model.seq_len
-    flop = flop_per_token(scenario.model, seq_len, is_causal=is_causal)
+    flop = model.flop_per_token(is_causal=is_causal)
     tokens_per_s = global_batch * seq_len / step_s
     return mfu(flop, tokens_per_s, scenario.cluster.num_gpus, half_peak(scenario))
 
@@ -167,11 +168,11 @@ def causes(made: Program, work: Chunks) -> dict[str, float]:
     return dict(spent)
 
 
-def executed_flop(work: Chunks) -> float:
+def executed_flop(work: Chunks, passes: Sequence[Op] = (Op.F, Op.I, Op.W)) -> float:
     """Return the FLOP that all stages execute for one micro-batch and TP rank."""
     return sum(
         operation.flop
         for stage in range(len(work.stages))
-        for op in (Op.F, Op.I, Op.W)
+        for op in passes
         for operation in work.operations(op, stage)
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import Layer
 from estimator.engine.detail import detailed_step
 from estimator.engine.evaluate import makespan_s
@@ -154,6 +155,15 @@ class StepModel:
         if key not in self._chunks:
             self._chunks[key] = chunks(self.scenario, self.seq_len, made, layer)
         return self._chunks[key]
+
+    def flop_per_token(self, *, is_causal: bool = True) -> float:
+        """Return the model FLOP of one token in the passes that the program runs."""
+        return flop_per_token(
+            self.scenario.model,
+            self.seq_len,
+            is_causal=is_causal,
+            num_passes=len(self.played().passes),
+        )
 
     def optimizer_parts(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None

@@ -38,7 +38,7 @@ def page(question: Question) -> None:
     report, scenario = question.report, question.resolved
     st.subheader("How the numbers arise", anchor=False)
     _counted(report, scenario)
-    _formulas(report, scenario)
+    _formulas(report)
     _constants(question)
     _schedules()
     _limits()
@@ -62,7 +62,7 @@ def _counted(report: Report, scenario: Scenario) -> None:
     st.markdown("\n".join(f"- {plain(line)}" for line in lines))
 
 
-def _formulas(report: Report, scenario: Scenario) -> None:
+def _formulas(report: Report) -> None:
     """Show the formulas, each with the numbers that the sidebar gives."""
     st.markdown("**From seconds to dollars, with the numbers of the sidebar**")
     step, main = report.step, next(p for p in report.phases if p.basis == "simulated")
@@ -97,7 +97,7 @@ def _formulas(report: Report, scenario: Scenario) -> None:
     st.latex(
         r"\mathrm{MFU} = \frac{f\;\mathrm{tokens/s}}{N\,\mathrm{FLOP/s}_\mathrm{BF16}}"
     )
-    per_token = flop.flop_per_token(scenario.model, _seq_len(scenario))
+    per_token = 1e12 * step.tflop_per_s_per_gpu / step.tokens_per_s_per_gpu
     st.caption(
         plain(
             f"f = {per_token / 1e9:.1f} GFLOP a token (causal attention, without "
@@ -110,11 +110,6 @@ def _formulas(report: Report, scenario: Scenario) -> None:
     with st.expander("How long a matrix product takes"):
         st.text(kernels.__doc__ or "")
         st.text(kernels.gemm_s.__doc__ or "")
-
-
-def _seq_len(scenario: Scenario) -> int:
-    lengths = (p.seq_len for p in scenario.phases if p.basis == "simulated")
-    return next(length for length in lengths if length)
 
 
 def _constants(question: Question) -> None:
