@@ -275,7 +275,12 @@ def slowest_optimizer(
 def optimizer_phases(
     scenario: Scenario, made: Program, work: Chunks
 ) -> list[dict[str, float]]:
-    """Return the parts of the optimizer phase on each kind of rank."""
+    """Return the parts of the optimizer phase on each kind of rank.
+
+    There is none where nothing runs backward.
+    """
+    if len(made.passes) == 1:
+        return [{}]
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])

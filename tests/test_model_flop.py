@@ -183,3 +183,9 @@ def test_flop_counted_are_those_that_the_program_executes(schedule):
     assert step.mfu < step.mfu_noncausal < 1
     assert step.mfu < step.hfu < 1
     assert Batch(scenario).answer().mfu == pytest.approx(step.mfu)
+
+
+def test_nothing_is_reduced_or_updated_where_nothing_runs_backward():
+    step = estimate("deepseek-v3", ["plan.schedule=forward-only"]).step
+    assert not step.optimizer_parts
+    assert step.step_s == pytest.approx(sum(step.parts.values()))
