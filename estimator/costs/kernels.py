@@ -276,13 +276,18 @@ def elementwise_s(
     return largest(num_bytes / rate, least_s) + num_kernels * device.launch_s
 
 
-def top_k_s(device: Device, num_rows: int, width: int) -> float:
-    """Return the seconds in which PyTorch chooses the largest scores of each row.
+def top_k_s(device: Device, num_rows: int, width: int, num_chosen: int = 1) -> float:
+    """Return the seconds in which the largest scores of each row are chosen.
 
     A block of a thread per score sorts a row by its digits; blocks come in waves over
     the SMs (PyTorch, ``aten/src/ATen/native/cuda/TensorTopK.cu``), each of which lasts
     as long as :data:`TOP_K_KERNELS` small kernels, the last as its share.
+
+    Large cores run no blocks: their vector units pass over the FP32 scores once for
+    each of ``num_chosen``, at the pace of memory.
     """
+    if device.has_large_cores:
+        return elementwise_s(device, 4.0 * num_rows * width * num_chosen, 1, "small")
     threads = max(MOST_THREADS // MOST_BLOCKS, ceil(width / WARP) * WARP)
     blocks = device.num_sms * (MOST_THREADS // min(threads, MOST_THREADS))
     waves = largest(1.0, num_rows / blocks)

@@ -100,10 +100,9 @@ class Chunks:
     def num_comm_sms(self) -> int:
         """SMs that communication takes from the computation beside it.
 
-        None where the chip has too few for that: engines of its own communicate.
+        None where its cores are large: engines of their own communicate.
         """
-        wanted = self.size.plan.num_comm_sms
-        return wanted if wanted < self.device.num_sms else 0
+        return 0 if self.device.has_large_cores else self.size.plan.num_comm_sms
 
     @property
     def tensor_bytes(self) -> float:

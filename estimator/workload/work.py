@@ -181,11 +181,12 @@ def casts(name: str, num_bytes: float, num_kernels: int = 0) -> tuple[Traffic, .
 
 
 class TopK(NamedTuple):
-    """The largest scores of each row, chosen several times by PyTorch's kernel."""
+    """The largest scores of each row, chosen several times."""
 
     name: str
     num_rows: int
     width: int
+    num_chosen: int
     num_kernels: int
     flop: float = 0.0
 
@@ -202,7 +203,8 @@ class TopK(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; it does not depend on a few SMs."""
         del num_sms
-        return self.num_kernels * kernels.top_k_s(device, self.num_rows, self.width)
+        each_s = kernels.top_k_s(device, self.num_rows, self.width, self.num_chosen)
+        return self.num_kernels * each_s
 
 
 class HostCalls(NamedTuple):
