@@ -10,7 +10,7 @@ import estimator
 PACKAGE = Path(estimator.__file__).parent
 LAYERS = [
     {"errors", "units", "lanes"},
-    {"registry", "documents", "record_files"},
+    {"registry", "documents", "record_files", "record_words"},
     {"record_checks"},
     {"specs"},
     {"schedules", "costs"},
