@@ -178,7 +178,7 @@ def test_flash_attention_2_loses_to_short_sequences_as_measured():
     for seq_len, rate in measured.items():
         flop = attention_flop(16384 // seq_len, seq_len, 16, 128, 128)
         made_s = attention_s(h100, flop, seq_len, 16 * 16384, kernel="flash-2")
-        assert flop / made_s / 1e12 == pytest.approx(rate, rel=0.085)
+        assert flop / made_s / 1e12 == pytest.approx(rate, rel=0.065)
 
 
 def test_casts_take_as_long_as_measured():

@@ -235,12 +235,9 @@ def attention_s(
 
     The rate saturates with the sequence and with ``num_rows``, heads times tokens,
     whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``, at
-    most what power sustains. An older kernel has a slower main loop, and loses as many
-    seconds around it: FlashAttention-2 on an H100 is within 8 % of 191, 260, 298, 319,
-    333 and 335 TFLOP/s at 0.5 to 16 Ki tokens (FlashAttention-3, arXiv 2407.08608,
-    figure 5, read in a transcription). It does not fall with the SMs that
-    communication takes: beside 20 busy SMs the H800 trace of deepseek-ai/profile-data
-    shows 555 TFLOP/s, as much as on all 132 alone.
+    most what power sustains. Older kernels have a rate and a loss of their own. It does
+    not fall with the SMs that communication takes: beside 20 busy SMs the H800 trace of
+    deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
     """
     if is_backward:
         rate = device.attention_backward_flop_per_s
@@ -254,10 +251,11 @@ def attention_s(
         half_len = device.attention_forward_half_len
         half_rows = device.attention_forward_half_rows
         most = device.attention_forward_most
-    share = device.older_attention.get(kernel, 1.0)
+    rate *= device.older_attention.get(kernel, 1.0)
     loss = half_len / seq_len + half_rows / num_rows
+    loss *= device.older_attention_loss.get(kernel, 1.0)
     loss *= FULL_LOSS if is_full else 1.0
-    return largest(flop * (1 / share + loss) / rate, flop / most) + device.launch_s
+    return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s
 
 
 def elementwise_s(

@@ -63,6 +63,7 @@ class Device:
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
     older_attention: Mapping[str, float]
+    older_attention_loss: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
     attention_forward_half_rows: float
@@ -237,6 +238,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         older_attention={}
         if is_ideal
         else {name: share.value for name, share in known.older_attention.items()},
+        older_attention_loss={
+            name: share.value for name, share in known.older_attention_loss.items()
+        },
         attention_forward_half_len=0.0
         if is_ideal
         else known.attention_forward_half_len.value,
