@@ -18,7 +18,6 @@ from estimator.bill import (
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
-from estimator.errors import InputError
 from estimator.phases import Walk, simulated
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
@@ -70,7 +69,7 @@ class _Reported(Walk):
 
 
 def estimate(
-    scenario: str | Scenario,
+    scenario: catalog.Named | Scenario,
     overrides: Sequence[str] = (),
     *,
     has_range: bool = True,
@@ -80,8 +79,8 @@ def estimate(
 
     Parameters
     ----------
-    scenario : str or Scenario
-        A built-in name, a variant, a file, or a resolved scenario.
+    scenario : str, path, mapping or Scenario
+        A built-in name, a variant, a file, what a file would hold, or one resolved.
     overrides : sequence of str
         ``PATH=VALUE`` patches of a name or a file.
     has_range : bool
@@ -97,10 +96,7 @@ def estimate(
     InfeasibleError
         If the parts of the scenario do not fit together.
     """
-    if isinstance(scenario, str):
-        scenario = catalog.load_scenario(scenario, overrides)
-    elif overrides:
-        raise InputError("a resolved scenario takes no overrides", fix="its name")
+    scenario = catalog.load_scenario(scenario, overrides)
     run = _Reported(scenario, is_played=is_played)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
     _, _, batch = simulated(scenario.main_phase)

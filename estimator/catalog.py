@@ -8,6 +8,7 @@ reaches into the whole, and every mistake is reported at once with its file and 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from estimator.documents import (
     Map,
     Seq,
     copied,
+    marked,
     merged,
     parse_document,
     parse_override,
@@ -40,6 +42,11 @@ from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
 
 T = TypeVar("T")
+
+Named = str | os.PathLike[str] | Mapping[str, Any]
+"""A built-in name, a variant, a file, or what a file would hold."""
+MAPPING = "the mapping"
+"""Place of what a program hands over."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +132,21 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
             f"{path.name} is its own base", where=[" -> ".join((*above, str(path)))]
         )
     document = parse_document(read_text(path), str(path) if "/" in name else path.name)
+    return _on_base(kind, document, str(path), (*above, str(path)))
+
+
+def _on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
+    """Return what a file holds, laid over the base that it names."""
     base = document.pop("base", None)
     if base is None:
         return document
+    place = document.places["base"]
     if not isinstance(base, str):
         raise InputError(
-            f"the base of {path.name} is a name or a path, not {base!r}",
-            where=[document.places["base"]],
+            f"the base of {Path(file).name} is a name or a path, not {base!r}",
+            where=[place],
         )
-    place = document.places["base"]
-    below = _read(kind, _near(base, f"{path}:"), place, (*above, str(path)))
-    return merged(below, document)
+    return merged(_read(kind, _near(base, f"{file}:"), place, above), document)
 
 
 def existing(name: str, origin: str = "") -> Path:
@@ -302,30 +313,58 @@ def load(kind: str, name: str) -> Any:
     return build(kind, inlined(kind, read(kind, name)), name)
 
 
-def load_scenario(name: str, overrides: Iterable[str] = ()) -> Scenario:
+def load_scenario(name: Named | Scenario, overrides: Iterable[str] = ()) -> Scenario:
     """Return the resolved scenario of ``NAME[@VARIANT[+VARIANT...]]`` or a file.
 
     Parameters
     ----------
-    name : str
-        A built-in name or a path, then the variants to apply from left to right.
+    name : str, path, mapping or Scenario
+        A built-in name or a path, then the variants to apply from left to right; or
+        what a file would hold. A resolved scenario is returned as it is.
     overrides : iterable of str
         ``PATH=VALUE`` patches, applied last.
     """
-    made: Scenario = build("scenario", scenario_document(name, overrides), name)
+    if isinstance(name, Scenario):
+        if overrides:
+            raise InputError("a resolved scenario takes no overrides", fix="its name")
+        return name
+    document = scenario_document(name, overrides)
+    made: Scenario = build("scenario", document, label(name))
     return made
 
 
-def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
+def label(scenario: Named) -> str:
+    """Return what a message calls a scenario that was asked for.
+
+    Raises
+    ------
+    InputError
+        If it is nothing that a scenario can be asked for by.
+    """
+    if isinstance(scenario, str | os.PathLike):
+        return os.fspath(scenario)
+    if isinstance(scenario, Mapping):
+        return str(scenario.get("name", MAPPING))
+    kind = type(scenario).__name__
+    raise InputError(
+        f"a scenario is a name, a file or a mapping here, not a {kind}",
+        fix="'deepseek-v3'",
+    )
+
+
+def scenario_document(name: Named, overrides: Iterable[str] = ()) -> Map:
     """Return the inlined mapping of a scenario, variants and overrides applied."""
-    stem, at, variants = name.partition("@")
-    document = read("scenario", stem)
+    stem, at, variants = label(name).partition("@")
+    if isinstance(name, Mapping):
+        at, document = "", _on_base("scenario", marked(name, MAPPING), MAPPING, ())
+    else:
+        document = read("scenario", stem)
     for key, default in DEFAULTS.items():
         if key not in document:
             document.put(key, default, document.place)
     if at:
         for variant in variants.split("+"):
-            _apply_variant(document, variant, name)
+            _apply_variant(document, variant, label(name))
         document.put("name", f"{document.get('name', stem)}@{variants}", document.place)
     for override in overrides:
         path, value = parse_override(override, "--set")

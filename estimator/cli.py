@@ -12,13 +12,15 @@ import typer
 
 from estimator import catalog, cli_many
 from estimator.cli_options import Json, Overrides, Quiet, print_json
-from estimator.errors import EstimatorError, InputError
+from estimator.endings import Commands, ended
+from estimator.errors import InputError
 
 if TYPE_CHECKING:
     from estimator.results import Result
 
 cli = typer.Typer(
     name="estimator",
+    cls=Commands,
     help="What training a large language model takes, before a GPU is rented.",
     no_args_is_help=True,
     add_completion=False,
@@ -392,18 +394,16 @@ def import_command(
     quiet: Quiet = False,
 ) -> None:
     """Turn a Hugging Face config.json into a model file: `model: ./x.yaml`."""
-    from estimator import huggingface
+    from estimator import export, huggingface
 
+    if out is not None:
+        export.check_target(out)
     made = huggingface.model_yaml(catalog.read_text(config), str(config))
     if out is None:
         typer.echo(made, nl=False)
         return
-    try:
-        out.write_text(made, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
-    if not quiet:
-        typer.echo(f"wrote {out}", err=True)
+    export.write_text(out, [made])
+    _note(f"wrote {out}", quiet=quiet)
 
 
 @cli.command("dashboard")
@@ -458,11 +458,4 @@ cli_many.add_to(cli)
 
 def main() -> None:
     """Run the command line; a wrong input ends with one message and status 2."""
-    try:
-        cli()
-    except EstimatorError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    sys.exit(ended(cli))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def compare(
-    names: Sequence[str],
+    names: Sequence[catalog.Named],
     vary: Sequence[str] = (),
     overrides: Sequence[str] = (),
     *,
@@ -76,8 +76,8 @@ def compare(
 
     Parameters
     ----------
-    names : sequence of str
-        Built-in names, variants or files.
+    names : sequence of str, path or mapping
+        Built-in names, variants, files, or what files would hold.
     vary : sequence of str
         ``PATH=V1,V2,...``; each scenario is repeated for every combination.
     overrides : sequence of str
@@ -91,6 +91,8 @@ def compare(
     InputError
         If there is nothing to compare, or too much.
     """
+    if isinstance(names, str | Mapping):
+        names = [names]
     columns = _columns(names, vary)
     if not 2 <= len(columns) <= MAX_COLUMNS:
         raise InputError(
@@ -104,13 +106,13 @@ def compare(
         words = ""
         if patches:
             words = " ".join(_in_words(patch, document) for patch in patches)
-            label = f"{name} {words}" if len(names) > 1 else words
+            label = f"{catalog.label(name)} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
         document, note = _nearest(document, patches) if patches else (document, "")
         adjusted.append(note)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
-    groups = tuple(name for name, _ in columns)
+    groups = tuple(catalog.label(name) for name, _ in columns)
     made = of_documents(documents, is_sequential=is_sequential)
     return replace(
         made,
@@ -169,8 +171,8 @@ def _in_words(patch: str, document: Map) -> str:
 
 
 def _columns(
-    names: Sequence[str], vary: Sequence[str]
-) -> list[tuple[str, tuple[str, ...]]]:
+    names: Sequence[catalog.Named], vary: Sequence[str]
+) -> list[tuple[catalog.Named, tuple[str, ...]]]:
     axes = []
     for text in vary:
         path, equals, values = text.partition("=")

@@ -51,7 +51,7 @@ class _Found:
 
 
 def plan(
-    scenario: str | Scenario,
+    scenario: catalog.Named | Scenario,
     overrides: Sequence[str] = (),
     *,
     gpus: Sequence[int] = (),
@@ -68,8 +68,8 @@ def plan(
 
     Parameters
     ----------
-    scenario : str or Scenario
-        A built-in name, a variant, a file, or a resolved scenario.
+    scenario : str, path, mapping or Scenario
+        A built-in name, a variant, a file, what a file would hold, or one resolved.
     gpus : sequence of int
         Numbers of GPUs; the scenario's own by default, and from a quarter to eight
         times as many where a deadline or a budget asks for their number.
@@ -96,8 +96,7 @@ def plan(
     """
     _check(objective, top, gpus, deadline_s, budget_usd)
     _check_draws(num_drawn, seed)
-    if isinstance(scenario, str):
-        scenario = catalog.load_scenario(scenario, overrides)
+    scenario = catalog.load_scenario(scenario, overrides)
     own, per_node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
     _check_nodes(gpus, per_node)
     asks = deadline_s is not None or budget_usd is not None

@@ -6,14 +6,11 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
-from estimator.errors import EstimatorError, InfeasibleError, InputError
-from estimator.executors import without_script
+from estimator.errors import EstimatorError, InfeasibleError, InputError, OutsideError
+from estimator.executors import starting, workers
 from estimator.record_checks import checked, shown
 from estimator.record_figures import figures
 from estimator.record_files import Broken
@@ -101,11 +98,11 @@ def _num_stages(entry: Any) -> int:
 def _shared(batches: Sequence[Batch], num_workers: int) -> list[list[Result]] | None:
     """Return the batches' results from several processes; None if none can start."""
     try:
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-            with without_script():
+        with workers(num_workers) as pool:
+            with starting():
                 made = pool.map(_predict_batch, batches)
             return list(made)
-    except (BrokenProcessPool, OSError):
+    except (OutsideError, OSError):
         return None
 
 

@@ -10,7 +10,16 @@ import estimator
 PACKAGE = Path(estimator.__file__).parent
 LAYERS = [
     {"errors", "units", "lanes"},
-    {"registry", "documents", "record_files", "record_words"},
+    {
+        "registry",
+        "documents",
+        "record_files",
+        "record_words",
+        "extras",
+        "export",
+        "locks",
+        "row_files",
+    },
     {"record_checks"},
     {"specs"},
     {"schedules", "costs"},
@@ -41,14 +50,13 @@ LAYERS = [
     {"comparison", "sweeps", "uncertainty", "plan_search", "record_figures"},
     {"scoring"},
     {"predictions", "peers"},
-    {"extras", "provenance", "validation"},
+    {"provenance", "validation"},
     {
         "charts",
         "tables",
         "tables_many",
         "pipelines",
         "perfetto",
-        "export",
         "results",
         "asked",
     },
@@ -56,7 +64,7 @@ LAYERS = [
     {"figures", "validation_tables", "frames", "sections"},
     {"report_html", "validation_page", "validation_markdown", "formats"},
     {"pictures"},
-    {"pages", "cli_options"},
+    {"pages", "cli_options", "endings"},
     {"cli_many"},
     {"cli"},
 ]
