@@ -12,7 +12,7 @@ import typer
 
 from estimator import catalog, cli_many
 from estimator.cli_options import Json, Overrides, Quiet, print_json
-from estimator.endings import Commands, ended
+from estimator.endings import ended
 from estimator.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(
     name="estimator",
-    cls=Commands,
     help="What training a large language model takes, before a GPU is rented.",
     no_args_is_help=True,
     add_completion=False,

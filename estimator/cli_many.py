@@ -190,7 +190,7 @@ def _resumable(out: Path) -> Iterator[None]:
         if isinstance(error, UnfinishedError):
             error.fix = line(*resume)
             raise
-        words = f"{kept} parts are kept in {parts_folder(out)}, " if kept else ""
+        words = f"parts kept in {parts_folder(out)}: {kept}; " if kept else ""
         raise stopped(f"{words}to go on", *resume) from None
 
 

@@ -8,23 +8,8 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
-
-import typer
-from typer.core import TyperGroup
 
 from estimator.errors import EstimatorError, StoppedError
-
-
-class Commands(TyperGroup):
-    """Commands that Ctrl-C ends with a line that says how to go on."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise stopped("to begin again") from None
 
 
 def stopped(remedy: str, *more: str) -> StoppedError:
@@ -59,16 +44,21 @@ def ended(command: Callable[[], object]) -> int:
 
 
 def _status(command: Callable[[], object]) -> int:
+    status: object = 0
     try:
         command()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+        status = end.code
+    except KeyboardInterrupt:
+        status = StoppedError.status
+    if status == StoppedError.status:  # so ends typer what is interrupted
+        raise stopped("to begin again")
+    return status if isinstance(status, int) else int(status is not None)
 
 
 def _said(text: str, status: int) -> int:
-    with suppress(OSError):
-        typer.echo(text, err=True)
+    with suppress(OSError, AttributeError):  # full, or closed
+        sys.stderr.write(f"{text}\n")
     return status
 
 

@@ -67,6 +67,7 @@ LAYERS = [
     {"pages", "cli_options", "endings"},
     {"cli_many"},
     {"cli"},
+    {"__main__"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
