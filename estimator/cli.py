@@ -105,20 +105,28 @@ def run_command(
 
         check_target(out)
     from estimator import api
+    from estimator.attempts import attempted
     from estimator.results import Result
 
-    loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
-    reports = [api.estimate(scenario) for scenario in loaded]
-    steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
+    documents = [catalog.scenario_document(name, overrides or ()) for name in scenarios]
+
+    def answer(place: int) -> tuple[Any, Any, Any]:
+        scenario = catalog.build("scenario", documents[place], scenarios[place])
+        report = api.estimate(scenario)
+        return scenario, report, api.layers(scenario) if has_layers else {}
+
+    answers, failed = attempted(scenarios, answer)
+    loaded, reports, steps = zip(*answers, strict=True)
     again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
-    made = Result(loaded, reports, again, steps)
+    made = Result(loaded, reports, again, steps if has_layers else (), failed=failed)
+    for each in failed:
+        typer.echo(f"{each.scenario} has no answer: {each.error}", err=True)
     if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
 
     for number, report in enumerate(reports):
-        layer_steps = steps[number] if steps else None
-        tables.print_report(report, layer_steps, has_notes=not quiet)
+        tables.print_report(report, steps[number] or None, has_notes=not quiet)
 
 
 @cli.command("compare")
@@ -158,7 +166,9 @@ def compare_command(
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     order = ["--sequential"] if sequential else []
     again = _again("compare", *scenarios, *axes, *order, *_sets(overrides))
-    result = Result(made.scenarios, made.reports, again, comparison=made)
+    result = Result(
+        made.scenarios, made.reports, again, comparison=made, failed=made.failed
+    )
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables_compare

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from estimator import api, attribution, catalog
+from estimator.attempts import Failed, attempted
 from estimator.axes import split
 from estimator.batch import Batch
 from estimator.documents import Map, parse_override
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_COLUMNS = 64
+CHANGES = {
+    "cost_change": "cost_usd",
+    "gpu_hours_change": "gpu_hours",
+    "wall_change": "wall_s",
+    "step_change": "step_s",
+}
+"""What is told against the first: its name, and the number of a report's row."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Reports of all scenarios; the first is the baseline."""
+    """Reports of all scenarios that have one; the first is the baseline."""
 
     scenarios: tuple[Scenario, ...]
     reports: tuple[Report, ...]
@@ -51,6 +59,30 @@ class Comparison:
     """The last part of the one path that is varied; labels are its values alone."""
     adjusted: tuple[str, ...] = ()
     """What was changed in each for the nearest that runs; empty where nothing was."""
+    failed: tuple[Failed, ...] = ()
+    """Scenarios that cannot be estimated, and why; they have no other entry here."""
+
+    @property
+    def baselines(self) -> tuple[int, ...]:
+        """The column that each is told against.
+
+        The first; where something is varied, the first of the same scenario.
+        """
+        if not any(self.labels):
+            return (0,) * len(self.reports)
+        return tuple(map(self.groups.index, self.groups))
+
+    @property
+    def changes(self) -> tuple[dict[str, float | None], ...]:
+        """Each column over its baseline, less 1; None over nothing."""
+        rows = [report.row() for report in self.reports]
+        return tuple(
+            {
+                name: row[key] / rows[place][key] - 1 if rows[place][key] else None
+                for name, key in CHANGES.items()
+            }
+            for row, place in zip(rows, self.baselines, strict=True)
+        )
 
     def frame(self) -> pd.DataFrame:
         """Return the scenarios as a pandas frame, one row each."""
@@ -90,6 +122,8 @@ def compare(
     ------
     InputError
         If there is nothing to compare, or too much.
+    EstimatorError
+        If none of the scenarios can be estimated.
     """
     if isinstance(names, str | Mapping):
         names = [names]
@@ -114,12 +148,14 @@ def compare(
         labels.append(words.partition("=")[2] if axis else words)
     groups = tuple(catalog.label(name) for name, _ in columns)
     made = of_documents(documents, is_sequential=is_sequential)
+    lost = {each.place for each in made.failed}
+    kept = [place for place in range(len(columns)) if place not in lost]
     return replace(
         made,
-        groups=groups,
-        labels=tuple(labels),
+        groups=tuple(groups[place] for place in kept),
+        labels=tuple(labels[place] for place in kept),
         axis=axis.rpartition(".")[2],
-        adjusted=tuple(adjusted),
+        adjusted=tuple(adjusted[place] for place in kept),
     )
 
 
@@ -130,19 +166,27 @@ def of_documents(
 
     Raises
     ------
-    InputError
-        If one does not describe a scenario.
+    EstimatorError
+        If none of them can be estimated.
     """
-    scenarios = tuple(map(_scenario, documents))
-    reports = tuple(map(api.estimate, scenarios))
+
+    def column(place: int) -> tuple[Map, Scenario, Report]:
+        scenario = _scenario(documents[place])
+        return documents[place], scenario, api.estimate(scenario)
+
+    asked = [str(document.get("name", "scenario")) for document in documents]
+    made, failed = attempted(asked, column)
+    (first, _, before), *others = made
     shares_of = attribution.sequential if is_sequential else attribution.shapley
     shares = tuple(
         share
-        for document, report in zip(documents[1:], reports[1:], strict=True)
-        for share in _shares(documents[0], document, reports[0], report, shares_of)
+        for document, _, report in others
+        for share in _shares(first, document, before, report, shares_of)
     )
+    _, scenarios, reports = zip(*made, strict=True)
     names = tuple(report.scenario for report in reports)
-    return Comparison(scenarios, reports, shares, names, ("",) * len(names))
+    nothing = ("",) * len(names)
+    return Comparison(scenarios, reports, shares, names, nothing, failed=failed)
 
 
 def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from estimator import catalog
+from estimator.attempts import one_line
 from estimator.batch import NUMBERS, answers
 from estimator.designs import Design
 from estimator.documents import Map
@@ -149,9 +150,3 @@ def _combination(document: Map, part: Part) -> Columns:
         text = f"needs {needs[lane] / 1e9:.1f} GB of {has[lane] / 1e9:.1f} GB"
         columns["reason"][lane] = text
     return columns
-
-
-def one_line(error: EstimatorError) -> str:
-    """Return a message in one line: what is wrong, or where if that says more."""
-    where = "; ".join(place.partition(": ")[2] or place for place in error.where)
-    return where or error.what

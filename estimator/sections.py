@@ -75,10 +75,15 @@ def sections(result: Result) -> Iterator[Section]:
         first = result.reports[0].scenario
         yield Section(result.title, 1, sentences=tuple(_misfits(result.reports)))
         yield words(tables_compare.comparison(result.comparison), "Side by side")
+        if (more := tables_compare.changes(result.comparison)) is not None:
+            yield words(more, "Against the first")
         yield words(
             tables_compare.differences(result.comparison),
             f"Why they differ from {first} (Shapley values)",
         )
+    if result.failed:
+        missing = (f"{each.scenario}: {each.error}." for each in result.failed)
+        yield Section("What has no answer", sentences=tuple(missing))
     alone = len(result.reports) == 1
     yield Section("What it rests on", sentences=(EFFECTS,) if alone else ())
     yield from assumptions(result.reports)

@@ -15,6 +15,7 @@ LAYERS = [
         "documents",
         "record_files",
         "record_words",
+        "attempts",
         "extras",
         "export",
         "locks",
