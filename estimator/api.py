@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from estimator import catalog
 from estimator.bill import (
@@ -11,9 +11,7 @@ from estimator.bill import (
     basis,
     basis_title,
     bill,
-    compute_usd,
     outcome,
-    total,
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
@@ -47,14 +45,14 @@ class _Reported(Walk):
     steps: list[Step] = field(default_factory=list)
 
     def phase(self, phase: Phase) -> PhaseReport:
-        """Return one phase: simulated, or its published GPU-hours."""
+        """Return one phase: simulated, or its published GPU-hours; not its bill."""
         spent = self.spent(phase, self._step_s)
         is_simulated = phase.basis == "simulated"
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
             gpu_hours=spent.gpu_hours,
-            cost_usd=total(compute_usd(self.scenario, spent.gpu_hours)),
+            cost_usd=0.0,
             num_tokens=phase.num_tokens or 0.0,
             num_steps=round(spent.num_steps),
             step_s=spent.step_s,
@@ -66,6 +64,14 @@ class _Reported(Walk):
         step = step_report(model, global_batch, is_played=self.is_played)
         self.steps.append(step)
         return step.step_s
+
+
+def billed(phases: Sequence[PhaseReport], cost_usd: float) -> tuple[PhaseReport, ...]:
+    """Return phases with their shares of the whole bill, by GPU-hours."""
+    hours = sum(phase.gpu_hours for phase in phases)
+    return tuple(
+        replace(phase, cost_usd=cost_usd * phase.gpu_hours / hours) for phase in phases
+    )
 
 
 def estimate(
@@ -123,7 +129,7 @@ def estimate(
         cost_basis_title=basis_title(scenario),
         energy_joules=made["energy_joules"],
         co2_kg=made["co2_kg"],
-        phases=phases,
+        phases=billed(phases, made["cost_usd"]),
         step=run.steps[0],
         memory=memory_report(model, batch.final),
         assumptions=tuple(

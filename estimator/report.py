@@ -14,6 +14,9 @@ from estimator.units import HOUR_S
 if TYPE_CHECKING:
     import pandas as pd
 
+AROUND = ("experiments_usd", "staff_usd", "storage_usd", "egress_usd")
+"""Parts of a cost that a programme adds to the final run's computing."""
+
 
 @dataclass(frozen=True)
 class RankRow:
@@ -94,6 +97,7 @@ class PhaseReport:
     basis: str
     gpu_hours: float
     cost_usd: float
+    """Its share of the whole bill, by GPU-hours: phases add up to the cost."""
     num_tokens: float = 0.0
     num_steps: int = 0
     step_s: float = 0.0
@@ -148,7 +152,12 @@ class Report:
     @property
     def usd_per_gpu_hour(self) -> float:
         """Dollars for computing, whatever a programme adds, over GPU-hours."""
-        return sum(phase.cost_usd for phase in self.phases) / self.gpu_hours
+        return (self.cost_usd - self.around_usd) / self.gpu_hours
+
+    @property
+    def around_usd(self) -> float:
+        """Dollars that a programme adds to the final run's computing."""
+        return sum(self.cost.get(part, 0.0) for part in AROUND)
 
     @property
     def published_gpu_hours(self) -> float:

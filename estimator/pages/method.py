@@ -74,7 +74,12 @@ def _formulas(report: Report) -> None:
         plain(
             f"{main.name}: N = {report.num_gpus:,} GPUs for {main.wall_s:,.0f} s are "
             f"{hours:,.0f} GPU-hours; with all phases H = {report.gpu_hours:,.0f}, at "
-            f"p = ${report.usd_per_gpu_hour:.4g} an hour."
+            f"p = ${report.usd_per_gpu_hour:.4g} an hour"
+            + (
+                f", to which the programme adds ${short(report.around_usd)}."
+                if report.around_usd
+                else "."
+            )
         )
     )
     st.latex(r"t_\mathrm{phase} = \sum_\mathrm{steps} t_\mathrm{step}(\mathrm{batch})")
