@@ -11,7 +11,7 @@ from estimator.sections import sections
 THREE = ("deepseek-v3", "deepseek-v3@1f1b", "gpt3-175b")
 NUMBERS = ("cost_usd", "gpu_hours", "wall_s", "step_s")
 CHANGES = tuple(comparison.CHANGES)
-BROKEN = ("deepseek-v3", "--vary", "plan.pp=15,16,7")
+BROKEN = ("deepseek-v3", "--vary", "model.num_layers=62,61,60")
 
 
 @pytest.fixture(scope="module")
@@ -86,45 +86,45 @@ def test_a_column_that_cannot_be_says_why_and_ends_no_table(run):
     assert made.status == 0
     lost, kept, last = made.json["scenarios"]
     assert lost == {
-        "scenario": "pp=15",
-        "error": "plan.pp: tp 1 x pp 15 does not divide num_gpus 2048; try num_gpus: 2880",
+        "scenario": "num_layers=62",
+        "error": "plan.stage_layout: it has 61 transformer layers (t), the model has 62",
     }
     assert set(last) == {"scenario", "error"}
-    assert kept["against_first"]["scenario"] == "pp=16"
+    assert kept["against_first"]["scenario"] == "num_layers=61"
     shown = run("compare", *BROKEN, "--quiet")
     assert shown.status == 0
-    assert shown.out.split()[:3] == ["pp=15", "pp=16", "pp=7"]
-    assert "pp=15 has no answer: plan.pp: tp 1 x pp 15" in shown.out
+    assert shown.out.split()[:3] == ["num_layers=62", "num_layers=61", "num_layers=60"]
+    assert "num_layers=62 has no answer: plan.stage_layout: it has 61" in shown.out
 
 
 def test_one_of_many_rows_that_cannot_be_keeps_its_row(run):
-    vary = "cluster.num_gpus=1024,1000,2048,4096,8192"
+    vary = "model.num_layers=61,62,60,59,58"
     made = run("compare", "deepseek-v3", "--vary", vary, "--quiet")
     assert made.status == 0
     shown = made.out.splitlines()
-    row, why = (line for line in shown if line.startswith("num_gpus=1000 "))
+    row, why = (line for line in shown if line.startswith("num_layers=62 "))
     assert set(row.split()[1:]) == {"-"}
-    assert "1000" in why.removeprefix("num_gpus=1000 has no answer: ")
+    assert "62" in why.removeprefix("num_layers=62 has no answer: ")
 
 
 def test_files_hold_why_a_column_is_missing():
-    made = comparison.compare(["deepseek-v3"], ["plan.pp=16,15"])
+    made = comparison.compare(["deepseek-v3"], ["model.num_layers=61,62"])
     result = Result(made.scenarios, made.reports, comparison=made, failed=made.failed)
     (row,) = frames(result)["failed"].to_dict("records")
-    assert row["scenario"] == "pp=15"
-    assert row["error"].startswith("plan.pp: ")
+    assert row["scenario"] == "num_layers=62"
+    assert row["error"].startswith("plan.stage_layout: ")
     (section,) = (
         part for part in sections(result) if part.title == "What has no answer"
     )
-    assert section.sentences[0].startswith("pp=15: plan.pp: ")
+    assert section.sentences[0].startswith("num_layers=62: plan.stage_layout: ")
     assert long(result)["text"].isin([row["error"]]).any()
 
 
 def test_nothing_that_answers_is_an_error(run):
-    made = run("compare", "deepseek-v3", "--vary", "plan.pp=15,7")
+    made = run("compare", "deepseek-v3", "--vary", "model.num_layers=62,60")
     assert (made.status, made.out) == (2, "")
-    assert "pp=15: plan.pp" in made.err
-    assert "pp=7: plan.pp" in made.err
+    assert "num_layers=62: plan.stage_layout" in made.err
+    assert "num_layers=60: plan.stage_layout" in made.err
     assert "Traceback" not in made.err
 
 
