@@ -19,6 +19,7 @@ from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.errors import EstimatorError, InputError
 from estimator.lanes import Diverged, in_agreement, lanes, largest
+from estimator.nearest import nearest
 from estimator.sweeps import sweep
 
 pytest.importorskip("pyarrow")
@@ -47,8 +48,10 @@ def command(*arguments):
 
 def single(name, patches):
     """Return what a row should hold, from ``estimate`` or the error it raises."""
+    varied = [patch.partition("=")[0] for patch in patches]
     try:
-        report = estimate(catalog.load_scenario(name, patches), has_range=False)
+        found = nearest(catalog.scenario_document(name, patches), name, varied)
+        report = estimate(found.scenario, has_range=False)
     except EstimatorError:
         return None
     return {
