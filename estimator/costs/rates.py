@@ -17,6 +17,7 @@ from statistics import NormalDist
 import numpy as np
 
 from estimator.errors import InfeasibleError
+from estimator.lanes import smallest
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 
@@ -92,25 +93,37 @@ class Device:
         """
         return self.num_sms < FEWEST_SMS
 
-    def matured(self, maturity: float) -> Device:
-        """Return the rates of software that reaches this share of each."""
+    def matured(self, maturity: float, most: Device) -> Device:
+        """Return the rates of software that reaches this share of each.
 
-        def scaled(rates: Mapping[str, float]) -> dict[str, float]:
-            return {kernel: maturity * rate for kernel, rate in rates.items()}
+        None is above that of ``most``, the part as its vendor specifies it.
+        """
+
+        def scaled(name: str) -> float:
+            rate: float = getattr(self, name)
+            highest: float = getattr(most, name)
+            return smallest(maturity * rate, highest)
+
+        def each(rates: Mapping[str, float]) -> dict[str, float]:
+            highest = most.gemm_flop_per_s
+            return {
+                kernel: smallest(maturity * rate, highest.get(kernel, inf))
+                for kernel, rate in rates.items()
+            }
 
         return replace(
             self,
-            gemm_flop_per_s=scaled(self.gemm_flop_per_s),
-            weight_flop_per_s=scaled(self.weight_flop_per_s),
-            hbm_bytes_per_s=maturity * self.hbm_bytes_per_s,
-            elementwise_bytes_per_s=maturity * self.elementwise_bytes_per_s,
-            plain_bytes_per_s=maturity * self.plain_bytes_per_s,
-            cast_bytes_per_s=maturity * self.cast_bytes_per_s,
-            permutation_bytes_per_s=maturity * self.permutation_bytes_per_s,
-            attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
-            attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
-            attention_forward_most=maturity * self.attention_forward_most,
-            attention_backward_most=maturity * self.attention_backward_most,
+            gemm_flop_per_s=each(self.gemm_flop_per_s),
+            weight_flop_per_s=each(self.weight_flop_per_s),
+            hbm_bytes_per_s=scaled("hbm_bytes_per_s"),
+            elementwise_bytes_per_s=scaled("elementwise_bytes_per_s"),
+            plain_bytes_per_s=scaled("plain_bytes_per_s"),
+            cast_bytes_per_s=scaled("cast_bytes_per_s"),
+            permutation_bytes_per_s=scaled("permutation_bytes_per_s"),
+            attention_forward_flop_per_s=scaled("attention_forward_flop_per_s"),
+            attention_backward_flop_per_s=scaled("attention_backward_flop_per_s"),
+            attention_forward_most=scaled("attention_forward_most"),
+            attention_backward_most=scaled("attention_backward_most"),
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
             small_kernel_s=self.small_kernel_s / maturity,
