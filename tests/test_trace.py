@@ -11,7 +11,7 @@ from estimator import export, perfetto
 from estimator.breakdown import executed_flop
 from estimator.catalog import load_scenario
 from estimator.cli import cli
-from estimator.errors import InputError
+from estimator.errors import OutsideError
 from estimator.perfetto import PASSES
 from estimator.schedules.ir import Op
 from estimator.step_model import StepModel
@@ -291,7 +291,7 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export, "_write_parts", full)
-    with pytest.raises(InputError, match="cannot be written") as error:
+    with pytest.raises(OutsideError, match="cannot be written") as error:
         export.write_trace(target, [], {})
     assert error.value.why == "No space left on device"
     assert target.read_bytes() == b"before"
