@@ -43,11 +43,13 @@ def sampled(deepseek):
         shape = found[rng.integers(len(found))]
         of_shape = bounds.of_shape(shape)
         pipe = ways[rng.integers(len(ways))]
-        bound = of_shape and of_shape.of_pipe(pipe)
-        if not bound:
+        found_bounds = list(of_shape.of_pipe(pipe)) if of_shape else []
+        if not found_bounds:
             continue
+        bound = found_bounds[rng.integers(len(found_bounds))]
         try:
-            answer = Batch(planned(deepseek, Candidate(shape, pipe))).answer()
+            made = planned(deepseek, Candidate(shape, pipe, bound.zero))
+            answer = Batch(made).answer()
         except (EstimatorError, ValueError):
             continue
         rows.append((bound, answer))

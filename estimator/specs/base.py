@@ -182,6 +182,14 @@ def with_lanes(record: Any, path: str, value: Any) -> Any:
     return _with(record, path.split("."), value)
 
 
+def unchecked(record: Any, **changes: Any) -> Any:
+    """Return a copy of a spec with other fields, as ``replace`` does, not checked."""
+    made = copy.copy(record)
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
     key, rest = keys[0], keys[1:]
     is_mapping = isinstance(record, Mapping)
@@ -194,9 +202,7 @@ def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
         )
     if is_mapping:
         return {**record, key: value}
-    made = copy.copy(record)  # as replace() does, but checks nothing
-    object.__setattr__(made, key, value)
-    return made
+    return unchecked(record, **{key: value})
 
 
 def status_of(record: Any, key: str) -> str:
