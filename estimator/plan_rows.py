@@ -92,6 +92,8 @@ class Plans:
     """The scenario's own plan."""
     pareto: tuple[PlanRow, ...]
     """Per number of GPUs the best plan, where no other is both cheaper and faster."""
+    memory_headroom: float = 0.0
+    """Share of the GPU's memory that every plan leaves free."""
     answer: PlanRow | None = None
     """What meets the deadline with the fewest dollars, or the budget soonest."""
     cost_basis: str = ""

@@ -145,7 +145,8 @@ def plan(
     if not rows:
         raise InfeasibleError(
             f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
-            fix="--gpus with more, or a GPU with more memory",
+            why=f"{scenario.memory_headroom.value:.1%} of it are left free",
+            fix="--gpus with more, a GPU with more memory, or less memory_headroom",
         )
     return Plans(
         scenario=scenario.name,
@@ -157,6 +158,7 @@ def plan(
         is_proven=all(one.is_proven for one in found),
         given=given,
         pareto=tuple(plan_rows.pareto(rows)),
+        memory_headroom=scenario.memory_headroom.value,
         answer=answer(scenario, rows, deadline_s, budget_usd),
         cost_basis=basis_title(scenario),
         standing=stands,

@@ -87,7 +87,8 @@ def print_plans(made: Plans) -> None:
             table.add_row(*_plan_cells(row))
         console.print(table)
     console.print(
-        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit, "
+        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit "
+        f"with {made.memory_headroom:.1%} of the memory free, "
         f"{made.num_evaluated:,} evaluated in full; "
         + (
             "the bounds of all others are above these"
