@@ -16,6 +16,8 @@ from estimator.specs.scenario import Scenario
 from estimator.step_model import StepModel
 from estimator.workload.chunks import Chunks
 
+MOST_PLAYED = 20_000
+"""Instructions of a step that SimPy plays in a second."""
 SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
 
 
@@ -25,7 +27,8 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     Parameters
     ----------
     is_played : bool
-        As SimPy plays it; else by the graph's clock, the same within rounding.
+        As SimPy plays it, up to :data:`MOST_PLAYED` instructions; else by the graph's
+        clock, the same within rounding.
     """
     scenario, num_microbatches = model.scenario, model.num_microbatches(global_batch)
     work = model.chunks(num_microbatches=num_microbatches)
@@ -37,7 +40,7 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         made = model.program(count, num_microbatches)
         more = (
             rank_rows(model.simulate(count, num_microbatches), len(made.ranks))
-            if is_played
+            if is_played and sum(map(len, made.ranks)) <= MOST_PLAYED
             else clocked_rows(model, count, num_microbatches)
         )
         rows = _added(rows, more, weight)

@@ -17,7 +17,7 @@ from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.interleaved_1f1b import GROUPED, group_size
-from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
+from estimator.schedules.ir import Op, Pipeline, Program, check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
@@ -97,7 +97,7 @@ class StepModel:
         period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
             return ((count, 1.0),)
-        last = count - (count - most + period - 1) // period * period
+        last = count - -(-(count - most) // period) * period
         share = (count - last) / period
         return ((last - period, -share), (last, 1.0 + share))
 
@@ -251,15 +251,19 @@ def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
     InfeasibleError
         If the schedule refuses every number within reach.
     """
-    generate, first = schedule[name], pipeline.num_microbatches
+    generate, period = schedule[name], 2 * pipeline.num_ranks
+    beyond = pipeline.num_microbatches - max(MOST_SIMULATED, 2 * period)
+    whole = max(0, -(-beyond // period) * period)  # what is taken repeats
+    first = pipeline.num_microbatches - whole
+    check_size(replace(pipeline, num_microbatches=first))
     problem: InfeasibleError | None = None
-    for count in range(first, first + 2 * pipeline.num_ranks + 2):
+    for count in range(first, first + period + 2):
         try:
             next(iter(generate(0, replace(pipeline, num_microbatches=count))))
         except InfeasibleError as error:
             problem = problem or error
         else:
-            return count
+            return whole + count
     assert problem is not None  # noqa: S101 - the loop ran at least once
     raise problem
 

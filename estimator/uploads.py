@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 
 from estimator import api, catalog, huggingface
 from estimator.documents import MAX_BYTES, Map, merged, parse_document
-from estimator.errors import EstimatorError, InfeasibleError, InputError
+from estimator.errors import EstimatorError, InputError
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
-from estimator.step_model import MOST_SIMULATED
 
 MOST_LETTERS = 80
 """Of a file's or a scenario's name."""
 MOST_HOURS = 1e15
-MOST_CHUNKS = 100_000
-"""Of a step as it is simulated: some seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ def accepted(data: bytes, name: str, chosen: Accepted) -> Accepted:
         else:
             made = _scenario(text, origin)
         _check_words(made.scenario, origin)
-        check_size(made.scenario)
         if api.estimate(made.scenario, has_range=False).gpu_hours > MOST_HOURS:
             raise OverflowError
     except EstimatorError:
@@ -65,18 +61,6 @@ def accepted(data: bytes, name: str, chosen: Accepted) -> Accepted:
     except (ArithmeticError, MemoryError, RecursionError, ValueError):
         raise InputError(f"the numbers of {origin} are out of proportion") from None
     return made
-
-
-def check_size(scenario: Scenario) -> None:
-    """Raise where a step has so many chunks that a page would wait for minutes."""
-    plan = scenario.plan
-    most = max(MOST_SIMULATED, 4 * plan.pp)
-    if plan.pp * most * (plan.stages_per_rank or 1) > MOST_CHUNKS:
-        raise InfeasibleError(
-            f"{plan.pp:,} pipeline ranks of {plan.stages_per_rank or 1:,} stages are "
-            "more than a page works out",
-            fix="the command line: estimator run FILE",
-        )
 
 
 def _short(name: str) -> str:

@@ -242,7 +242,10 @@ def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
         (("--vary", "plan.overlap.tensr=none"), "there is no path"),
         (("--vary", "cluster.fabric=ib-xyz"), "there is no fabric"),
         (("--vary", "cluster.fabric.bytes_per_s=1 GB"), "B/s is expected"),
-        (("--vary", "cluster.fabric.oversubscription=0.5,2"), "1 or more"),
+        (
+            ("--vary", "cluster.fabric.oversubscription=0.5,2"),
+            "greater than or equal to 1",
+        ),
         (("--vary", "plan.pp=sixteen"), "valid integer"),
         (("--vary", "cluster.num_gpus=1:2:1000000000000"), "000 points"),
         (("--vary", "cluster.num_gpus=1024:2048"), "no number of values"),

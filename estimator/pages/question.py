@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from estimator import api, catalog, uploads, written
+from estimator import api, catalog, written
 from estimator.engine.step import StepTrace
 from estimator.errors import EstimatorError
 from estimator.formats.base import file_name
@@ -104,9 +104,7 @@ class Question:
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _resolved(scenario: str, overrides: Overrides) -> Scenario:
     with catalog.built_in_only(besides=scenario):  # patches may come from a link
-        made = catalog.load_scenario(scenario, overrides)
-    uploads.check_size(made)
-    return made
+        return catalog.load_scenario(scenario, overrides)
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)

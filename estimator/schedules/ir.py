@@ -27,6 +27,7 @@ __all__ = [
     "Pipeline",
     "Program",
     "check",
+    "check_size",
     "need",
     "overlapped",
     "parse_instruction",
@@ -35,7 +36,8 @@ __all__ = [
     "schedule",
 ]
 
-MAX_CHUNKS = 1_000_000
+MAX_CHUNKS = 40_000
+"""Micro-batches times stages: a program of so many is made and run in two seconds."""
 
 Generator = Callable[[int, Pipeline], Iterator[Instruction]]
 
@@ -56,16 +58,23 @@ def program(name: str, pipeline: Pipeline) -> Program:
     InfeasibleError
         If the schedule refuses this shape.
     """
-    num_chunks = pipeline.num_ranks * pipeline.num_microbatches
-    num_chunks *= pipeline.stages_per_rank or 1
-    if num_chunks > MAX_CHUNKS:
-        raise InfeasibleError(
-            f"{pipeline.num_ranks:,} ranks x {pipeline.num_microbatches:,} "
-            f"micro-batches are {num_chunks:,} chunks",
-            why=f"each is played, and {MAX_CHUNKS:,} are the limit",
-            fix="fewer and larger micro-batches",
-        )
+    check_size(pipeline)
     return _made(name, pipeline)
+
+
+def check_size(pipeline: Pipeline) -> None:
+    """Raise InfeasibleError where a shape has more than :data:`MAX_CHUNKS` chunks."""
+    num_stages = pipeline.stages_per_rank or 1
+    num_chunks = pipeline.num_ranks * num_stages * pipeline.num_microbatches
+    if num_chunks > MAX_CHUNKS:
+        stages = f" of {num_stages:,} stages" if num_stages > 1 else ""
+        raise InfeasibleError(
+            f"{pipeline.num_ranks:,} ranks{stages} x {pipeline.num_microbatches:,} "
+            f"micro-batches are {num_chunks:,} chunks",
+            why=f"each is looked at, and {MAX_CHUNKS:,} are the limit",
+            fix="fewer ranks of a pipeline, fewer stages on each, or fewer "
+            "micro-batches",
+        )
 
 
 @lru_cache(maxsize=32)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from estimator.specs.base import (
     Count,
@@ -202,7 +204,7 @@ class Node:
     to small groups; over PCIe more than two GPUs share the host's memory."""
     scaleup_domain: Count | None = None
     """GPUs that the scale-up links reach; ``gpus_per_node`` by default."""
-    torus: tuple[Count, ...] = ()
+    torus: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
     """Chips along each axis of a torus."""
     host_bytes_per_s: Rate | None = None
     """What all GPUs of a PCIe node share once they do not reach each other directly."""
@@ -257,12 +259,12 @@ class Fabric:
     default."""
     step_s: Duration | None = None
     """One step of a collective across this network with full chunks, GPU to GPU."""
-    oversubscription: float = 1.0
+    oversubscription: Annotated[float, Field(ge=1, le=1e6)] = 1.0
     """Uplinks of a pod over what its GPUs can send, inverted; 1 is non-blocking."""
     pod_gpus: Count | None = None
     """GPUs that reach each other below the oversubscribed layer; without it all that
     leaves a node is squeezed."""
-    gpus_per_nic: float = 1.0
+    gpus_per_nic: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """For information: ``bytes_per_s`` is a GPU's share already."""
     has_switch_reduction: bool = False
     """Whether its switches reduce (InfiniBand SHARP)."""
@@ -273,12 +275,6 @@ class Fabric:
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""
-
-    def __post_init__(self) -> None:
-        if self.oversubscription < 1:
-            raise ValueError(
-                f"oversubscription is 1 or more, not {self.oversubscription}"
-            )
 
 
 @spec
