@@ -24,6 +24,7 @@ from estimator.report import (
     Report,
     Step,
 )
+from estimator.soundness import sound
 from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
@@ -116,7 +117,7 @@ def estimate(
     low, high = (hours + derived * (factor - 1) for factor in factors)
     made = outcome(scenario, hours)
     money = money_effects(scenario, hours)
-    return Report(
+    report = Report(
         scenario=scenario.name,
         question=scenario.question,
         gpu=scenario.cluster.node.gpu.name,
@@ -139,6 +140,7 @@ def estimate(
         range=ranges(scenario, hours, (low, high), money),
         range_method=METHOD,
     )
+    return sound(scenario.name, report)
 
 
 def layers(scenario: Scenario) -> dict[str, float]:

@@ -29,7 +29,7 @@ LAYERS = [
     {"record_recipes", "record_ablations"},
     {"workload"},
     {"engine"},
-    {"report", "grid", "bill"},
+    {"report", "grid", "bill", "soundness"},
     {"wording", "ranges"},
     {"findings", "fields"},
     {"step_model"},

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,20 @@ class Layer(StrEnum):
     SPECIFICATION = "specification"
     ACHIEVABLE = "achievable"
     IN_SITU = "in-situ"
+
+
+SUSTAINED = (
+    "hbm_bytes_per_s",
+    "elementwise_bytes_per_s",
+    "plain_bytes_per_s",
+    "cast_bytes_per_s",
+    "permutation_bytes_per_s",
+    "attention_forward_flop_per_s",
+    "attention_backward_flop_per_s",
+    "attention_forward_most",
+    "attention_backward_most",
+)
+"""Rates of a :class:`Device` that are single numbers."""
 
 
 @dataclass(frozen=True)
@@ -99,31 +114,23 @@ class Device:
         None is above that of ``most``, the part as its vendor specifies it.
         """
 
-        def scaled(name: str) -> float:
-            rate: float = getattr(self, name)
-            highest: float = getattr(most, name)
-            return smallest(maturity * rate, highest)
-
-        def each(rates: Mapping[str, float]) -> dict[str, float]:
-            highest = most.gemm_flop_per_s
+        def each(
+            rates: Mapping[str, float], highest: Mapping[str, float]
+        ) -> dict[str, float]:
             return {
                 kernel: smallest(maturity * rate, highest.get(kernel, inf))
                 for kernel, rate in rates.items()
             }
 
+        single: dict[str, Any] = {
+            name: smallest(maturity * getattr(self, name), getattr(most, name))
+            for name in SUSTAINED
+        }
         return replace(
             self,
-            gemm_flop_per_s=each(self.gemm_flop_per_s),
-            weight_flop_per_s=each(self.weight_flop_per_s),
-            hbm_bytes_per_s=scaled("hbm_bytes_per_s"),
-            elementwise_bytes_per_s=scaled("elementwise_bytes_per_s"),
-            plain_bytes_per_s=scaled("plain_bytes_per_s"),
-            cast_bytes_per_s=scaled("cast_bytes_per_s"),
-            permutation_bytes_per_s=scaled("permutation_bytes_per_s"),
-            attention_forward_flop_per_s=scaled("attention_forward_flop_per_s"),
-            attention_backward_flop_per_s=scaled("attention_backward_flop_per_s"),
-            attention_forward_most=scaled("attention_forward_most"),
-            attention_backward_most=scaled("attention_backward_most"),
+            gemm_flop_per_s=each(self.gemm_flop_per_s, most.gemm_flop_per_s),
+            weight_flop_per_s=each(self.weight_flop_per_s, most.weight_flop_per_s),
+            **single,
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
             small_kernel_s=self.small_kernel_s / maturity,

@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from estimator.specs.base import (
+    Constant,
+    ConstantOf,
     Count,
     Duration,
     Fraction,
@@ -94,6 +96,9 @@ class Achievable:
     """How long a kernel runs that moves next to nothing."""
 
 
+Spread = Annotated[Constant, ConstantOf("1", most=0.1, noun="a spread of clocks")]
+
+
 @spec
 class InSitu:
     """What changes when computation and communication run side by side."""
@@ -107,7 +112,7 @@ class InSitu:
     rank_skew_s: Duration
     """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
     rank over the fabric."""
-    clock_spread: Fraction | None = None
+    clock_spread: Spread | None = None
     """Standard deviation of one unit's sustained clock among units of a kind, over the
     mean: a synchronous job runs at the pace of its slowest. None where clocks are
     fixed."""
@@ -141,11 +146,15 @@ class Gpu:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        for kernel in self.achievable.gemm:
-            if PEAK_OF.get(kernel, kernel) not in self.peak_flop_per_s:
-                raise ValueError(
-                    f"achievable.gemm: {kernel} has no peak in peak_flop_per_s"
-                )
+        for where, kernels in (
+            ("achievable.gemm", self.achievable.gemm),
+            ("in_situ.weight_gradient", self.in_situ.weight_gradient),
+        ):
+            for kernel in kernels:
+                if PEAK_OF.get(kernel, kernel) not in self.peak_flop_per_s:
+                    raise ValueError(
+                        f"{where}: {kernel} has no peak in peak_flop_per_s"
+                    )
 
 
 @spec
