@@ -45,8 +45,29 @@ PATHS = [
 ]
 VALUES = st.one_of(
     st.sampled_from(
-        "0 -1 1 2 64 1e-300 5e-324 -1e300 1e9 1e18 1e300 1e400 nan .inf x null true "
-        "[1] {a:1} 0.5 '1'".split()
+        [
+            "0",
+            "-1",
+            "1",
+            "2",
+            "64",
+            "1e-300",
+            "5e-324",
+            "-1e300",
+            "1e9",
+            "1e18",
+            "1e300",
+            "1e400",
+            "nan",
+            ".inf",
+            "x",
+            "null",
+            "true",
+            "[1]",
+            "{a:1}",
+            "0.5",
+            "'1'",
+        ]
     ),
     st.sampled_from(["9" * 400, ROW]),
     st.floats(-12, 12).map(lambda exponent: f"{10**exponent:.4g}"),
