@@ -219,8 +219,8 @@ def attack(seed: int, num_files: int, num_overrides: int, kept: Path | None) -> 
     )
     print(
         f"seed {seed}: {num_files:,} files and {num_overrides:,} overrides in "
-        f"{spent:.0f} s of processor time; ended {ended}; slowest {slowest:.2f} s, largest "
-        f"{largest / 1e6:.0f} MB; {sum(found.values())} findings"
+        f"{spent:.0f} s of processor time; ended {ended}; slowest {slowest:.2f} s, "
+        f"largest {largest / 1e6:.0f} MB; {sum(found.values())} findings"
     )
     for finding, count in found.most_common():
         words = " ".join(examples[finding].words)

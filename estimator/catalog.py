@@ -154,7 +154,7 @@ def _on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map
 def existing(name: str, origin: str = "") -> Path:
     """Return the path of an input file, or say at ``origin`` that there is none."""
     path = Path(name)
-    if not _is_there(path):
+    if not is_there(path):
         said = name[:200] if name.isprintable() else repr(name[:200])
         raise InputError(f"there is no file {said}", where=_at(origin))
     if path.is_dir():
@@ -162,7 +162,8 @@ def existing(name: str, origin: str = "") -> Path:
     return path
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Return whether a path exists, whatever its letters."""
     try:
         return path.exists()
     except (OSError, ValueError):  # a name that is too long, or has a null byte
@@ -179,7 +180,7 @@ def _path(kind: str, name: str, origin: str) -> Path:
             )
         return existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
-    if not _is_there(built_in) or Path(name).name != name:
+    if not is_there(built_in) or Path(name).name != name:
         known = names(kind)
         raise InputError(
             f"there is no {kind} called {name[:80]!r}",
@@ -211,6 +212,8 @@ def read_text(path: Path, most: int = MAX_BYTES) -> str:
         raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
+    except ValueError:
+        raise InputError(f"{str(path)[:200]!r} is no path: a null byte") from None
     return text
 
 
@@ -250,7 +253,7 @@ def _near(name: str, place: str) -> str:
     """Return a path as seen from the file that names it, where there is one."""
     beside = Path(place.rpartition(":")[0]).parent / name
     is_path = name.endswith((".yaml", ".yml"))
-    return str(beside) if is_path and _is_there(beside) else name
+    return str(beside) if is_path and is_there(beside) else name
 
 
 def apply(

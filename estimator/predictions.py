@@ -18,6 +18,7 @@ from estimator.record_gaps import filled
 from estimator.record_scenarios import Mapped, family, mapped
 from estimator.records import Record
 from estimator.scoring import Row
+from estimator.soundness import sound
 from estimator.specs.fit import frameworks
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
@@ -172,7 +173,7 @@ def _rows(record: Record) -> tuple[Row, ...]:
     for figure in figures(record, scenario):
         if figure.quantity == "step_s":
             count = model.num_microbatches(batch["global"])
-            predictions["step_s"] = model.step_s(count)
+            predictions["step_s"] = sound(record["id"], model.step_s(count))
         notes = (*case.assumptions, figure.note) if figure.note else case.assumptions
         rows.append(
             Row(

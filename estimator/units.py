@@ -138,7 +138,8 @@ def parse_quantity(value: object, unit: str) -> float:
     is_short = isinstance(value, str) and len(value) <= MAX_LETTERS
     match = _QUANTITY.match(value) if isinstance(value, str) and is_short else None
     if match is None:
-        raise ValueError(f"write a number and its unit ({unit}), not {shown(value)}")
+        its_unit = "" if unit == "1" else f" and its unit ({unit})"
+        raise ValueError(f"write a number{its_unit}, not {shown(value)}")
     written = match["unit"] or match["one"]
     if written not in UNITS:
         raise ValueError(f"{written!r} is not a unit known here ({unit} wanted)")
