@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import typer
 from mutations import Case, file_cases, override_cases
 
 from estimator import catalog, cli
@@ -45,6 +46,9 @@ EVERY = 100
 """Every so many cases go through a process of their own."""
 OPERANDS = {"bf16": "bf16", "mxfp8": "fp8", "nvfp4": "fp4"}
 """The widest rate that a recipe's products may run at; fp8 for those of that name."""
+
+
+COMMAND = typer.main.get_command(cli.cli)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def run_here(words: tuple[str, ...]) -> Ran:
     try:
         with (
             mock.patch.object(sys, "argv", ["estimator", *words]),
+            mock.patch.object(cli, "cli", COMMAND),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

@@ -36,17 +36,19 @@ def sources(rng: random.Random) -> Mapping[str, list[Any]]:
     made: dict[str, list[Any]] = {}
     for kind in ("gpu", "node", "fabric", "price", "model", "scenario"):
         folder = catalog.data_folder() / catalog.KINDS[kind].folder
-        made[kind] = [
-            yaml.safe_load(path.read_text(encoding="utf-8"))
-            for path in sorted(folder.glob("*.yaml"))
-        ]
+        made[kind] = [loaded(path) for path in sorted(folder.glob("*.yaml"))]
     made["scenario"] += [small(rng) for _ in range(9)]
     runs = sorted((ROOT / "validation" / "runs").glob("*.yaml"))
-    records = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in runs]
+    records = [loaded(path) for path in runs]
     made["records"] = [[each] for found in records for each in found[:12]]
-    configs = (ROOT / "tests" / "hf_configs.yaml").read_text(encoding="utf-8")
-    made["config"] = list(yaml.safe_load(configs).values())
+    made["config"] = list(loaded(ROOT / "tests" / "hf_configs.yaml").values())
     return made
+
+
+def loaded(path: Path) -> Any:
+    """Return what a YAML file holds, as PyYAML reads it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
 
 
 def small(rng: random.Random) -> dict[str, Any]:
