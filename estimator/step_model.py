@@ -188,6 +188,16 @@ class StepModel:
         phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
+    def busy_s(self, num_microbatches: int) -> float:
+        """Return the seconds that the busiest rank computes: no step takes less."""
+        work = self.chunks(num_microbatches=num_microbatches)
+        busy_s = [0.0] * self.scenario.plan.pp
+        for count, weight in self.simulated(num_microbatches):
+            for rank, row in enumerate(self.program(count, num_microbatches).ranks):
+                for kind, times in Counter(map(duration_class, row)).items():
+                    busy_s[rank] += weight * times * work.seconds(*kind)
+        return max(busy_s)
+
     def simulate(self, num_microbatches: int, whole: int | None = None) -> StepTrace:
         """Return the pipeline part of such a program as SimPy plays it."""
         work = self.chunks(num_microbatches=num_microbatches)
