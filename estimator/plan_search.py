@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -179,8 +180,8 @@ def _check(
     if not 1 <= top <= MAX_TOP:
         raise InputError(f"--top is 1 to {MAX_TOP}, not {top}")
     for name, value in (("deadline", deadline_s), ("budget", budget_usd)):
-        if value is not None and not value > 0:
-            raise InputError(f"--{name} is positive, not {value}")
+        if value is not None and not 0 < value < inf:
+            raise InputError(f"--{name} is positive and finite, not {value}")
     if any(number < 1 or number > 10**7 for number in gpus):
         raise InputError("--gpus are 1 to 10,000,000")
 

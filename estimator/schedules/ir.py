@@ -27,6 +27,7 @@ __all__ = [
     "Pipeline",
     "Program",
     "check",
+    "check_length",
     "check_size",
     "need",
     "overlapped",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 MAX_CHUNKS = 40_000
-"""Micro-batches times stages: a program of so many is made and run in two seconds."""
+"""Micro-batches times stages: so many are made and run in two seconds."""
 
 Generator = Callable[[int, Pipeline], Iterator[Instruction]]
 
@@ -77,10 +78,23 @@ def check_size(pipeline: Pipeline) -> None:
         )
 
 
+def check_length(num_instructions: int) -> None:
+    """Raise InfeasibleError where a program has more than two for each chunk."""
+    if num_instructions > 2 * MAX_CHUNKS:
+        raise InfeasibleError(
+            f"a program of {num_instructions:,} instructions is too long",
+            why=f"each is looked at, and {2 * MAX_CHUNKS:,} are the limit",
+            fix="fewer ranks, fewer stages on each, or fewer micro-batches",
+        )
+
+
 @lru_cache(maxsize=32)
 def _made(name: str, pipeline: Pipeline) -> Program:
     generate = schedule[name]
-    ranks = tuple(tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks))
+    first = tuple(generate(0, pipeline))
+    check_length(len(first) * pipeline.num_ranks)
+    others = (tuple(generate(rank, pipeline)) for rank in range(1, pipeline.num_ranks))
+    ranks = (first, *others)
     made = Program(name, pipeline, ranks)
     placed = made.num_stages // pipeline.num_ranks
     if pipeline.stages_per_rank not in {None, placed}:
