@@ -40,7 +40,7 @@ class Scenario:
     cluster: Cluster
     plan: ParallelPlan
     precision: PrecisionField
-    phases: Annotated[tuple[Phase, ...], Field(max_length=32)]
+    phases: Annotated[tuple[Phase, ...], Field(max_length=16)]
     price: Price
     power: Power
     programme: Programme | None = None
