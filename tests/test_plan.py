@@ -114,7 +114,7 @@ def test_other_published_plans_stand_high_too(monkeypatch, name):
 
 @pytest.mark.usefixtures("few")
 def test_a_poor_plan_does_not_stand_high():
-    poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full"]
+    poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full", "plan.zero=3"]
     assert plan(NAME, poor, top=1, num_drawn=30).standing.share_better >= 0.25
 
 
