@@ -277,7 +277,7 @@ def test_a_wrong_scenario_is_refused(run, tmp_path):
 
 
 def test_a_step_that_is_too_long_is_refused(run, tmp_path):
-    option = ("--set", "phases.0.global_batch_size=1000000")
+    option = ("--set", "phases.0.global_batch_size=1024000")
     ran = run("trace", "deepseek-v3", "--out", str(tmp_path / "a.json"), *option)
     assert ran.status == 2
     assert "a trace shows at most 500,000" in ran.err
