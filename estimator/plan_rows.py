@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from estimator.batch import Batch
 from estimator.errors import EstimatorError, InfeasibleError
 from estimator.specs.scenario import Scenario
-from estimator.units import DAY_S
+from estimator.wording import dollars, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,8 +154,8 @@ def answer(
         best = min(rows, key=lambda row: row.wall_s)
         raise InfeasibleError(
             "no plan meets this",
-            why=f"the fastest one takes {best.wall_s / DAY_S:,.1f} days and "
-            f"${best.cost_usd:,.0f} on {best.num_gpus:,} GPUs",
+            why=f"the fastest one takes {duration(best.wall_s)} and "
+            f"{dollars(best.cost_usd)} on {best.num_gpus:,} GPUs",
             fix="--gpus with other numbers",
         )
     by_time = budget_usd is not None and deadline_s is None

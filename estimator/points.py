@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator import catalog
+from estimator import catalog, wording
 from estimator.batch import NUMBERS, answers
 from estimator.designs import Design
 from estimator.documents import Map
@@ -135,7 +135,7 @@ def _combination(document: Map, part: Part) -> Columns:
     columns["fits"] = needs <= has
     columns["reason"] = np.full(size, "", dtype=object)
     for lane in np.flatnonzero(~columns["fits"]):
-        text = f"needs {needs[lane] / 1e9:.1f} GB of {has[lane] / 1e9:.1f} GB"
+        text = f"needs {wording.size(needs[lane])} of {wording.size(has[lane])}"
         columns["reason"][lane] = text
     return columns
 

@@ -10,28 +10,26 @@ from rich.text import Text
 from estimator.comparison import Comparison
 from estimator.report import Report
 from estimator.tables import console, new_table
-from estimator.units import DAY_S
-from estimator.wording import short
+from estimator.wording import CLOSE, dollars, duration, short, signed, size
 
 MOST_COLUMNS = 4
 """Scenarios that stand side by side; more stand under each other."""
 
 NUMBERS: Mapping[str, Callable[[Report], str]] = {
-    "cost USD": lambda r: short(r.cost_usd),
-    "GPU-hours": lambda r: short(r.gpu_hours),
-    "days": lambda r: f"{r.wall_s / DAY_S:.1f}",
-    "step s": lambda r: f"{r.step.step_s:.2f}",
+    "cost": lambda r: dollars(r.cost_usd, CLOSE),
+    "GPU-hours": lambda r: short(r.gpu_hours, CLOSE),
+    "wall time": lambda r: duration(r.wall_s, CLOSE),
+    "step": lambda r: duration(r.step.step_s, CLOSE),
     "MFU": lambda r: f"{r.step.mfu:.1%}",
     "bubble": lambda r: f"{r.step.bubble_fraction:.1%}",
-    "exposed communication s": lambda r: f"{r.step.exposed_comm_s:.2f}",
-    "memory GB": lambda r: f"{r.memory.peak_bytes / 1e9:.1f}",
+    "exposed communication": lambda r: duration(r.step.exposed_comm_s),
+    "memory": lambda r: size(r.memory.peak_bytes),
     "fits": lambda r: "yes" if r.memory.fits else "no",
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
 }
 BRIEF = {
     "GPU-hours": "GPU-h",
-    "exposed communication s": "exposed s",
-    "memory GB": "GB",
+    "exposed communication": "exposed",
 }
 WIDEST_NAME = 32
 """Characters of a name that is not folded on a narrow terminal."""
@@ -87,7 +85,7 @@ def _rows(made: Comparison) -> Table:
 def _same(made: Comparison) -> dict[str, str]:
     """Return the numbers that all scenarios share, and cost a column for nothing."""
     found = {}
-    for name in ("memory GB", "fits", "GPUs"):
+    for name in ("memory", "fits", "GPUs"):
         cells = {NUMBERS[name](report) for report in made.reports}
         if len(cells) == 1:
             found[name] = cells.pop()
@@ -130,13 +128,13 @@ def differences(made: Comparison) -> Table:
         ("scenario", "left"),
         ("changed input", "left"),
         ("GPU-hours", "right"),
-        ("USD", "right"),
+        ("cost", "right"),
     )
     for share in made.shares:
         table.add_row(
             share.scenario,
             Text(share.input),
-            f"{share.gpu_hours:+,.0f}",
-            f"{share.cost_usd:+,.0f}",
+            signed(short(share.gpu_hours)),
+            signed(dollars(share.cost_usd)),
         )
     return table

@@ -17,8 +17,15 @@ from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.report import Report
 from estimator.results import Result
-from estimator.units import DAY_S
-from estimator.wording import IF_IT_DID, does_not_fit, price_words, short
+from estimator.wording import (
+    IF_IT_DID,
+    does_not_fit,
+    dollars,
+    duration,
+    price_words,
+    short,
+    signed,
+)
 
 KEPT = 32
 WIDE = 164
@@ -118,13 +125,9 @@ def _documents(question: Question, baseline: str) -> list[Any]:
 
 def _numbers(before: Report, after: Report) -> None:
     rows = [
-        ("Cost", f"${short(after.cost_usd)}", after.cost_usd / before.cost_usd),
+        ("Cost", dollars(after.cost_usd), after.cost_usd / before.cost_usd),
         ("GPU-hours", short(after.gpu_hours), after.gpu_hours / before.gpu_hours),
-        (
-            "Wall time",
-            f"{after.wall_s / DAY_S:.1f} days",
-            after.wall_s / before.wall_s,
-        ),
+        ("Wall time", duration(after.wall_s), after.wall_s / before.wall_s),
         ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu),
     ]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
@@ -148,8 +151,8 @@ def _inputs(shares: tuple[Share, ...]) -> None:
             {
                 "Input": breakable(plain(path)),
                 "Change": breakable(plain(change)),
-                "USD": f"{share.cost_usd:+,.0f}",
-                "GPU-hours": f"{share.gpu_hours:+,.0f}",
+                "Cost": signed(dollars(share.cost_usd)),
+                "GPU-hours": signed(short(share.gpu_hours)),
             }
         )
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)

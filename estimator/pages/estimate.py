@@ -11,14 +11,16 @@ from estimator.pages.question import Question
 from estimator.pages.show import figure, let_numbers_paint, refuse
 from estimator.pages.text import plain
 from estimator.report import Assumption, Report
-from estimator.units import DAY_S
 from estimator.wording import (
     IF_IT_DID,
     LAYER_WORDS,
     brief,
     does_not_fit,
+    dollars,
+    duration,
     quantity,
     short,
+    size,
     weight,
 )
 
@@ -70,15 +72,11 @@ def _headline(question: Question, report: Report) -> None:
 
 def _numbers(report: Report) -> None:
     step = report.step
-    dollars, hours = report.range["cost_usd"], report.range["gpu_hours"]
+    cost, hours = report.range["cost_usd"], report.range["gpu_hours"]
     shown = [
-        ("Cost", f"${short(report.cost_usd)}", [f"${short(end)}" for end in dollars]),
-        ("GPU-hours", short(report.gpu_hours), [short(end) for end in hours]),
-        (
-            "Wall time",
-            f"{report.wall_s / DAY_S:.1f} days",
-            [f"{end / DAY_S:.1f}" for end in report.wall_range_s],
-        ),
+        ("Cost", dollars(report.cost_usd), [*map(dollars, cost)]),
+        ("GPU-hours", short(report.gpu_hours), [*map(short, hours)]),
+        ("Wall time", duration(report.wall_s), [*map(duration, report.wall_range_s)]),
         ("MFU", f"{step.mfu:.1%}", [f"{end:.1%}" for end in report.mfu_range]),
     ]
     helps = {
@@ -105,8 +103,8 @@ def _badges(report: Report) -> None:
     verb, colour = ("Fits", "green") if memory.fits else ("Does not fit", "red")
     with st.container(horizontal=True):
         st.badge(
-            f"{verb}: {memory.peak_bytes / 1e9:.1f} of {memory.hbm_bytes / 1e9:.1f} GB "
-            f"on rank {memory.rank}",
+            f"{verb}: {size(memory.peak_bytes)} of {size(memory.hbm_bytes)} on rank "
+            f"{memory.rank}",
             color=colour,  # type: ignore[arg-type]
         )
         if published:
@@ -128,8 +126,8 @@ def _phases(report: Report) -> None:
                     if phase.basis == "simulated"
                     else ":orange-badge[published]",
                     "GPU-hours": short(phase.gpu_hours),
-                    "USD": short(phase.cost_usd),
-                    "Days": f"{phase.wall_s / DAY_S:.1f}",
+                    "Cost": plain(dollars(phase.cost_usd)),
+                    "Wall time": duration(phase.wall_s),
                 }
                 for phase in report.phases
             ]

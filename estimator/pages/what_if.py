@@ -12,7 +12,14 @@ import pandas as pd
 import streamlit as st
 
 from estimator import provenance, sweeps
-from estimator.findings.what_if import MEASURES, Answers, Measure, lines, what_if
+from estimator.findings.what_if import (
+    MEASURES,
+    Answers,
+    Measure,
+    fitted,
+    lines,
+    what_if,
+)
 from estimator.pages.drawing import draw
 from estimator.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
 from estimator.pages.question import Question
@@ -49,14 +56,9 @@ def page(question: Question) -> None:
         )
     )
     column = _measure()
-    own = {
-        "cost_usd": now.cost_usd,
-        "wall_s": now.wall_s,
-        "gpu_hours": now.gpu_hours,
-        "mfu": now.step.mfu,
-    }[column]
+    own = now.row()
     x, y = _axes(scenario)
-    limit = _limit(MEASURES[column], own)
+    limit = _limit(fitted(own)[column], own[column])
     if column == "cost_usd":
         st.caption(plain(f"{price_words(now)}."))
     _chosen(question, column, limit, x, y)
@@ -261,7 +263,7 @@ def _answers(question: Question, x: Varied, y: Varied) -> Answers:
     }
     if ordered[0] is x:
         columns = {name: rows.T for name, rows in columns.items()}
-    return Answers(told(*x), told(*y), columns)
+    return Answers(told(*x), told(*y), columns, fitted(question.report.row()))
 
 
 @st.cache_data(max_entries=KEPT, show_spinner="Evaluating every combination")
