@@ -63,10 +63,7 @@ def _headline(question: Question, report: Report) -> None:
     _numbers(report)
     _badges(report)
     st.caption(
-        plain(
-            "Ranges: every sourced constant between its ends, independent effects "
-            f"added in squares. Not counted: {report.not_counted}."
-        )
+        plain(f"Ranges: {report.range_method}. Not counted: {report.not_counted}.")
     )
 
 
