@@ -17,6 +17,7 @@ from estimator.bill import (
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
+from estimator.costs.training_compute import standings
 from estimator.engine.step import StepTrace
 from estimator.errors import InputError
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
@@ -32,6 +33,7 @@ from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
 from estimator.step_model import StepModel, TracedStep
+from estimator.track_record import track_record
 from estimator.training import (
     memory_report,
     phase_time,
@@ -84,6 +86,7 @@ class _Run:
             num_steps=round(num_steps),
             step_s=step.step_s,
             wall_s=wall_s,
+            model_flop=step.flop_per_token * num_tokens,
         )
 
 
@@ -146,6 +149,7 @@ def estimate(
     low, high = (hours + derived * (factor - 1) for factor in factors)
     made = outcome(scenario, hours)
     money = money_effects(scenario, hours)
+    total_flop = sum(phase.model_flop for phase in phases)
     return Report(
         scenario=scenario.name,
         question=scenario.question,
@@ -168,6 +172,14 @@ def estimate(
         not_counted=NOT_COUNTED[basis(scenario)],
         range=ranges(scenario, hours, (low, high), money),
         range_method=METHOD,
+        total_flop=total_flop,
+        flop_thresholds=standings(total_flop),
+        flop_not_counted=tuple(
+            phase.name for phase in phases if phase.basis == "published"
+        ),
+        track_record=track_record(
+            scenario.cluster.node.gpu, "moe" if scenario.model.moe else "dense"
+        ),
     )
 
 

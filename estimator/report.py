@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from estimator.costs.training_compute import Standing
+from estimator.track_record import TrackRecord
 from estimator.units import HOUR_S
 
 if TYPE_CHECKING:
@@ -67,6 +69,11 @@ class Step:
     """Seconds by cause, mean over ranks; they add up to ``step_s``."""
     optimizer_parts: dict[str, float]
 
+    @property
+    def flop_per_token(self) -> float:
+        """Model FLOP of one token, causal attention: what MFU counts."""
+        return self.tflop_per_s_per_gpu * 1e12 / self.tokens_per_s_per_gpu
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -96,6 +103,8 @@ class PhaseReport:
     step_s: float = 0.0
     wall_s: float = 0.0
     source: str = ""
+    model_flop: float = 0.0
+    """What the phase adds to the training's operations; 0 where none were counted."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,13 @@ class Report:
     not_counted: str
     range: dict[str, tuple[float, float]] = field(default_factory=dict)
     range_method: str = ""
+    total_flop: float = 0.0
+    """Model FLOP of all simulated phases (:mod:`estimator.costs.training_compute`)."""
+    flop_thresholds: tuple[Standing, ...] = ()
+    flop_not_counted: tuple[str, ...] = ()
+    """Phases whose tokens are not published."""
+    track_record: TrackRecord | None = None
+    """What was checked of this kind of GPU and model."""
 
     @property
     def usd_per_gpu_hour(self) -> float:

@@ -17,10 +17,13 @@ from estimator.wording import (
     LAYER_WORDS,
     PART_WORDS,
     brief,
+    checked_words,
+    compute_words,
     does_not_fit,
     dollars,
     duration,
     energy,
+    flop,
     mass,
     quantity,
     short,
@@ -129,6 +132,9 @@ def headline(report: Report) -> Table:
         energy(report.energy_joules),
         f"{mass(report.co2_kg)} CO2; servers and facility, in use only",
     )
+    table.add_row("computation", flop(report.total_flop), compute_words(report))
+    if report.track_record:
+        table.add_row("checked", "", checked_words(report.track_record))
     return table
 
 

@@ -10,7 +10,15 @@ from rich.text import Text
 from estimator.comparison import Comparison
 from estimator.report import Report
 from estimator.tables import console, new_table
-from estimator.wording import CLOSE, dollars, duration, short, signed, size
+from estimator.wording import (
+    CLOSE,
+    checked_words,
+    dollars,
+    duration,
+    short,
+    signed,
+    size,
+)
 
 MOST_COLUMNS = 4
 """Scenarios that stand side by side; more stand under each other."""
@@ -109,6 +117,11 @@ def _below(made: Comparison) -> Iterator[str]:
         yield "Against first: the cost against the first row of the same scenario."
     titles = dict.fromkeys(report.cost_basis_title for report in made.reports)
     yield f"Cost: {'; '.join(titles)}."
+    yield from dict.fromkeys(
+        f"{report.gpu}: {checked_words(report.track_record)}."
+        for report in made.reports
+        if report.track_record and not report.track_record.num_runs
+    )
     left_out = dict.fromkeys(report.not_counted for report in made.reports)
     yield f"Not counted: {'; '.join(left_out)}."
 

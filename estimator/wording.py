@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from estimator.report import Assumption, Memory, Report
+from estimator.track_record import TrackRecord
 from estimator.units import DAY_S, HOUR_S, YEAR_H
 
 LAYER_WORDS = {
@@ -41,6 +42,7 @@ PART_WORDS = {
     "egress_usd": "transfer",
 }
 """Parts of a cost, as people call them."""
+KIND_WORDS = {"dense": "dense", "moe": "MoE"}
 IF_IT_DID = "Time and cost below are what it would take if it did."
 _REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
 
@@ -190,6 +192,24 @@ def size(num_bytes: float, digits: int = DIGITS) -> str:
     return _said(num_bytes, BYTES, digits)
 
 
+def flop(count: float, digits: int = DIGITS) -> str:
+    """Return a number of operations, as rules write it.
+
+    >>> flop(3.7e24), flop(2.5e11)
+    ('3.7e24 FLOP', '2.5e11 FLOP')
+    """
+    return f"{number(count, digits)} FLOP"
+
+
+def share(value: float) -> str:
+    """Return a share in percent, two digits; never 0 where it is not.
+
+    >>> share(0.368), share(3.8), share(1.2e-7)
+    ('37%', '380%', '1.2e-5%')
+    """
+    return f"{number(100 * value, 2)}%".replace("e-0", "e-")
+
+
 def signed(words: str) -> str:
     """Return a difference in words with its sign.
 
@@ -241,6 +261,43 @@ def price_words(report: Report) -> str:
     title = report.cost_basis_title
     price = dollars(report.usd_per_gpu_hour, CLOSE)
     return f"{title[0].upper()}{title[1:]}: {price} per GPU-hour"
+
+
+def compute_words(report: Report) -> str:
+    """Return what operations are counted, and where they stand against the law."""
+    lines = [
+        f"{share(made.share)} of {number(made.flop)} ({made.brief})"
+        for made in report.flop_thresholds
+    ]
+    said = f"model FLOP, causal attention, nothing recomputed: {', '.join(lines)}"
+    if report.flop_not_counted:
+        said += f"; without {', '.join(report.flop_not_counted)}: tokens not published"
+    return said
+
+
+def checked_words(record: TrackRecord) -> str:
+    """Return how predictions like this one did against published runs."""
+    kind = KIND_WORDS[record.kind]
+    if record.num_runs and record.median_abs_error is not None:
+        return (
+            f"{_runs(record.num_runs)} of {kind} models on this GPU: median error "
+            f"{record.median_abs_error:.1%}"
+        )
+    said = f"no published run of a {kind} model on this GPU has been checked"
+    nearest = record.nearest
+    if nearest is None:
+        return said
+    runs = _runs(nearest.num_runs)
+    if nearest.kind != record.kind:
+        runs += f" of {KIND_WORDS[nearest.kind]} models"
+    return (
+        f"{said}; nearest: {nearest.title}, {nearest.why}: {runs}, median error "
+        f"{nearest.median_abs_error:.1%}"
+    )
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} published run{'s' * (count != 1)}"
 
 
 def does_not_fit(memory: Memory) -> str:

@@ -13,7 +13,7 @@ LAYERS = [
     {"registry", "documents", "record_files"},
     {"record_checks"},
     {"specs"},
-    {"schedules", "costs"},
+    {"schedules", "costs", "track_record"},
     {"catalog", "record_mixers"},
     {"records", "record_rules"},
     {"record_recipes", "record_ablations"},

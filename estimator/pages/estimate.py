@@ -15,9 +15,12 @@ from estimator.wording import (
     IF_IT_DID,
     LAYER_WORDS,
     brief,
+    checked_words,
+    compute_words,
     does_not_fit,
     dollars,
     duration,
+    flop,
     quantity,
     short,
     size,
@@ -62,6 +65,11 @@ def _headline(question: Question, report: Report) -> None:
     st.caption(plain(f"Changed: {changed}" if changed else report.question))
     _numbers(report)
     _badges(report)
+    if report.track_record:
+        st.caption(plain(f"Checked: {checked_words(report.track_record)}."))
+    st.caption(
+        plain(f"Training takes {flop(report.total_flop)}: {compute_words(report)}.")
+    )
     st.caption(
         plain(f"Ranges: {report.range_method}. Not counted: {report.not_counted}.")
     )
