@@ -46,6 +46,8 @@ class Comparison:
     """The name that each was asked for by, what is varied apart."""
     labels: tuple[str, ...]
     """What is varied, in words; empty where nothing is."""
+    is_sequential: bool = False
+    """Whether inputs were changed in one order, not in all."""
     axis: str = ""
     """The last part of the one path that is varied; labels are its values alone."""
 
@@ -131,7 +133,13 @@ def of_documents(
         for share in _shares(documents[0], document, reports[0], report, shares_of)
     )
     names = tuple(report.scenario for report in reports)
-    return Comparison(scenarios, reports, shares, names, ("",) * len(names))
+    labels = ("",) * len(names)
+    return Comparison(scenarios, reports, shares, names, labels, is_sequential)
+
+
+def num_inputs(before: Map, after: Map) -> int:
+    """Return how many inputs differ between two resolved documents."""
+    return len(_by_reference(attribution.changed(before, after)))
 
 
 def _in_words(patch: str, document: Map) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from estimator import plan_search, provenance
 from estimator.findings.pareto import pareto
+from estimator.pages import links
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
 from estimator.pages.text import plain
@@ -110,7 +111,7 @@ def _asked(question: Question, scenario: Scenario) -> Search:
             value=USUAL,
             step=10,
             key="evaluated",
-            bind="query-params",
+            bind=links.binding("evaluated"),
             width=WIDE,
             help="In full, for each number of GPUs; more take longer and may find "
             "better ones.",

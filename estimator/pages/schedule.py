@@ -23,7 +23,7 @@ from estimator.pages.text import plain
 from estimator.specs.layout import EVEN
 from estimator.wording import duration, size
 
-MOST_DRAWN = 20_000
+MOST_DRAWN = 10_000
 """Chunks of a step up to which it is drawn."""
 NARROW = 164
 """Pixels of a number, so that two stand side by side on a phone."""
@@ -84,8 +84,9 @@ def _other(question: Question, name: str) -> dict[str, Question]:
 
 
 def _num_chunks(question: Question) -> int:
-    step = question.report.step
-    return 2 * step.num_microbatches * len(step.ranks)
+    step, plan = question.report.step, question.resolved.plan
+    stages = plan.pp * (plan.stages_per_rank or 1)
+    return 2 * step.num_microbatches * stages
 
 
 def _numbers(asked: dict[str, Question]) -> None:
