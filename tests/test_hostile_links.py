@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from estimator import catalog, uploads
+from estimator.errors import InfeasibleError, InputError
+
 LINKS = runpy.run_path(
     str(Path(__file__).parents[1] / "benchmarks" / "hostile_links.py")
 )["LINKS"]
@@ -51,5 +54,5 @@ def test_a_long_answer_is_refused_before_it_is_worked_out():
     "patches", [["plan.tp=1"] * 33, ["plan.tp=" + "1" * 65], ["plan.tp=" + "a" * 400]]
 )
 def test_values_without_end_are_one_message(patches):
-    with pytest.raises(InputError, match="values are set|digits|letters"):
+    with pytest.raises(InputError, match=r"values are set|digits|letters"):
         uploads.check_patches(patches)
