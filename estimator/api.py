@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from estimator import catalog
 from estimator.bill import (
@@ -11,101 +11,78 @@ from estimator.bill import (
     basis,
     basis_title,
     bill,
-    compute_usd,
     outcome,
-    total,
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.costs.training_compute import standings
 from estimator.engine.step import StepTrace
-from estimator.errors import InputError
+from estimator.phases import Walk, simulated
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
     PhaseReport,
     Report,
     Step,
-    gpu_hours,
 )
 from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GlobalBatch, Phase
+from estimator.specs.training import Phase
+from estimator.splits import splits
 from estimator.step_model import StepModel, TracedStep
 from estimator.track_record import track_record
 from estimator.training import (
     memory_report,
-    phase_time,
     relative_range,
 )
 from estimator.units import HOUR_S
 
 
 @dataclass
-class _Run:
-    """A scenario's phases, one after the other; step models are shared."""
+class _Reported(Walk):
+    """Phases as they are reported, with the step of each."""
 
-    scenario: Scenario
     is_played: bool = True
-    models: dict[int, StepModel] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
-    def model(self, seq_len: int) -> StepModel:
-        """Return the step model of a sequence length."""
-        if seq_len not in self.models:
-            self.models[seq_len] = StepModel(self.scenario, seq_len)
-        return self.models[seq_len]
-
     def phase(self, phase: Phase) -> PhaseReport:
-        """Return one phase: simulated, or its published GPU-hours."""
-        scenario = self.scenario
-        num_gpus = scenario.cluster.num_gpus
-        if phase.basis == "published":
-            hours = phase.gpu_hours or 0.0
-            return PhaseReport(
-                name=phase.name,
-                basis=phase.basis,
-                gpu_hours=hours,
-                cost_usd=total(compute_usd(scenario, hours)),
-                wall_s=hours / num_gpus * HOUR_S,
-                source=phase.source,
-            )
-        seq_len, num_tokens, batch = simulated(phase)
-        model = self.model(seq_len)
-        step = step_report(model, batch.final, is_played=self.is_played)
-        self.steps.append(step)
-        wall_s, num_steps = phase_time(model, batch, num_tokens, step.step_s)
-        hours = gpu_hours(wall_s, num_gpus)
+        """Return one phase: simulated, or its published GPU-hours; not its bill."""
+        spent = self.spent(phase, self._step_s)
+        is_simulated = phase.basis == "simulated"
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
-            gpu_hours=hours,
-            cost_usd=total(compute_usd(scenario, hours)),
-            num_tokens=num_tokens,
-            num_steps=round(num_steps),
-            step_s=step.step_s,
-            wall_s=wall_s,
-            model_flop=step.flop_per_token * num_tokens,
+            gpu_hours=spent.gpu_hours,
+            cost_usd=0.0,
+            num_tokens=phase.num_tokens or 0.0,
+            num_steps=round(spent.num_steps),
+            step_s=spent.step_s,
+            wall_s=spent.wall_s,
+            source="" if is_simulated else phase.source,
+            model_flop=self._flop(phase) if is_simulated else 0.0,
         )
 
+    def _flop(self, phase: Phase) -> float:
+        """Return the model FLOP of a phase whose step was the last."""
+        return self.steps[-1].flop_per_token * (phase.num_tokens or 0.0)
 
-def simulated(phase: Phase) -> tuple[int, float, GlobalBatch]:
-    """Return sequence length, tokens and batch of a simulated phase."""
-    if phase.seq_len is None or phase.num_tokens is None:
-        raise ValueError(f"the phase {phase.name!r} is not simulated")
-    if phase.global_batch_size is None:
-        raise ValueError(f"the phase {phase.name!r} has no batch")
-    return phase.seq_len, phase.num_tokens, phase.global_batch_size
+    def _step_s(self, model: StepModel, global_batch: int) -> float:
+        step = step_report(model, global_batch, is_played=self.is_played)
+        self.steps.append(step)
+        return step.step_s
 
 
-def main_phase(scenario: Scenario) -> Phase:
-    """Return the first simulated phase: the one whose step is shown."""
-    return next(phase for phase in scenario.phases if phase.basis == "simulated")
+def billed(phases: Sequence[PhaseReport], cost_usd: float) -> tuple[PhaseReport, ...]:
+    """Return phases with their shares of the whole bill, by GPU-hours."""
+    hours = sum(phase.gpu_hours for phase in phases)
+    return tuple(
+        replace(phase, cost_usd=cost_usd * phase.gpu_hours / hours) for phase in phases
+    )
 
 
 def estimate(
-    scenario: str | Scenario,
+    scenario: catalog.Named | Scenario,
     overrides: Sequence[str] = (),
     *,
     has_range: bool = True,
@@ -115,8 +92,8 @@ def estimate(
 
     Parameters
     ----------
-    scenario : str or Scenario
-        A built-in name, a variant, a file, or a resolved scenario.
+    scenario : str, path, mapping or Scenario
+        A built-in name, a variant, a file, what a file would hold, or one resolved.
     overrides : sequence of str
         ``PATH=VALUE`` patches of a name or a file.
     has_range : bool
@@ -132,14 +109,11 @@ def estimate(
     InfeasibleError
         If the parts of the scenario do not fit together.
     """
-    if isinstance(scenario, str):
-        scenario = catalog.load_scenario(scenario, overrides)
-    elif overrides:
-        raise InputError("a resolved scenario takes no overrides", fix="its name")
-    run = _Run(scenario, is_played=is_played)
+    scenario = catalog.load_scenario(scenario, overrides)
+    run = _Reported(scenario, is_played=is_played)
     phases = tuple(run.phase(phase) for phase in scenario.phases)
-    seq_len, _, batch = simulated(main_phase(scenario))
-    model = run.model(seq_len)
+    _, _, batch = simulated(scenario.main_phase)
+    model = run.model(scenario.main_phase)
     hours = sum(phase.gpu_hours for phase in phases)
     derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
     effects: dict[str, tuple[float, float]] = {}
@@ -163,7 +137,7 @@ def estimate(
         cost_basis_title=basis_title(scenario),
         energy_joules=made["energy_joules"],
         co2_kg=made["co2_kg"],
-        phases=phases,
+        phases=billed(phases, made["cost_usd"]),
         step=run.steps[0],
         memory=memory_report(model, batch.final),
         assumptions=tuple(
@@ -185,7 +159,7 @@ def estimate(
 
 def layers(scenario: Scenario) -> dict[str, float]:
     """Return the step's seconds as the three layers of constants are added."""
-    seq_len, _, batch = simulated(main_phase(scenario))
+    seq_len, _, batch = simulated(scenario.main_phase)
     model = StepModel(scenario, seq_len)
     count = model.num_microbatches(batch.final)
     return {layer.value: model.step_s(count, layer) for layer in Layer}
@@ -223,7 +197,7 @@ def check_traced(scenario: Scenario) -> None:
 
 def _main_step(scenario: Scenario) -> tuple[StepModel, int]:
     """Return the model of the main phase, and the micro-batches that a step runs."""
-    seq_len, _, batch = simulated(main_phase(scenario))
+    seq_len, _, batch = simulated(scenario.main_phase)
     model = StepModel(scenario, seq_len)
     return model, model.scheduled(model.num_microbatches(batch.final))
 
@@ -259,7 +233,10 @@ def assumptions(
             for text in scenario.assumptions
         ),
         *_price_assumptions(scenario),
-        *_batch_assumptions(scenario, models),
+        *(
+            Assumption("phases", text, "", "estimator", "scenario", status=status)
+            for text, status in splits(scenario, models)
+        ),
     ]
 
 
@@ -343,48 +320,3 @@ def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
     if price.gpu and price.gpu != gpu:
         text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
         yield Assumption("price", text, "", price.name, "scenario", status="assumed")
-
-
-def _batch_assumptions(
-    scenario: Scenario, models: dict[int, StepModel]
-) -> list[Assumption]:
-    """Return what is assumed where a batch is too small or does not split evenly."""
-    made = []
-    for phase in scenario.phases:
-        if phase.basis != "simulated":
-            continue
-        seq_len, _, batch = simulated(phase)
-        model, replica = models[seq_len], scenario.plan.micro_batch_size * scenario.dp
-        smallest = model.num_microbatches(batch.initial)
-        floor = model.scheduled(smallest)
-        if floor > smallest:
-            text = (
-                f"{scenario.plan.schedule} on {scenario.plan.pp} ranks runs at least "
-                f"{floor} micro-batches: a {phase.name} step with fewer lasts as long"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="assumed"
-                )
-            )
-        if len(model.simulated(model.num_microbatches(batch.final))) > 1:
-            text = (
-                f"a {phase.name} step has {model.num_microbatches(batch.final):,} "
-                "micro-batches: extrapolated linearly from two shorter ones"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="extrapolated"
-                )
-            )
-        if batch.final % replica:
-            text = (
-                f"{batch.final} sequences do not split evenly over {scenario.dp} "
-                f"replicas of {scenario.plan.micro_batch_size}: the fullest one counts"
-            )
-            made.append(
-                Assumption(
-                    "phases", text, "", "estimator", "scenario", status="assumed"
-                )
-            )
-    return made

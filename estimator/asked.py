@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.api import simulated
 from estimator.bill import basis_title
 from estimator.costs.params import params
+from estimator.phases import simulated
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase

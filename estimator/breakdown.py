@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from estimator.costs.flop import flop_per_token, mfu
+from estimator.costs.flop import mfu
 from estimator.costs.rates import half_precision
 from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.report import RankRow, Step
 from estimator.schedules.ir import Op, Program
+from estimator.specs.scenario import Scenario
 from estimator.step_model import StepModel
 from estimator.workload.chunks import Chunks
 
@@ -26,18 +27,18 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     is_played : bool
         As SimPy plays it; else by the graph's clock, the same within rounding.
     """
-    scenario, work = model.scenario, model.chunks()
-    num_microbatches = model.num_microbatches(global_batch)
-    optimizer = model.optimizer_parts()
+    scenario, num_microbatches = model.scenario, model.num_microbatches(global_batch)
+    work = model.chunks(num_microbatches=num_microbatches)
+    optimizer = model.optimizer_parts(num_microbatches=num_microbatches)
     optimizer_s = sum(optimizer.values())
     rows: list[RankRow] = []
     parts: dict[str, float] = {}
     for count, weight in model.simulated(num_microbatches):
-        made = model.program(count)
+        made = model.program(count, num_microbatches)
         more = (
-            rank_rows(model.simulate(count), len(made.ranks))
+            rank_rows(model.simulate(count, num_microbatches), len(made.ranks))
             if is_played
-            else clocked_rows(model, count)
+            else clocked_rows(model, count, num_microbatches)
         )
         rows = _added(rows, more, weight)
         for cause, seconds in causes(made, work).items():
@@ -57,20 +58,18 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     step_s = rows[0].total_s
     num_gpus = scenario.cluster.num_gpus
     tokens_per_s = global_batch * model.seq_len / step_s
-    gpu = scenario.cluster.node.gpu
-    peak = gpu.peak_flop_per_s[half_precision(gpu)]
-    causal = flop_per_token(scenario.model, model.seq_len)
-    full = flop_per_token(scenario.model, model.seq_len, is_causal=False)
+    causal = model.flop_per_token()
     shares = scenario.dp * scenario.plan.tp * scenario.plan.cp
-    executed = executed_flop(work) * num_microbatches * shares
+    flop = executed_flop(work, model.played(num_microbatches).passes)
+    executed = flop * num_microbatches * shares
     return Step(
         step_s=step_s,
         tokens_per_s=tokens_per_s,
         tokens_per_s_per_gpu=tokens_per_s / num_gpus,
         tflop_per_s_per_gpu=causal * tokens_per_s / num_gpus / 1e12,
-        mfu=mfu(causal, tokens_per_s, num_gpus, peak),
-        mfu_noncausal=mfu(full, tokens_per_s, num_gpus, peak),
-        hfu=executed / step_s / (num_gpus * peak),
+        mfu=model_mfu(model, global_batch, step_s),
+        mfu_noncausal=model_mfu(model, global_batch, step_s, is_causal=False),
+        hfu=executed / step_s / (num_gpus * half_peak(scenario)),
         bubble_fraction=bubble_s / step_s,
         exposed_comm_s=sync_s
         + sum(seconds for cause, seconds in parts.items() if "exposed" in cause),
@@ -81,6 +80,22 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     )
 
 
+def model_mfu(
+    model: StepModel, global_batch: int, step_s: float, *, is_causal: bool = True
+) -> float:
+    """Return the share of the 16-bit peak that a step's model FLOP are."""
+    scenario, seq_len = model.scenario, model.seq_len
+    flop = model.flop_per_token(is_causal=is_causal)
+    tokens_per_s = global_batch * seq_len / step_s
+    return mfu(flop, tokens_per_s, scenario.cluster.num_gpus, half_peak(scenario))
+
+
+def half_peak(scenario: Scenario) -> float:
+    """Return a GPU's peak in the 16-bit format that it trains in."""
+    gpu = scenario.cluster.node.gpu
+    return gpu.peak_flop_per_s[half_precision(gpu)]
+
+
 def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
     """Return each rank's seconds by kind of chunk; the rest is bubble."""
     busy: list[dict[Op, float]] = [dict.fromkeys(Op, 0.0) for _ in range(num_ranks)]
@@ -89,9 +104,12 @@ def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
     return _rows(busy, trace.makespan_s)
 
 
-def clocked_rows(model: StepModel, num_microbatches: int) -> list[RankRow]:
+def clocked_rows(
+    model: StepModel, num_microbatches: int, whole: int | None = None
+) -> list[RankRow]:
     """Return the same from the graph's clock, without playing the step."""
-    graph, work = model.graph(num_microbatches), model.chunks()
+    graph = model.graph(num_microbatches, whole)
+    work = model.chunks(num_microbatches=num_microbatches)
     duration_s = [work.seconds(*kind) for kind in graph.classes]
     busy = []
     for instructions in graph.program.ranks:
@@ -150,11 +168,11 @@ def causes(made: Program, work: Chunks) -> dict[str, float]:
     return dict(spent)
 
 
-def executed_flop(work: Chunks) -> float:
+def executed_flop(work: Chunks, passes: Sequence[Op] = (Op.F, Op.I, Op.W)) -> float:
     """Return the FLOP that all stages execute for one micro-batch and TP rank."""
     return sum(
         operation.flop
         for stage in range(len(work.stages))
-        for op in (Op.F, Op.I, Op.W)
+        for op in passes
         for operation in work.operations(op, stage)
     )

@@ -8,6 +8,7 @@ reaches into the whole, and every mistake is reported at once with its file and 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from estimator.documents import (
     Map,
     Seq,
     copied,
+    marked,
     merged,
     parse_document,
     parse_override,
@@ -34,11 +36,17 @@ from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
 from estimator.specs.base import SET_BY_USER, SPECS
 from estimator.specs.economics import Power, Price, Programme
+from estimator.specs.fit import Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
 
 T = TypeVar("T")
+
+Named = str | os.PathLike[str] | Mapping[str, Any]
+"""A built-in name, a variant, a file, or what a file would hold."""
+MAPPING = "the mapping"
+"""Place of what a program hands over."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
 }
-_MISFIT = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
+_NAMED = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
 DEFAULTS = {"power": "world-average"}
 SHORTHANDS = {"precision": "recipe"}
 """A text at this path stands for a mapping with this key."""
@@ -124,17 +132,21 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
             f"{path.name} is its own base", where=[" -> ".join((*above, str(path)))]
         )
     document = parse_document(read_text(path), str(path) if "/" in name else path.name)
+    return _on_base(kind, document, str(path), (*above, str(path)))
+
+
+def _on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
+    """Return what a file holds, laid over the base that it names."""
     base = document.pop("base", None)
     if base is None:
         return document
+    place = document.places["base"]
     if not isinstance(base, str):
         raise InputError(
-            f"the base of {path.name} is a name or a path, not {base!r}",
-            where=[document.places["base"]],
+            f"the base of {Path(file).name} is a name or a path, not {base!r}",
+            where=[place],
         )
-    place = document.places["base"]
-    below = _read(kind, _near(base, f"{path}:"), place, (*above, str(path)))
-    return merged(below, document)
+    return merged(_read(kind, _near(base, f"{file}:"), place, above), document)
 
 
 def existing(name: str, origin: str = "") -> Path:
@@ -301,30 +313,58 @@ def load(kind: str, name: str) -> Any:
     return build(kind, inlined(kind, read(kind, name)), name)
 
 
-def load_scenario(name: str, overrides: Iterable[str] = ()) -> Scenario:
+def load_scenario(name: Named | Scenario, overrides: Iterable[str] = ()) -> Scenario:
     """Return the resolved scenario of ``NAME[@VARIANT[+VARIANT...]]`` or a file.
 
     Parameters
     ----------
-    name : str
-        A built-in name or a path, then the variants to apply from left to right.
+    name : str, path, mapping or Scenario
+        A built-in name or a path, then the variants to apply from left to right; or
+        what a file would hold. A resolved scenario is returned as it is.
     overrides : iterable of str
         ``PATH=VALUE`` patches, applied last.
     """
-    made: Scenario = build("scenario", scenario_document(name, overrides), name)
+    if isinstance(name, Scenario):
+        if overrides:
+            raise InputError("a resolved scenario takes no overrides", fix="its name")
+        return name
+    document = scenario_document(name, overrides)
+    made: Scenario = build("scenario", document, label(name))
     return made
 
 
-def scenario_document(name: str, overrides: Iterable[str] = ()) -> Map:
+def label(scenario: Named) -> str:
+    """Return what a message calls a scenario that was asked for.
+
+    Raises
+    ------
+    InputError
+        If it is nothing that a scenario can be asked for by.
+    """
+    if isinstance(scenario, str | os.PathLike):
+        return os.fspath(scenario)
+    if isinstance(scenario, Mapping):
+        return str(scenario.get("name", MAPPING))
+    kind = type(scenario).__name__
+    raise InputError(
+        f"a scenario is a name, a file or a mapping here, not a {kind}",
+        fix="'deepseek-v3'",
+    )
+
+
+def scenario_document(name: Named, overrides: Iterable[str] = ()) -> Map:
     """Return the inlined mapping of a scenario, variants and overrides applied."""
-    stem, at, variants = name.partition("@")
-    document = read("scenario", stem)
+    stem, at, variants = label(name).partition("@")
+    if isinstance(name, Mapping):
+        at, document = "", _on_base("scenario", marked(name, MAPPING), MAPPING, ())
+    else:
+        document = read("scenario", stem)
     for key, default in DEFAULTS.items():
         if key not in document:
             document.put(key, default, document.place)
     if at:
         for variant in variants.split("+"):
-            _apply_variant(document, variant, name)
+            _apply_variant(document, variant, label(name))
         document.put("name", f"{document.get('name', stem)}@{variants}", document.place)
     for override in overrides:
         path, value = parse_override(override, "--set")
@@ -367,23 +407,53 @@ def _apply_variant(document: Map, variant: str, name: str) -> None:
         apply("scenario", document, path.split("."), value, patch.places[path])
 
 
+class UnfitError(InputError):
+    """A scenario whose parts are right, but do not fit together."""
+
+    def __init__(
+        self, what: str, where: Sequence[str], misfits: tuple[Misfit, ...]
+    ) -> None:
+        super().__init__(what, where=where)
+        self.misfits = misfits
+
+
 @cache
 def adapter(kind: str) -> TypeAdapter[Any]:
     """Return the validator of a kind's spec."""
     return TypeAdapter(KINDS[kind].spec)
 
 
-def build(kind: str, document: Map, name: str) -> Any:
-    """Return the spec that an inlined document describes, or every mistake in it."""
+def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False) -> Any:
+    """Return the spec that an inlined document describes, or every mistake in it.
+
+    What frameworks refuse is a mistake in a scenario, unless it is hypothetical: nobody
+    asked for it, as for the steps from one scenario to another.
+    """
     if kind == "scenario":
         _check_schedule(document)
     try:
-        return adapter(kind).validate_python(document)
+        made = adapter(kind).validate_python(document)
+        if isinstance(made, Scenario) and not is_hypothetical:
+            check(frameworks(made))
     except ValidationError as error:
         where = list(dict.fromkeys(_mistakes(error, document)))
-        shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
-        article = f"a {KINDS[kind].spec.__name__}"
-        raise InputError(f"{name} does not describe {article}", where=shown) from None
+        found = [item.get("ctx", {}).get("error") for item in error.errors()]
+        misfits = found[0].misfits if isinstance(found[0], MisfitError) else ()
+    except MisfitError as error:
+        where = [_misplaced(each, document) for each in error.misfits]
+        misfits = error.misfits
+    else:
+        return made
+    shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
+    what = f"{name} does not describe a {KINDS[kind].spec.__name__}"
+    if misfits:
+        raise UnfitError(what, shown, misfits)
+    raise InputError(what, where=shown)
+
+
+def _misplaced(each: Misfit, document: Map) -> str:
+    keys = (int(key) if key.isdecimal() else key for key in each.path.split("."))
+    return f"{place_of(document, tuple(keys))}: {each}"
 
 
 def _check_schedule(document: Map) -> None:
@@ -402,8 +472,12 @@ def _check_schedule(document: Map) -> None:
 def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
     for item in error.errors(include_url=False, include_input=False):
         path = tuple(item["loc"])
-        if item["type"] == "value_error":  # a misfit names the field to change
-            named = _MISFIT.match(str(item["msg"]))
+        misfit = item.get("ctx", {}).get("error")
+        if isinstance(misfit, MisfitError):
+            yield from (_misplaced(each, document) for each in misfit.misfits)
+            continue
+        if item["type"] == "value_error":  # it names the field to change
+            named = _NAMED.match(str(item["msg"]))
             path = (*path, *named[1].split(".")) if named and not path else path
         place = place_of(document, path)
         field = ".".join(str(key) for key in item["loc"])

@@ -12,7 +12,8 @@ import typer
 
 from estimator import catalog, cli_many
 from estimator.cli_options import Json, Overrides, Quiet, print_json
-from estimator.errors import EstimatorError, InputError
+from estimator.endings import ended
+from estimator.errors import InputError
 
 if TYPE_CHECKING:
     from estimator.results import Result
@@ -104,20 +105,28 @@ def run_command(
 
         check_target(out)
     from estimator import api
+    from estimator.attempts import attempted
     from estimator.results import Result
 
-    loaded = [catalog.load_scenario(name, overrides or ()) for name in scenarios]
-    reports = [api.estimate(scenario) for scenario in loaded]
-    steps = [api.layers(scenario) for scenario in loaded] if has_layers else []
+    documents = [catalog.scenario_document(name, overrides or ()) for name in scenarios]
+
+    def answer(place: int) -> tuple[Any, Any, Any]:
+        scenario = catalog.build("scenario", documents[place], scenarios[place])
+        report = api.estimate(scenario)
+        return scenario, report, api.layers(scenario) if has_layers else {}
+
+    answers, failed = attempted(scenarios, answer)
+    loaded, reports, steps = zip(*answers, strict=True)
     again = _again("run", *scenarios, *_sets(overrides), *["--layers"] * has_layers)
-    made = Result(loaded, reports, again, steps)
+    made = Result(loaded, reports, again, steps if has_layers else (), failed=failed)
+    for each in failed:
+        typer.echo(f"{each.scenario} has no answer: {each.error}", err=True)
     if _is_handed_over(made, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables
 
     for number, report in enumerate(reports):
-        layer_steps = steps[number] if steps else None
-        tables.print_report(report, layer_steps, has_notes=not quiet)
+        tables.print_report(report, steps[number] or None, has_notes=not quiet)
 
 
 @cli.command("compare")
@@ -157,7 +166,9 @@ def compare_command(
     axes = [word for axis in vary or () for word in ("--vary", axis)]
     order = ["--sequential"] if sequential else []
     again = _again("compare", *scenarios, *axes, *order, *_sets(overrides))
-    result = Result(made.scenarios, made.reports, again, comparison=made)
+    result = Result(
+        made.scenarios, made.reports, again, comparison=made, failed=made.failed
+    )
     if _is_handed_over(result, out, as_json=as_json, quiet=quiet):
         return
     from estimator import tables_compare
@@ -300,6 +311,7 @@ def trace_command(
 ) -> None:
     """Write one step, operation by operation, for ui.perfetto.dev."""
     from estimator import api, export, perfetto
+    from estimator.wording import CLOSE, duration, size
 
     export.check_target(out, export.TRACE_SUFFIXES)
     loaded = catalog.load_scenario(scenario, overrides or ())
@@ -307,8 +319,8 @@ def trace_command(
     events = perfetto.events(step)
     export.write_trace(out, events, perfetto.about(step, loaded))
     _note(
-        f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
-        f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
+        f"wrote {out}: {duration(step.step_s, CLOSE)} in {len(events):,} events, "
+        f"{size(out.stat().st_size)}; open it in ui.perfetto.dev",
         quiet=quiet,
     )
 
@@ -392,18 +404,16 @@ def import_command(
     quiet: Quiet = False,
 ) -> None:
     """Turn a Hugging Face config.json into a model file: `model: ./x.yaml`."""
-    from estimator import huggingface
+    from estimator import export, huggingface
 
+    if out is not None:
+        export.check_target(out)
     made = huggingface.model_yaml(catalog.read_text(config), str(config))
     if out is None:
         typer.echo(made, nl=False)
         return
-    try:
-        out.write_text(made, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out} cannot be written", why=str(error.strerror)) from None
-    if not quiet:
-        typer.echo(f"wrote {out}", err=True)
+    export.write_text(out, [made])
+    _note(f"wrote {out}", quiet=quiet)
 
 
 @cli.command("dashboard")
@@ -458,11 +468,4 @@ cli_many.add_to(cli)
 
 def main() -> None:
     """Run the command line; a wrong input ends with one message and status 2."""
-    try:
-        cli()
-    except EstimatorError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    sys.exit(ended(cli))

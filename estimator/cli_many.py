@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from estimator.cli_options import Json, Overrides, Quiet, print_json
+from estimator.endings import line, stopped
+from estimator.errors import InputError
 
 if TYPE_CHECKING:
     from estimator.sweeps import Progress
@@ -61,12 +65,11 @@ def sweep_command(
 ) -> None:
     """Answer a scenario at every combination of varied inputs, or at some drawn."""
     from estimator import tables_many
-    from estimator.errors import InputError
     from estimator.sweeps import sweep
 
     if out is None:
         raise InputError("a sweep writes its rows to a file", fix="--out rows.parquet")
-    with _progress("points", is_shown=not quiet) as progress:
+    with _resumable(out), _progress("points", is_shown=not quiet) as progress:
         made = sweep(
             scenario,
             vary or (),
@@ -79,6 +82,7 @@ def sweep_command(
             dask=dask,
             resume=resume,
             progress=progress,
+            note=None if quiet else partial(typer.echo, err=True),
         )
     if as_json:
         print_json({"out": str(out), **made.summary()})
@@ -143,8 +147,6 @@ def plan_command(
 
 
 def _numbers(text: str) -> list[int]:
-    from estimator.errors import InputError
-
     try:
         return [int(part) for part in text.split(",")] if text else []
     except ValueError:
@@ -173,6 +175,23 @@ def uncertainty_command(
         print_json(made.to_dict())
         return
     tables_many.print_uncertainty(made)
+
+
+@contextmanager
+def _resumable(out: Path) -> Iterator[None]:
+    """Say with the whole command line how an unfinished sweep goes on."""
+    from estimator.store import UnfinishedError, num_kept, parts_folder
+
+    try:
+        yield
+    except (KeyboardInterrupt, UnfinishedError) as error:
+        kept = num_kept(out)
+        resume = ["--resume"] * (kept > 0 and "--resume" not in sys.argv)
+        if isinstance(error, UnfinishedError):
+            error.fix = line(*resume)
+            raise
+        words = f"parts kept in {parts_folder(out)}: {kept}; " if kept else ""
+        raise stopped(f"{words}to go on", *resume) from None
 
 
 @contextmanager

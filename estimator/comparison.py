@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 from estimator import api, attribution, catalog
+from estimator.attempts import Failed, attempted
 from estimator.axes import split
 from estimator.batch import Batch
 from estimator.documents import Map, parse_override
-from estimator.errors import InfeasibleError, InputError
+from estimator.errors import EstimatorError, InfeasibleError, InputError
+from estimator.nearest import nearest
 from estimator.report import Report
 from estimator.specs.base import ConstantOf
 from estimator.specs.paths import hint_at, metadata
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_COLUMNS = 64
+CHANGES = {
+    "cost_change": "cost_usd",
+    "gpu_hours_change": "gpu_hours",
+    "wall_change": "wall_s",
+    "step_change": "step_s",
+}
+"""What is told against the first: its name, and the number of a report's row."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Reports of all scenarios; the first is the baseline."""
+    """Reports of all scenarios that have one; the first is the baseline."""
 
     scenarios: tuple[Scenario, ...]
     reports: tuple[Report, ...]
@@ -50,6 +59,32 @@ class Comparison:
     """Whether inputs were changed in one order, not in all."""
     axis: str = ""
     """The last part of the one path that is varied; labels are its values alone."""
+    adjusted: tuple[str, ...] = ()
+    """What was changed in each for the nearest that runs; empty where nothing was."""
+    failed: tuple[Failed, ...] = ()
+    """Scenarios that cannot be estimated, and why; they have no other entry here."""
+
+    @property
+    def baselines(self) -> tuple[int, ...]:
+        """The column that each is told against.
+
+        The first; where something is varied, the first of the same scenario.
+        """
+        if not any(self.labels):
+            return (0,) * len(self.reports)
+        return tuple(map(self.groups.index, self.groups))
+
+    @property
+    def changes(self) -> tuple[dict[str, float | None], ...]:
+        """Each column over its baseline, less 1; None over nothing."""
+        rows = [report.row() for report in self.reports]
+        return tuple(
+            {
+                name: row[key] / rows[place][key] - 1 if rows[place][key] else None
+                for name, key in CHANGES.items()
+            }
+            for row, place in zip(rows, self.baselines, strict=True)
+        )
 
     def frame(self) -> pd.DataFrame:
         """Return the scenarios as a pandas frame, one row each."""
@@ -65,7 +100,7 @@ class Comparison:
 
 
 def compare(
-    names: Sequence[str],
+    names: Sequence[catalog.Named],
     vary: Sequence[str] = (),
     overrides: Sequence[str] = (),
     *,
@@ -75,8 +110,8 @@ def compare(
 
     Parameters
     ----------
-    names : sequence of str
-        Built-in names, variants or files.
+    names : sequence of str, path or mapping
+        Built-in names, variants, files, or what files would hold.
     vary : sequence of str
         ``PATH=V1,V2,...``; each scenario is repeated for every combination.
     overrides : sequence of str
@@ -89,28 +124,40 @@ def compare(
     ------
     InputError
         If there is nothing to compare, or too much.
+    EstimatorError
+        If none of the scenarios can be estimated.
     """
+    if isinstance(names, str | Mapping):
+        names = [names]
     columns = _columns(names, vary)
     if not 2 <= len(columns) <= MAX_COLUMNS:
         raise InputError(
             f"compare takes 2 to {MAX_COLUMNS} scenarios, not {len(columns)}",
             fix="estimator compare deepseek-v3 --vary plan.schedule=dualpipe,1f1b",
         )
-    documents, labels = [], []
+    documents, labels, adjusted = [], [], []
     axis = vary[0].partition("=")[0] if len(vary) == 1 else ""
     for name, patches in columns:
         document = catalog.scenario_document(name, [*overrides, *patches])
         words = ""
         if patches:
             words = " ".join(_in_words(patch, document) for patch in patches)
-            label = f"{name} {words}" if len(names) > 1 else words
+            label = f"{catalog.label(name)} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
+        document, note = _nearest(document, patches) if patches else (document, "")
+        adjusted.append(note)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
-    groups = tuple(name for name, _ in columns)
+    groups = tuple(catalog.label(name) for name, _ in columns)
     made = of_documents(documents, is_sequential=is_sequential)
+    lost = {each.place for each in made.failed}
+    kept = [place for place in range(len(columns)) if place not in lost]
     return replace(
-        made, groups=groups, labels=tuple(labels), axis=axis.rpartition(".")[2]
+        made,
+        groups=tuple(groups[place] for place in kept),
+        labels=tuple(labels[place] for place in kept),
+        axis=axis.rpartition(".")[2],
+        adjusted=tuple(adjusted[place] for place in kept),
     )
 
 
@@ -121,25 +168,50 @@ def of_documents(
 
     Raises
     ------
-    InputError
-        If one does not describe a scenario.
+    EstimatorError
+        If none of them can be estimated.
     """
-    scenarios = tuple(map(_scenario, documents))
-    reports = tuple(map(api.estimate, scenarios))
+
+    def column(place: int) -> tuple[Map, Scenario, Report]:
+        scenario = _scenario(documents[place])
+        return documents[place], scenario, api.estimate(scenario)
+
+    asked = [str(document.get("name", "scenario")) for document in documents]
+    made, failed = attempted(asked, column)
+    (first, _, before), *others = made
     shares_of = attribution.sequential if is_sequential else attribution.shapley
     shares = tuple(
         share
-        for document, report in zip(documents[1:], reports[1:], strict=True)
-        for share in _shares(documents[0], document, reports[0], report, shares_of)
+        for document, _, report in others
+        for share in _shares(first, document, before, report, shares_of)
     )
+    _, scenarios, reports = zip(*made, strict=True)
     names = tuple(report.scenario for report in reports)
-    labels = ("",) * len(names)
-    return Comparison(scenarios, reports, shares, names, labels, is_sequential)
+    nothing = ("",) * len(names)
+    return Comparison(
+        scenarios,
+        reports,
+        shares,
+        names,
+        nothing,
+        failed=failed,
+        is_sequential=is_sequential,
+    )
 
 
 def num_inputs(before: Map, after: Map) -> int:
     """Return how many inputs differ between two resolved documents."""
     return len(_by_reference(attribution.changed(before, after)))
+
+
+def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:
+    """Return the nearest scenario that runs to one of a range, and what changed."""
+    varied = [patch.partition("=")[0] for patch in patches]
+    try:
+        found = nearest(document, str(document.get("name", "scenario")), varied)
+    except EstimatorError:
+        return document, ""  # whoever asks for the scenario is told
+    return found.document, found.adjusted
 
 
 def _in_words(patch: str, document: Map) -> str:
@@ -158,8 +230,8 @@ def _in_words(patch: str, document: Map) -> str:
 
 
 def _columns(
-    names: Sequence[str], vary: Sequence[str]
-) -> list[tuple[str, tuple[str, ...]]]:
+    names: Sequence[catalog.Named], vary: Sequence[str]
+) -> list[tuple[catalog.Named, tuple[str, ...]]]:
     axes = []
     for text in vary:
         path, equals, values = text.partition("=")
@@ -198,7 +270,8 @@ def _shares(
             document = attribution.patched(
                 before, after, [path for index in subset for path in paths[index]]
             )
-            made = Batch(_scenario(document)).answer()
+            step = catalog.build("scenario", document, "", is_hypothetical=True)
+            made = Batch(step).answer()
             known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
 

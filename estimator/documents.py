@@ -8,6 +8,8 @@ grows out of proportion (a file over 1 MB, aliases that multiply, nesting withou
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -72,6 +74,37 @@ class Seq(list[Any]):
 def copied(value: Any) -> Any:
     """Return a copy that shares no mapping or list with ``value``."""
     return value.copy() if isinstance(value, Map | Seq) else value
+
+
+def marked(value: Any, place: str, depth: int = 0) -> Any:
+    """Return plain values of a program as those of a file, with one place for all.
+
+    Raises
+    ------
+    InputError
+        If a value is none that a file can hold.
+    """
+    if depth > MAX_DEPTH:
+        raise InputError(f"{place} is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        made = Map(place)
+        for key, child in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"{key!r} in {place} is not a plain word")
+            made.put(key, marked(child, place, depth + 1), place)
+        return made
+    if isinstance(value, list | tuple):
+        items = Seq(place)
+        for child in value:
+            items.add(marked(child, place, depth + 1), place)
+        return items
+    if isinstance(value, PurePath):
+        return str(value)
+    value = value.item() if hasattr(value, "item") else value  # a NumPy number
+    if value is None or isinstance(value, str | int | float):
+        return value
+    kind = type(value).__name__
+    raise InputError(f"{place} holds a {kind}, which no file can hold")
 
 
 def place_of(document: Any, path: tuple[object, ...]) -> str:

@@ -20,6 +20,9 @@ class EstimatorError(Exception):
         What to try.
     """
 
+    status = 2
+    """How a command exits that it ends."""
+
     def __init__(
         self, what: str, *, where: Sequence[str] = (), why: str = "", fix: str = ""
     ) -> None:
@@ -54,3 +57,15 @@ class InfeasibleError(EstimatorError):
 
 class ScheduleError(EstimatorError):
     """A schedule is incomplete or cannot finish."""
+
+
+class OutsideError(EstimatorError):
+    """What failed lies outside: a disk, a process, a cluster."""
+
+    status = 1
+
+
+class StoppedError(EstimatorError):
+    """A person stopped the work; it says how to go on."""
+
+    status = 130

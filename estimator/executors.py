@@ -1,21 +1,37 @@
-"""Where tasks run: in this process, on all cores, or on an existing Dask cluster."""
+"""Where tasks run: in this process, on all cores, or on an existing Dask cluster.
+
+Work that is interrupted or fails ends at once: nobody waits for what others still do.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from estimator.errors import EstimatorError, InputError
+from estimator.errors import InputError, OutsideError
+from estimator.extras import require
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,10 +40,25 @@ WORTH_STARTING_S = 2.0
 """Seconds of work left from which on other processes pay for their start."""
 DASK_TIMEOUT = "5s"
 
+Run = Callable[
+    [Callable[[Any], Any], Sequence[Any]], Generator[tuple[Any, Any], None, None]
+]
+"""Yields each task with what a function makes of it, as they are done."""
+
+
+@contextmanager
+def executor(jobs: int | None, dask: str) -> Iterator[Run]:
+    """Yield what runs tasks: ``jobs`` cores, or the Dask cluster at an address."""
+    if not dask:
+        yield partial(run_locally, jobs=jobs)
+        return
+    with connected(dask) as client:
+        yield partial(run_on_dask, client)
+
 
 def run_locally(
     work: Callable[[T], R], tasks: Sequence[T], jobs: int | None
-) -> Iterator[tuple[T, R]]:
+) -> Generator[tuple[T, R], None, None]:
     """Yield each task with its result as they are done, on ``jobs`` cores.
 
     The first one runs here: if the rest is short, it stays here too.
@@ -44,46 +75,72 @@ def run_locally(
             break
     if not left:
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(left)), context, _watch_parent) as pool:
-        with without_script():
+    with workers(min(jobs, len(left))) as pool:
+        with starting():
             waiting = {pool.submit(work, task): task for task in left}
         for future in as_completed(waiting):
             yield waiting[future], future.result()
 
 
 @contextmanager
-def without_script() -> Iterator[None]:
-    """Let processes start without the caller's script, which they would run again.
+def workers(number: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of processes; they end at once where the body is left early.
+
+    Raises
+    ------
+    OutsideError
+        If one of them is killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    wanted, hold = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(number, context, _end_with, (wanted,))
+    try:
+        yield pool
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise OutsideError(
+            "a process that worked on this was ended from outside",
+            why="it was killed, or there was not enough memory for all",
+        ) from None
+    finally:
+        hold.close()
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Let processes start that Ctrl-C does not reach, and without the caller's script.
 
     A script need not guard its calls then, and a page of the dashboard may sweep.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
+    can_mask = hasattr(signal, "pthread_sigmask")
+    before = (
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if can_mask else ()
+    )
     try:
         yield
     finally:
         sys.modules["__main__"] = script
+        if can_mask:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch_parent() -> None:
-    """End this worker when its parent has ended, however that happened."""
-    parent = multiprocessing.parent_process()
+def _end_with(wanted: Connection) -> None:
+    """End this worker when nobody holds the other end of a pipe any more."""
 
     def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        with suppress(EOFError, OSError):
+            wanted.recv()
+        os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
-def run_on_dask(
-    address: str, work: Callable[[T], R], tasks: Sequence[T]
-) -> Iterator[tuple[T, R]]:
-    """Yield each task with its result as they are done on a Dask cluster.
-
-    What a worker had that dies is run again by another one.
+@contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """Yield a client of the Dask cluster at an address.
 
     Raises
     ------
@@ -91,25 +148,69 @@ def run_on_dask(
         If no cluster answers at the address, it has no worker, or a worker runs
         another version of this package.
     """
-    if find_spec("distributed") is None:
-        raise EstimatorError("--dask needs distributed: install the extra 'scale'")
+    require("--dask", "scale", "distributed")
     from distributed import Client
-    from distributed import as_completed as as_done
 
+    _check_answers(address)
+    client = Client(address, timeout=DASK_TIMEOUT, set_as_default=False)
+    with client:
+        _check_workers(client.run(own_version), address)
+        yield client
+
+
+def _check_answers(address: str) -> None:
+    """Raise unless a scheduler answers; a client would leave threads behind."""
+    from distributed import Security
+    from distributed.core import connect
+
+    async def ask() -> None:
+        options = Security().get_connection_args("client")
+        (await connect(address, timeout=DASK_TIMEOUT, **options)).abort()
+
+    answer: Future[None] = Future()
+
+    def wait() -> None:
+        try:
+            answer.set_result(asyncio.run(ask()))
+        except Exception as error:
+            answer.set_exception(error)
+
+    # in a thread, because a notebook has a loop of its own
+    threading.Thread(target=wait, daemon=True).start()
     try:
-        client = Client(address, timeout=DASK_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+        answer.result()
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address}",
             why=str(error).split("\n")[0],
             fix="dask scheduler --host 127.0.0.1 --port 8786",
         ) from None
-    with client:
-        _check_workers(client.run(own_version), address)
-        futures = client.map(work, tasks, pure=False)
-        place = {future.key: task for future, task in zip(futures, tasks, strict=True)}
+
+
+def run_on_dask(
+    client: Client, work: Callable[[T], R], tasks: Sequence[T]
+) -> Generator[tuple[T, R], None, None]:
+    """Yield each task with its result as they are done on a Dask cluster.
+
+    What a worker had that dies is run again by another one.
+
+    Raises
+    ------
+    OutsideError
+        If the scheduler ends, or workers die of a task again and again.
+    """
+    from distributed import KilledWorker
+    from distributed import as_completed as as_done
+
+    futures = client.map(work, tasks, pure=False)
+    place = {future.key: task for future, task in zip(futures, tasks, strict=True)}
+    try:
         for future in as_done(futures, loop=client.loop):
             yield place[future.key], future.result()
+    except (CancelledError, TimeoutError, OSError, KilledWorker) as error:
+        raise OutsideError(
+            "the Dask cluster was lost", why=str(error).split("\n")[0]
+        ) from None
 
 
 def _check_workers(versions: dict[str, str], address: str) -> None:

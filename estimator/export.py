@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import gzip
 import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from estimator.errors import InputError
+from estimator.errors import EstimatorError, InputError, OutsideError
 
 TRACE_SUFFIXES = (".json", ".json.gz")
+DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Of the system's errors those that are no fault of the place that was asked for."""
 FIGURE_SUFFIXES = (".html", ".png", ".svg", ".pdf")
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -40,11 +43,11 @@ def check_target(path: Path, suffixes: Sequence[str] = ()) -> None:
         is_folder, is_there = path.is_dir(), path.exists()
         has_folder = path.parent.is_dir()
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
     if is_folder:
         raise InputError(f"{path} is a folder, not a file")
     if not has_folder:
-        raise InputError(f"there is no folder {path.parent} for {path.name}")
+        raise InputError(f"there is no folder {path.parent} for {path}")
     if not os.access(path if is_there else path.parent, os.W_OK):
         raise InputError(f"{path} cannot be written", why="permission denied")
 
@@ -56,6 +59,8 @@ def write_text(path: Path, parts: Iterable[str]) -> None:
     ------
     InputError
         If it cannot be written; what was there before then stays as it was.
+    OutsideError
+        If the disk is full or fails; likewise.
     """
     _write(path, (part.encode() for part in parts))
 
@@ -67,6 +72,8 @@ def write_bytes(path: Path, parts: Iterable[bytes]) -> None:
     ------
     InputError
         If it cannot be written; what was there before then stays as it was.
+    OutsideError
+        If the disk is full or fails; likewise.
     """
     _write(path, parts)
 
@@ -85,6 +92,8 @@ def write_trace(
     ------
     InputError
         If it cannot be written; what was there before then stays as it was.
+    OutsideError
+        If the disk is full or fails; likewise.
     """
     check_target(path, TRACE_SUFFIXES)
     is_packed = path.name.endswith(".gz")
@@ -110,26 +119,51 @@ def _trace_lines(
     yield b"\n]}\n"
 
 
-def _refused(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written", why=str(error.strerror or error))
+def refused(path: Path, error: OSError) -> EstimatorError:
+    """Return the message that a file cannot be written."""
+    kind = OutsideError if error.errno in DISK_FAILURES else InputError
+    return kind(f"{path} cannot be written", why=str(error.strerror or error))
+
+
+@contextmanager
+def whole(path: Path, key: str = "") -> Iterator[Path]:
+    """Yield a place beside a file that takes its place when the body has written it.
+
+    What is no plain file, such as a device, is written into as it is.
+
+    Parameters
+    ----------
+    key : str
+        Part of the name beside; the process without, so that two may write at once.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written; what was there before then stays as it was.
+    OutsideError
+        If the disk is full or fails; likewise.
+    """
+    target = path.resolve()
+    if path.exists() and not path.is_file():
+        beside = path
+    else:
+        beside = target.with_name(f".{target.name}.{key or os.getpid()}.part")
+    try:
+        yield beside
+        if beside != path:
+            beside.replace(target)
+    except OSError as error:
+        raise refused(path, error) from None
+    finally:
+        if beside != path:
+            with suppress(OSError):
+                beside.unlink()
 
 
 def _write(path: Path, parts: Iterable[bytes], *, is_packed: bool = False) -> None:
-    """Write beside the file and rename; straight into what is no plain file."""
     check_target(path)
-    target = path.resolve()
-    is_special = path.exists() and not path.is_file()
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with (path if is_special else beside).open("wb") as file:
-            _write_parts(file, parts, is_packed=is_packed)
-        if not is_special:
-            beside.replace(target)
-    except OSError as error:
-        raise _refused(path, error) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+    with whole(path) as beside, beside.open("wb") as file:
+        _write_parts(file, parts, is_packed=is_packed)
 
 
 def _write_parts(file: IO[bytes], parts: Iterable[bytes], *, is_packed: bool) -> None:

@@ -22,5 +22,6 @@ def require(what: str, extra: str, *modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise EstimatorError(
-            f"{what} needs {' and '.join(missing)}: install the extra {extra!r}"
+            f"{what} needs {' and '.join(missing)}: "
+            f"install the extra {extra!r} (pip install 'estimator[{extra}]')"
         )

@@ -82,8 +82,19 @@ def _rows(result: Result) -> Iterator[tuple[str, Row]]:
         for layer, seconds in steps.items():
             row = {"scenario": report.scenario, "layer": layer, "step_s": seconds}
             yield "layers", row
-    if result.comparison is not None:
-        yield from (("differences", vars(each)) for each in result.comparison.shares)
+    made = result.comparison
+    if made is not None:
+        yield from (("differences", vars(each)) for each in made.shares)
+        for report, place, changes in zip(
+            made.reports, made.baselines, made.changes, strict=True
+        ):
+            names = {
+                "scenario": report.scenario,
+                "against": made.reports[place].scenario,
+            }
+            yield "against_first", names | changes
+    for each in result.failed:
+        yield "failed", {"scenario": each.scenario, "error": each.error}
 
 
 def _summary(report: Report) -> Iterator[Row]:
@@ -147,6 +158,7 @@ def _memory(report: Report) -> Iterator[Row]:
             **held,
             "peak_bytes": sum(parts.values()),
             "hbm_bytes": report.memory.hbm_bytes,
+            "headroom_bytes": report.memory.headroom_bytes,
         }
 
 
@@ -207,5 +219,6 @@ def _constant(row: Row) -> Iterator[Row]:
 LONG_ROWS: Mapping[str, Callable[[Row], Iterable[Row]]] = {
     "summary": lambda row: [row],
     "assumptions": _constant,
+    "failed": lambda row: [{"quantity": "error", "text": row["error"]}],
 }
 """What is not simply a row of numbers."""

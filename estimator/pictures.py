@@ -107,6 +107,7 @@ def write_difference(made: Comparison, path: Path) -> None:
     if len(made.reports) != 2:
         raise InputError(
             f"--chart draws one difference, not {len(made.reports) - 1}",
+            where=[f"{each.scenario}: {each.error}" for each in made.failed],
             fix="two scenarios, or one and --vary PATH=OLD,NEW",
         )
     shown = difference(*made.reports, made.shares)

@@ -15,11 +15,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from estimator.batch import main_phase
 from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
 from estimator.plan_space import Pipe, Placement, Shape, placement
 from estimator.schedules.ir import Op, Pipeline, program
+from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario
 from estimator.step_model import fewest_scheduled
@@ -100,10 +100,12 @@ class ShapeBounds:
         per_rank = num_gpus // pipe.pp
         if per_rank % (shape.ep * shape.etp):
             return None
-        phase, dp = main_phase(scenario), num_gpus // width
+        phase, dp = scenario.main_phase, num_gpus // width
         batch = phase.global_batch_size
         assert batch is not None  # noqa: S101 - the phase is simulated
         replica = shape.micro_batch_size * dp
+        if not splits_evenly(scenario, replica):
+            return None
         count = _scheduled(pipe, max(1, -(-batch.final // replica)))
         if count is None:
             return None
@@ -189,7 +191,7 @@ def element_costs(scenario: Scenario, shape: Shape) -> Floats | None:
     None where the model or the GPU does not allow the shape.
     """
     alone = _alone(scenario, shape)
-    seq_len = main_phase(scenario).seq_len or 1
+    seq_len = scenario.main_phase.seq_len or 1
     try:
         work = chunks(alone, seq_len, program("1f1b", Pipeline(1, 1)))
         beside = chunks(alone, seq_len, program(*PAIRED))

@@ -24,6 +24,7 @@ from estimator.plan_layout import balanced_layouts
 from estimator.plan_rows import PlanRow, Plans, Standing, evaluated
 from estimator.plan_space import Candidate, Pipe, pipes, placement, planned, shapes
 from estimator.plan_standing import standing
+from estimator.specs.fit import around
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S
 
@@ -50,7 +51,7 @@ class _Found:
 
 
 def plan(
-    scenario: str | Scenario,
+    scenario: catalog.Named | Scenario,
     overrides: Sequence[str] = (),
     *,
     gpus: Sequence[int] = (),
@@ -67,8 +68,8 @@ def plan(
 
     Parameters
     ----------
-    scenario : str or Scenario
-        A built-in name, a variant, a file, or a resolved scenario.
+    scenario : str, path, mapping or Scenario
+        A built-in name, a variant, a file, what a file would hold, or one resolved.
     gpus : sequence of int
         Numbers of GPUs; the scenario's own by default, and from a quarter to eight
         times as many where a deadline or a budget asks for their number.
@@ -95,11 +96,13 @@ def plan(
     """
     _check(objective, top, gpus, deadline_s, budget_usd)
     _check_draws(num_drawn, seed)
-    if isinstance(scenario, str):
-        scenario = catalog.load_scenario(scenario, overrides)
-    own = scenario.cluster.num_gpus
+    scenario = catalog.load_scenario(scenario, overrides)
+    own, per_node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
+    _check_nodes(gpus, per_node)
     asks = deadline_s is not None or budget_usd is not None
-    numbers = list(gpus) or [int(own * factor) for factor in GPU_FACTORS if asks]
+    numbers = list(gpus) or [
+        _whole(int(own * factor), per_node) for factor in GPU_FACTORS if asks
+    ]
     numbers = sorted({*numbers} or {own})
     given = evaluated(scenario)
     if num_drawn and not (given and given.fits and own in numbers):
@@ -167,6 +170,21 @@ def _check(
             raise InputError(f"--{name} is positive, not {value}")
     if any(number < 1 or number > 10**7 for number in gpus):
         raise InputError("--gpus are 1 to 10,000,000")
+
+
+def _whole(num_gpus: int, per_node: int) -> int:
+    """Return the nearest number of GPUs that are whole nodes, or a part of one."""
+    return max(1, num_gpus) if num_gpus < per_node else around(num_gpus, per_node)[0]
+
+
+def _check_nodes(gpus: Sequence[int], per_node: int) -> None:
+    for number in gpus:
+        if number > per_node and number % per_node:
+            near = sorted(around(number, per_node), reverse=True)
+            raise InputError(
+                f"{number} GPUs are not whole nodes of {per_node}",
+                fix=" or ".join(f"--gpus {count}" for count in near),
+            )
 
 
 def _check_draws(num_drawn: int, seed: int) -> None:

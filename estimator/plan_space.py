@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
+from estimator.specs.fit import cuts
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
@@ -61,7 +62,7 @@ class Candidate(NamedTuple):
 
 
 def shapes(scenario: Scenario) -> Iterator[Shape]:
-    """Yield the ways to cut a layer that the model and the nodes allow."""
+    """Yield the ways to cut a layer that the model, nodes and frameworks allow."""
     model, domain = scenario.model, scenario.cluster.node.gpus_per_node
     seq_len = max(phase.seq_len or 1 for phase in scenario.phases)
     experts = _powers(model.moe.num_experts) if model.moe else [1]
@@ -73,11 +74,31 @@ def shapes(scenario: Scenario) -> Iterator[Shape]:
                 if model.moe and model.moe.num_experts % ep:
                     continue
                 for etp in {1, tp} if model.moe else {1}:
+                    if not _is_cut(scenario, tp, cp, ep, etp):
+                        continue
                     yield from (
                         Shape(tp, cp, ep, etp, size, modules)
                         for size in MICRO_BATCHES
                         for modules in recomputes(scenario)
                     )
+
+
+def _is_cut(scenario: Scenario, tp: int, cp: int, ep: int, etp: int) -> bool:
+    """Whether the model, its sequences and the GPUs can be cut like this."""
+    plan: ParallelPlan = replace(
+        scenario.plan,
+        tp=tp,
+        cp=cp,
+        ep=ep,
+        etp=etp,
+        pp=1,
+        dp_shard=0,
+        stage_layout=EVEN,
+    )
+    try:
+        return not any(cuts(replace(scenario, plan=plan)))
+    except ValueError:  # they do not divide the GPUs
+        return False
 
 
 def recomputes(scenario: Scenario) -> list[tuple[str, ...]]:

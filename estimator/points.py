@@ -1,7 +1,7 @@
 """A sweep's points in tasks, and what a task evaluates to.
 
 Points that differ in rates and prices only are evaluated together; each combination of
-the other inputs is a scenario of its own, checked as any is.
+the other inputs is a scenario of its own, or the nearest to it that runs.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 
 from estimator import catalog, wording
+from estimator.attempts import one_line
 from estimator.batch import NUMBERS, answers
 from estimator.designs import Design
 from estimator.documents import Map
 from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
+from estimator.nearest import nearest
 
 LANES_PER_TASK = 8192
 COMBINATIONS_PER_TASK = 8
 """Scenarios of one task: together some 0.1 s of work, what a task costs forgotten."""
+
+FITS = ("fits", "fits_with_headroom")
+"""Columns that are true or false."""
+TOLD = (*FITS, "reason", "adjusted")
+"""What a row tells beside numbers: whether it works, why not, and what was changed."""
 
 Columns = dict[str, Any]
 """Name -> array with one value per row."""
@@ -112,7 +119,7 @@ def inputs(design: Design, points: Index) -> Columns:
 
 
 def evaluate(document: Map, task: Task) -> Columns:
-    """Return the rows of a task: point, answers, and why a point does not work."""
+    """Return the rows of a task: point, answers, what was changed, why none works."""
     made = [_combination(document, part) for part in task.parts]
     return {
         "point": np.concatenate([part.points for part in task.parts]),
@@ -121,26 +128,25 @@ def evaluate(document: Map, task: Task) -> Columns:
 
 
 def _combination(document: Map, part: Part) -> Columns:
-    made, size = document.copy(), len(part.points)
+    made, size, adjusted = document.copy(), len(part.points), ""
     try:
         for path, value in part.patches.items():
             catalog.apply("scenario", made, path.split("."), value, f"--vary {path}")
-        scenario = catalog.build("scenario", made, str(document.get("name", "")))
-        columns: Columns = dict(answers(scenario, part.rates, size))
+        found = nearest(made, str(document.get("name", "")), part.patches)
+        adjusted, room = found.adjusted, 1 - found.scenario.memory_headroom.value
+        columns: Columns = dict(answers(found.scenario, part.rates, size))
     except EstimatorError as error:
-        nothing = {name: np.full(size, np.nan) for name in NUMBERS}
-        reason = np.full(size, one_line(error), dtype=object)
-        return {**nothing, "fits": np.zeros(size, dtype=bool), "reason": reason}
+        columns = {name: np.full(size, np.nan) for name in NUMBERS}
+        columns |= {name: np.zeros(size, dtype=bool) for name in FITS}
+        columns["reason"] = np.full(size, one_line(error), dtype=object)
+        columns["adjusted"] = np.full(size, adjusted, dtype=object)
+        return columns
+    columns["adjusted"] = np.full(size, adjusted, dtype=object)
     needs, has = columns["peak_bytes"], columns["hbm_bytes"]
     columns["fits"] = needs <= has
+    columns["fits_with_headroom"] = needs <= has * room
     columns["reason"] = np.full(size, "", dtype=object)
     for lane in np.flatnonzero(~columns["fits"]):
         text = f"needs {wording.size(needs[lane])} of {wording.size(has[lane])}"
         columns["reason"][lane] = text
     return columns
-
-
-def one_line(error: EstimatorError) -> str:
-    """Return a message in one line: what is wrong, or where if that says more."""
-    where = "; ".join(place.partition(": ")[2] or place for place in error.where)
-    return where or error.what

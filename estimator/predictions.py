@@ -6,14 +6,11 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
-from estimator.errors import EstimatorError, InfeasibleError, InputError
-from estimator.executors import without_script
+from estimator.errors import EstimatorError, InfeasibleError, InputError, OutsideError
+from estimator.executors import starting, workers
 from estimator.record_checks import checked, shown
 from estimator.record_figures import figures
 from estimator.record_files import Broken
@@ -21,10 +18,11 @@ from estimator.record_gaps import filled
 from estimator.record_scenarios import Mapped, family, mapped
 from estimator.records import Record
 from estimator.scoring import Row
+from estimator.specs.fit import frameworks
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.step_model import StepModel
-from estimator.training import peak_memory
+from estimator.training import peak_bytes
 
 WORTH_SHARING = 150
 """Records from which on a second process pays for its start."""
@@ -100,11 +98,11 @@ def _num_stages(entry: Any) -> int:
 def _shared(batches: Sequence[Batch], num_workers: int) -> list[list[Result]] | None:
     """Return the batches' results from several processes; None if none can start."""
     try:
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-            with without_script():
+        with workers(num_workers) as pool:
+            with starting():
                 made = pool.map(_predict_batch, batches)
             return list(made)
-    except (BrokenProcessPool, OSError):
+    except (OutsideError, OSError):
         return None
 
 
@@ -231,7 +229,10 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
     if len(case.recompute) > 1:
         modules = ", ".join(best.scenario.recompute) or "nothing"
         notes = (*notes, f"recomputed: {modules}")
-    return best._replace(assumptions=notes)
+    refused = (
+        f"taken as printed: {each.problem}" for each in frameworks(best.scenario)
+    )
+    return best._replace(assumptions=(*notes, *refused))
 
 
 def _step_s(model: StepModel, global_batch: int) -> float:
@@ -246,7 +247,8 @@ def _least_recomputed(case: Mapped, plan: ParallelPlan, global_batch: int) -> _T
     for modules in case.recompute:
         scenario = replace(case.scenario, plan=plan, recompute=modules)
         model = StepModel(scenario, phase.seq_len or 1)
-        peak, fits = peak_memory(model, global_batch)
+        peak = peak_bytes(model, global_batch)
+        fits = peak <= scenario.cluster.node.gpu.hbm_bytes
         if fits:
             break
     return _Tried(scenario, case.assumptions, model, peak, fits)

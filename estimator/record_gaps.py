@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from estimator.record_clusters import has_gpus, num_gpus
 from estimator.record_recipes import with_recipe
+from estimator.record_words import says
 from estimator.records import Record
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
@@ -18,9 +18,7 @@ IN_NODE = 8
 """Ranks at most of an assumed tensor or expert group."""
 DEPTHS = (1, 2, 4, 8, 16, 32)
 """Pipeline ranks of assumed plans."""
-_SHARDED = re.compile(
-    r"fsdp|zero-?3|full.?shard|maxtext|torchtitan|hsdp", re.IGNORECASE
-)
+_SHARDED = r"fsdp|zero-?3|full.?shard|maxtext|torchtitan|hsdp"
 
 USUAL_GPUS = 1024
 """GPUs where none are printed and what is measured is per GPU."""
@@ -87,7 +85,7 @@ def plans(record: Record, model: Transformer, where: Cluster) -> Plans:
     said = " ".join(
         str(record.get(key, "")) for key in ("schedule", "notes", "source", "recompute")
     )
-    if _SHARDED.search(said):
+    if says(said, _SHARDED):
         return Plans(({"zero": 3},), "no plan is printed: everything is sharded")
     grown = tuple(_grown(model, where.num_gpus, record["batch"]["global"]))
     return Plans(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from estimator import record_rules as rules
 from estimator.errors import InputError
 from estimator.record_ablations import techniques
+from estimator.record_words import says
 from estimator.records import Record, model_and_gpu, release
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
@@ -78,6 +79,8 @@ def plan_of(
         sequence_parallel=bool(is_sequence_parallel),
         early_stop=source in rules.EARLY_STOP,
         batch_first=source in rules.BATCH_FIRST and not _says_async(record),
+        context_exchange="all-gather" if source in rules.GATHERED_CONTEXT else "ring",
+        context_sums="fp32" if source in rules.RING_IN_FP32 else "bf16",
         attention_kernel=_attention(record, source, has),
         dropout=source in rules.DROPOUT,
         transformer_impl="local"
@@ -105,6 +108,7 @@ def plan_of(
             tensor=_tensor_overlap(record, source, has),
             pipeline=source not in rules.BLOCKING_SENDS
             and (has is None or "pp overlap" in has),
+            context=source not in rules.RING_IN_FP32 or is_eager,
             gradient_reduce=has_overlap
             or source in rules.OVERLAPPED_REDUCTION
             or (source in rules.DDP and not zero),
@@ -130,7 +134,7 @@ def _without_idle_replicas(
 
 def _is_compiled(record: Record) -> bool:
     """Return whether a record's notes say ``torch.compile``, and not that it is off."""
-    return bool(re.search(r"(?<!no )compile", str(record.get("notes") or "").lower()))
+    return says(record.get("notes"), "compile")
 
 
 def _bucket_size(record: Record, source: str, num_replicas: int) -> int:
@@ -218,7 +222,7 @@ def _attention(
 
 def _says_async(record: Record) -> bool:
     """Return whether a record's notes say asynchronous tensor parallelism."""
-    return bool(re.search(r"async ?tp", str(record.get("notes") or "").lower()))
+    return says(record.get("notes"), "async ?tp")
 
 
 def _tensor_overlap(
@@ -348,16 +352,16 @@ def _schedule(
             return "interleaved-1f1b-overlap", 1
         return "1f1b", None
     for words, name in rules.SCHEDULES:
-        if words in text:
+        if says(text, words):
             return name, None
-    if "interleaved" not in text and (virtual or 1) == 1:
+    if not says(text, "interleaved") and (virtual or 1) == 1:
         return "1f1b", None
     if virtual is None:
         virtual = _most_virtual(num_layers, pp)
         notes.append(f"virtual stages are not printed: {virtual} a rank")
     if virtual == 1:
         return "1f1b", None
-    is_overlapped = "a2a overlap" in text or "all-to-all overlap" in text
+    is_overlapped = says(text, r"(a2a|all-to-all) overlap")
     recipe = rules.OVERLAPPED_EXPERTS.get(source)
     named = model_and_gpu(record)
     if not is_overlapped and (
@@ -370,10 +374,10 @@ def _schedule(
 
 def _dispatch(record: Record, source: str) -> Literal["deduplicated", "all-to-all"]:
     """Return how tokens reach their experts: as printed, else as the source does."""
-    text = str(record.get("notes", "")).lower()
-    if re.search(r"dispatcher (a2a|all-?to-?all)", text):
+    text = record.get("notes")
+    if says(text, r"dispatcher (a2a|all-?to-?all)"):
         return "all-to-all"
-    is_flexible = "deepep" in text or "hybridep" in text
+    is_flexible = says(text, r"deepep|hybridep")
     words = rules.FLEXIBLE_IN.get(source, {}).get(release(record), "")
     known = source in rules.DEDUPLICATED and re.search(words, model_and_gpu(record))
     return "deduplicated" if known or is_flexible else "all-to-all"

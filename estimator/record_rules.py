@@ -264,6 +264,15 @@ REPEATED_KV = frozenset({"torchtitan"})
 """Sources that copy keys and values for each head (pytorch/torchtitan,
 ``models/llama/model.py``, ``repeat_kv``, until commit ff0829c of January 2026)."""
 
+GATHERED_CONTEXT = frozenset({"llama3"})
+"""Sources whose context-parallel ranks gather keys and values before attention (Llama
+Team, arXiv 2407.21783, section 3.3.2)."""
+
+RING_IN_FP32 = frozenset({"torchtitan"})
+"""Sources whose ring is PyTorch's, which sums in FP32 (``convert_to_f32``). A compiled
+program waits for each collective at once (``_functional_collectives.py``,
+``_maybe_wrap_tensor``), and TorchInductor moves none unless it is told to."""
+
 BATCH_FIRST = frozenset({"torchtitan"})
 """Sources whose activations have the batch first and whose collectives are DTensor's,
 unless a record's notes say async TP, which gathers inside products (torchtitan,

@@ -22,6 +22,7 @@ from estimator.record_clusters import cluster
 from estimator.record_gaps import filled, plans
 from estimator.record_mixers import seems_hybrid
 from estimator.record_plans import ONE_SEQUENCE, micro_batches, plan_of
+from estimator.record_words import says
 from estimator.records import Record, model_and_gpu, release, transformer
 from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
@@ -30,7 +31,9 @@ from estimator.workload.work import FORMATS
 
 _FULL = re.compile(
     r"^(full|yes|true|on\b|block|uniform|activation check|gradient check)|full remat"
+    r"|remat\w*\W+(of )?(full|all|everything)\b|granularity=full"
 )
+_NONE = re.compile(r"none|no\b|off\b|false|disabled|without\b")
 
 Modules = tuple[Any, ...]
 """Recomputed modules, as a scenario names them."""
@@ -172,7 +175,7 @@ def _is_told(recipe: str, rates: Mapping[str, float]) -> bool:
 
 def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
     """Return the type of gradients: as printed, else as the framework's."""
-    if "fp32 gradient accumulation" in text:
+    if says(text, "fp32 gradient accumulation"):
         return "bf16+fp32"
     is_half = source in rules.NVIDIA_RECIPES | rules.HALF_GRADIENTS
     return "bf16" if is_half else "fp32"
@@ -184,26 +187,9 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     if scripted := _scripted(record):
         notes.append("recomputed is what the source's scripts say")
         return (scripted,)
-    if "at head" in text:
-        quoted = _MODULE_LIST.search(text)
-        named = _modules(quoted[1]) if quoted else ()
-        if "granularity=full" in text:
-            named = ("full",)
-        if "offload" in text:
-            notes.append("offloading of activations is not modelled")
-        if not named:
-            return ((),)
-        notes.append(
-            "the recipe at HEAD recomputes, the release measured may not: nothing is "
-            "recomputed if that fits in memory"
-        )
-        return ((), named)
-    if "remat" in text and "full" not in text:
-        notes.append("the rematerialisation policy is open: the least that fits")
-        return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))
-    if _FULL.search(text):
-        return (("full",),)
-    if re.match(r"none|no\b|off\b|false|disabled", text):
+    if says(text, "offload"):
+        notes.append("offloading of activations is not modelled")
+    if _NONE.match(text):
         return ((),)
     if not text and family(record) in rules.CHECKPOINTED:
         notes.append("recomputation is not printed, but counted or configured: full")
@@ -211,7 +197,34 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     if not text or text.startswith(("not stated", "unknown")):
         notes.append("recomputation is not printed: the least that fits in memory")
         return ((), ("core_attn",), ("full",))
-    return (_modules(text) or ("core_attn",),)
+    named = _named(text)
+    if "may differ" in text and named:
+        notes.append(
+            "the recipe at HEAD recomputes, the release measured may not: nothing is "
+            "recomputed if that fits in memory"
+        )
+        return ((), named)
+    if not named and "remat" in text:
+        notes.append("the rematerialisation policy is open: the least that fits")
+        return ((), ("layernorm", "moe_act"), ("layernorm", "mlp", "moe"), ("full",))
+    return (named,)
+
+
+def _named(text: str) -> Modules:
+    """Return what a text says is recomputed, wherever it has that from.
+
+    >>> _named("as in the recipe at head: modules=[mlp]"), _named("remat of layernorm")
+    (('mlp',), ('layernorm',))
+    >>> _named("full, as the recipe at head"), _named("recipe at head sets none")
+    (('full',), ())
+    """
+    if _FULL.search(text):
+        return ("full",)
+    quoted = _MODULE_LIST.search(text)
+    if named := _modules(quoted[1] if quoted else text):
+        return named
+    is_open = quoted or re.search(r"sets none|at head|remat", text)
+    return () if is_open and "selective" not in text else ("core_attn",)
 
 
 def _scripted(record: Record) -> Modules:

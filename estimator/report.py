@@ -16,6 +16,9 @@ from estimator.units import HOUR_S
 if TYPE_CHECKING:
     import pandas as pd
 
+AROUND = ("experiments_usd", "staff_usd", "storage_usd", "egress_usd")
+"""Parts of a cost that a programme adds to the final run's computing."""
+
 
 @dataclass(frozen=True)
 class RankRow:
@@ -81,13 +84,16 @@ class Memory:
 
     peak_bytes: float
     hbm_bytes: float
+    headroom_bytes: float
+    """What the scenario keeps free of it."""
     fits: bool
+    fits_with_headroom: bool
     rank: int
     in_flight: tuple[int, ...]
     parts: dict[str, float]
     ranks: tuple[dict[str, float], ...]
     advice: str = ""
-    """What would fit, where it does not."""
+    """What would fit with headroom, where it does not."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class PhaseReport:
     basis: str
     gpu_hours: float
     cost_usd: float
+    """Its share of the whole bill, by GPU-hours: phases add up to the cost."""
     num_tokens: float = 0.0
     num_steps: int = 0
     step_s: float = 0.0
@@ -161,7 +168,12 @@ class Report:
     @property
     def usd_per_gpu_hour(self) -> float:
         """Dollars for computing, whatever a programme adds, over GPU-hours."""
-        return sum(phase.cost_usd for phase in self.phases) / self.gpu_hours
+        return (self.cost_usd - self.around_usd) / self.gpu_hours
+
+    @property
+    def around_usd(self) -> float:
+        """Dollars that a programme adds to the final run's computing."""
+        return sum(self.cost.get(part, 0.0) for part in AROUND)
 
     @property
     def published_gpu_hours(self) -> float:
@@ -205,6 +217,7 @@ class Report:
             "bubble_fraction": step.bubble_fraction,
             "peak_bytes": memory.peak_bytes,
             "fits": memory.fits,
+            "fits_with_headroom": memory.fits_with_headroom,
         }
 
     def frame(self) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from estimator.findings.base import Answer, Bars, Timeline
 from estimator.report import Report
 from estimator.results import Result
 from estimator.sections import Section, cited, sections
+from estimator.wording import misfit
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
@@ -79,7 +80,7 @@ def _opening(report: Report, first: Section, footer: str) -> Iterator[str]:
     yield f'<h1>{escape(first.title)}</h1>\n<p class="pale">{escape(footer)}</p>\n'
     *said, answer = first.sentences
     for sentence in said:
-        is_warning = not report.memory.fits and sentence == said[0]
+        is_warning = misfit(report.memory) and sentence == said[0]
         mark = ' class="warning"' if is_warning else ""
         yield f"<p{mark}>{escape(sentence)}</p>\n"
     yield f'<p class="answer">{escape(answer)}</p>\n'

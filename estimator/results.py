@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from estimator import provenance
+from estimator.attempts import Failed, in_order
 from estimator.comparison import Comparison
 from estimator.provenance import Provenance
 from estimator.report import Report
@@ -26,6 +27,8 @@ class Result:
     layers: Sequence[Mapping[str, float]] = ()
     """Of each report the step as layers of constants are added, if it was asked."""
     comparison: Comparison | None = None
+    failed: Sequence[Failed] = ()
+    """What was asked for beside, and cannot be estimated."""
 
     @cached_property
     def sources(self) -> tuple[Provenance, ...]:
@@ -65,6 +68,18 @@ class Result:
         for row, steps in zip(rows, self.layers, strict=False):
             row["layers"] = dict(steps)
         if self.comparison is None:
-            return rows
-        shares = [vars(share) for share in self.comparison.shares]
-        return {"scenarios": rows, "attribution": shares}
+            return self._with_failed(rows)
+        made = self.comparison
+        for row, place, changes in zip(rows, made.baselines, made.changes, strict=True):
+            row["against_first"] = {"scenario": made.reports[place].scenario} | changes
+        for row, note in zip(rows, made.adjusted, strict=False):
+            row["adjusted"] = note
+        shares = [vars(share) for share in made.shares]
+        return {"scenarios": self._with_failed(rows), "attribution": shares}
+
+    def _with_failed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return in_order(
+            rows,
+            self.failed,
+            lambda each: {"scenario": each.scenario, "error": each.error},
+        )

@@ -20,12 +20,11 @@ from estimator.report import Assumption, Report
 from estimator.results import Result
 from estimator.wording import (
     FIGURE_WORDS,
-    IF_IT_DID,
     LAYER_WORDS,
     brief,
-    does_not_fit,
     dollars,
     duration,
+    misfit,
     quantity,
     short,
     weight,
@@ -77,10 +76,15 @@ def sections(result: Result) -> Iterator[Section]:
         first = result.reports[0].scenario
         yield Section(result.title, 1, sentences=tuple(_misfits(result.reports)))
         yield words(tables_compare.comparison(result.comparison), "Side by side")
+        if (more := tables_compare.changes(result.comparison)) is not None:
+            yield words(more, "Against the first")
         yield words(
             tables_compare.differences(result.comparison),
             f"Why they differ from {first} (Shapley values)",
         )
+    if result.failed:
+        missing = (f"{each.scenario}: {each.error}." for each in result.failed)
+        yield Section("What has no answer", sentences=tuple(missing))
     alone = len(result.reports) == 1
     yield Section("What it rests on", sentences=(EFFECTS,) if alone else ())
     yield from assumptions(result.reports)
@@ -142,9 +146,9 @@ def _answer(report: Report) -> str:
 
 def _misfits(reports: Sequence[Report]) -> Iterator[str]:
     for report in reports:
-        if not report.memory.fits:
+        if wrong := misfit(report.memory):
             name = f"{report.scenario}: " if len(reports) > 1 else ""
-            yield f"{name}{does_not_fit(report.memory)} {IF_IT_DID}"
+            yield f"{name}{wrong}"
 
 
 def _phases(report: Report) -> Section:

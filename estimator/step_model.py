@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import Layer
 from estimator.engine.detail import detailed_step
 from estimator.engine.evaluate import makespan_s
@@ -15,6 +16,7 @@ from estimator.engine.graph import Graph, compile_program, duration_class
 from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.lanes import largest
+from estimator.schedules.interleaved_1f1b import GROUPED, group_size
 from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
@@ -62,8 +64,7 @@ class StepModel:
 
     scenario: Scenario
     seq_len: int
-    _programs: dict[int, Program] = field(default_factory=dict)
-    _chunks: dict[Layer, Chunks] = field(default_factory=dict)
+    _chunks: dict[tuple[Layer, bool], Chunks] = field(default_factory=dict)
 
     def num_microbatches(self, global_batch: float) -> int:
         """Return the micro-batches per replica of a batch; the last may not be full."""
@@ -91,68 +92,107 @@ class StepModel:
         :data:`MOST_SIMULATED` it follows linearly from two shorter ones, within
         3e-4 of the step played whole (rounding in most cases).
         """
-        count = self.scheduled(num_microbatches)
-        period = 2 * self.scenario.plan.pp
-        most = max(MOST_SIMULATED, 2 * period)
+        count, pp = self.scheduled(num_microbatches), self.scenario.plan.pp
+        group = self.group(count)
+        period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
             return ((count, 1.0),)
         last = count - (count - most + period - 1) // period * period
         share = (count - last) / period
         return ((last - period, -share), (last, 1.0 + share))
 
-    def _pipeline(self, num_microbatches: int) -> Pipeline:
+    def group(self, num_microbatches: int) -> int | None:
+        """Return the size of groups where a shorter step might have others."""
         plan = self.scenario.plan
-        return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank)
+        if plan.schedule not in GROUPED or num_microbatches % plan.pp == 0:
+            return None
+        return group_size(Pipeline(plan.pp, num_microbatches))
 
-    def program(self, num_microbatches: int) -> Program:
-        """Return the checked program of so many micro-batches."""
-        if num_microbatches not in self._programs:
-            self._programs[num_microbatches] = program(
-                self.scenario.plan.schedule, self._pipeline(num_microbatches)
-            )
-        return self._programs[num_microbatches]
+    def _pipeline(self, num_microbatches: int, whole: int | None = None) -> Pipeline:
+        plan = self.scenario.plan
+        whole = self.scheduled(whole) if whole else num_microbatches
+        group = self.group(whole) if whole != num_microbatches else None
+        return Pipeline(plan.pp, num_microbatches, plan.stages_per_rank, group)
 
-    def graph(self, num_microbatches: int) -> Graph:
-        """Return the dependency graph of so many micro-batches."""
-        return _graph(self.scenario.plan.schedule, self._pipeline(num_microbatches))
+    def program(self, num_microbatches: int, whole: int | None = None) -> Program:
+        """Return the checked program of so many micro-batches.
+
+        ``whole`` is the length of the step that it is a part of, if it is of one.
+        """
+        return program(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches, whole)
+        )
+
+    def graph(self, num_microbatches: int, whole: int | None = None) -> Graph:
+        """Return the dependency graph of such a program."""
+        return _graph(
+            self.scenario.plan.schedule, self._pipeline(num_microbatches, whole)
+        )
 
     @property
-    def some_program(self) -> Program:
-        """A program of this schedule: who holds which stage is the same in all."""
-        if not self._programs:
-            return self.program(self.scheduled(1))
-        return next(iter(self._programs.values()))
+    def full(self) -> int:
+        """Micro-batches of the full batch of the phase with this sequence length."""
+        found = [p for p in self.scenario.phases if p.global_batch_size is not None]
+        same = [phase for phase in found if phase.seq_len == self.seq_len]
+        batch = (same or found)[0].global_batch_size
+        return self.num_microbatches(batch.final if batch else 1)
 
-    def chunks(self, layer: Layer = Layer.IN_SITU) -> Chunks:
-        """Return the chunk durations at one layer of constants."""
-        if layer not in self._chunks:
-            self._chunks[layer] = chunks(
-                self.scenario, self.seq_len, self.some_program, layer
-            )
-        return self._chunks[layer]
+    def played(self, num_microbatches: int | None = None) -> Program:
+        """Return the program that a step of so many micro-batches plays.
 
-    def optimizer_parts(self, layer: Layer = Layer.IN_SITU) -> dict[str, float]:
+        The chunks of a step follow from it: whether any are pairs, and who holds which
+        stage. Of a long step it is a shorter one; None is a step of the full batch.
+        """
+        count = self.full if num_microbatches is None else num_microbatches
+        return self.program(self.simulated(count)[0][0], count)
+
+    def chunks(
+        self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
+    ) -> Chunks:
+        """Return the chunk durations of a step at one layer of constants."""
+        made = self.played(num_microbatches)
+        key = (layer, made.has_pairs)
+        if key not in self._chunks:
+            self._chunks[key] = chunks(self.scenario, self.seq_len, made, layer)
+        return self._chunks[key]
+
+    def flop_per_token(self, *, is_causal: bool = True) -> float:
+        """Return the model FLOP of one token in the passes that the program runs."""
+        return flop_per_token(
+            self.scenario.model,
+            self.seq_len,
+            is_causal=is_causal,
+            num_passes=len(self.played().passes),
+        )
+
+    def optimizer_parts(
+        self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
+    ) -> dict[str, float]:
         """Return the optimizer phase of the slowest rank.
 
         All wait for the global gradient norm, so it lasts as long on each.
         """
-        return slowest_optimizer(self.scenario, self.some_program, self.chunks(layer))
+        made, work = (
+            self.played(num_microbatches),
+            self.chunks(layer, num_microbatches),
+        )
+        return slowest_optimizer(self.scenario, made, work)
 
     def step_s(self, num_microbatches: int, layer: Layer = Layer.IN_SITU) -> float:
         """Return the seconds of a step, by the graph's longest path."""
-        work, pipeline_s = self.chunks(layer), 0.0
+        work, pipeline_s = self.chunks(layer, num_microbatches), 0.0
         for count, weight in self.simulated(num_microbatches):
-            graph = self.graph(count)
+            graph = self.graph(count, num_microbatches)
             duration_s = [work.seconds(*kind) for kind in graph.classes]
             pipeline_s += weight * makespan_s(graph, duration_s)
-        phases = optimizer_phases(self.scenario, self.some_program, work)
+        phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
-    def simulate(self, num_microbatches: int) -> StepTrace:
-        """Return the step's pipeline part as SimPy plays it, whole."""
-        work = self.chunks()
+    def simulate(self, num_microbatches: int, whole: int | None = None) -> StepTrace:
+        """Return the pipeline part of such a program as SimPy plays it."""
+        work = self.chunks(num_microbatches=num_microbatches)
         return simulate_step(
-            self.program(num_microbatches), lambda kind: work.seconds(*kind)
+            self.program(num_microbatches, whole), lambda kind: work.seconds(*kind)
         )
 
     def traced(self, num_microbatches: int) -> TracedStep:
@@ -164,7 +204,8 @@ class StepModel:
             If it has more than :data:`MOST_TRACED` operations.
         """
         self.check_traced(num_microbatches)
-        work, made = self.chunks(), self.program(num_microbatches)
+        work = self.chunks(num_microbatches=num_microbatches)
+        made = self.program(num_microbatches)
         return TracedStep(
             made,
             detailed_step(
@@ -172,7 +213,7 @@ class StepModel:
                 lambda kind: work.seconds(*kind),
                 lambda kind: work.operations(*kind),
             ),
-            self.optimizer_parts(),
+            self.optimizer_parts(num_microbatches=num_microbatches),
             work.send_bytes,
         )
 
@@ -184,7 +225,7 @@ class StepModel:
         InfeasibleError
             If it has more than :data:`MOST_TRACED` operations.
         """
-        size = num_microbatches * self._operations_per_microbatch()
+        size = num_microbatches * self._operations_per_microbatch(num_microbatches)
         if size > MOST_TRACED:
             raise InfeasibleError(
                 f"a step of {num_microbatches:,} micro-batches has {size:,} operations",
@@ -192,9 +233,10 @@ class StepModel:
                 fix="a smaller batch: --set phases.0.global_batch_size=...",
             )
 
-    def _operations_per_microbatch(self) -> int:
-        """Return the operations of one micro-batch on all ranks."""
-        work, made = self.chunks(), self.some_program
+    def _operations_per_microbatch(self, num_microbatches: int) -> int:
+        """Return the operations of one of a step's micro-batches on all ranks."""
+        work = self.chunks(num_microbatches=num_microbatches)
+        made = self.played(num_microbatches)
         counts = Counter(duration_class(step) for row in made.ranks for step in row)
         size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
         return size // made.pipeline.num_microbatches
@@ -233,7 +275,12 @@ def slowest_optimizer(
 def optimizer_phases(
     scenario: Scenario, made: Program, work: Chunks
 ) -> list[dict[str, float]]:
-    """Return the parts of the optimizer phase on each kind of rank."""
+    """Return the parts of the optimizer phase on each kind of rank.
+
+    There is none where nothing runs backward.
+    """
+    if len(made.passes) == 1:
+        return [{}]
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])

@@ -6,7 +6,8 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,10 @@ from estimator.batch import NUMBERS
 from estimator.bill import basis_title
 from estimator.designs import Design, check_design, drawn
 from estimator.documents import Map
-from estimator.errors import InputError
-from estimator.executors import own_version, run_locally, run_on_dask
-from estimator.store import Store, read_tables
+from estimator.errors import EstimatorError, InputError
+from estimator.executors import Run, executor, own_version
+from estimator.row_files import read_tables
+from estimator.store import Note, Store, UnfinishedError, num_kept, parts_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +53,11 @@ class Sweep:
         """Rows that work: they fit together, and in memory."""
         return int(np.sum(self.columns["fits"]))
 
+    @property
+    def num_with_headroom(self) -> int:
+        """Rows that work and leave the scenario's headroom free."""
+        return int(np.sum(self.columns["fits_with_headroom"]))
+
     def frame(self) -> pd.DataFrame:
         """Return the rows as a pandas frame."""
         import pandas as pd
@@ -75,8 +82,10 @@ class Sweep:
             "cost_basis": self.cost_basis,
             "num_points": len(self),
             "num_fitting": self.num_fitting,
+            "num_with_headroom": self.num_with_headroom,
             "cheapest": self.cheapest(),
             "reasons": dict(Counter(reasons).most_common(MAX_REASONS)),
+            "num_adjusted": sum(map(bool, self.columns["adjusted"])),
         }
 
 
@@ -84,6 +93,7 @@ class Sweep:
 class _Request:
     """A checked request: the base scenario and the points over it."""
 
+    name: str
     document: Map
     design: Design
 
@@ -93,7 +103,7 @@ class _Request:
         return {
             "point": place,
             **points.inputs(self.design, place),
-            **{name: evaluated[name] for name in (*NUMBERS, "fits", "reason")},
+            **{name: evaluated[name] for name in (*NUMBERS, *points.TOLD)},
         }
 
     def cost_basis(self) -> str:
@@ -103,7 +113,7 @@ class _Request:
             return "as each point says"
         return basis_title(catalog.build("scenario", self.document, "scenario"))
 
-    def manifest(self, name: str, num_parts: int) -> dict[str, Any]:
+    def manifest(self, num_parts: int) -> dict[str, Any]:
         """Return what says which sweep this is."""
         text = json.dumps(self.document, sort_keys=True, default=str)
         design = self.design
@@ -112,7 +122,7 @@ class _Request:
             "command": sys.argv,
             "design": design.name,
             "seed": design.seed,
-            "scenario": name,
+            "scenario": self.name,
             "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
             "axes": {axis.path: _digest(axis) for axis in design.axes},
             "num_points": len(design),
@@ -122,7 +132,8 @@ class _Request:
 
 
 def _digest(axis: Axis) -> dict[str, Any]:
-    text = json.dumps(axis.shown)
+    values = axis.values  # noqa: PD011 - what names stand for: their files may change
+    text = json.dumps([axis.shown, values], default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return {"num_values": len(axis), "ends": [axis.shown[0], axis.shown[-1]]} | {
         "sha256": digest
@@ -134,7 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def sweep(
-    name: str,
+    name: catalog.Named,
     vary: Sequence[str],
     overrides: Sequence[str] = (),
     *,
@@ -146,13 +157,14 @@ def sweep(
     dask: str = "",
     resume: bool = False,
     progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Sweep:
     """Return the answers at every combination of the varied inputs, or at some drawn.
 
     Parameters
     ----------
-    name : str
-        A built-in scenario, a variant or a file.
+    name : str, path or mapping
+        A built-in scenario, a variant, a file, or what a file would hold.
     vary : sequence of str
         ``PATH=V1,V2,...`` or ``PATH=LO:HI:N``; a quantity may have its unit. Drawn
         designs also take ``PATH=LO:HI``.
@@ -171,46 +183,96 @@ def sweep(
         Address of a Dask scheduler to run on instead.
     resume : bool
         Go on with the sweep to ``out`` that was interrupted.
+    progress, note : callable, optional
+        Told how far it is, and what a person may want to know.
 
     Raises
     ------
     InputError
         If the request cannot work; nothing has been evaluated then.
+    OutsideError
+        If a disk, a process or a cluster fails; what is done is kept beside ``out``.
     """
     check_design(design, num_samples, seed)
     request = _request(name, vary, overrides, design, num_samples, seed)
     tasks = list(points.tasks(request.design))
-    store, done = Store(Path(out)) if out is not None else None, set[int]()
-    if store:
-        done = store.open(request.manifest(name, len(tasks)), resume=resume)
     total = len(request.design)
-    num_done = sum(task.num_points for task in tasks if task.number in done)
-    left = [task for task in tasks if task.number not in done]
-    kept: list[points.Columns] = []
-    for task, evaluated in _results(request, left, jobs, dask):
-        rows = request.rows(evaluated)
-        if store:
-            store.write(task.number, rows)
-        else:
-            kept.append(rows)
-        num_done += task.num_points
+
+    def tell(done: int) -> None:
         if progress:
-            progress(num_done, total)
+            progress(done, total)
+
+    with executor(jobs, dask) as run:
+        if out is None:
+            columns = _kept(request, tasks, run, tell)
+        else:
+            store = Store(Path(out), request.manifest(len(tasks)))
+            with store.opened(resume=resume, note=note or _silent) as done:
+                columns = _stored(request, tasks, run, tell, store, done)
     paths = tuple(axis.path for axis in request.design.axes)
-    if store:
-        store.finish()
-        columns = read_tables([store.out], store.out.suffix)
-        return Sweep(name, paths, columns, request.cost_basis())
+    return Sweep(request.name, paths, columns, request.cost_basis())
+
+
+def _kept(
+    request: _Request,
+    tasks: Sequence[points.Task],
+    run: Run,
+    tell: Callable[[int], None],
+) -> points.Columns:
+    """Return the rows of all tasks, in the order of their points."""
+    kept: list[points.Columns] = []
+    num_done = 0
+    with closing(run(partial(points.evaluate, request.document), tasks)) as made:
+        for task, evaluated in made:
+            kept.append(request.rows(evaluated))
+            num_done += task.num_points
+            tell(num_done)
     order = np.argsort(np.concatenate([rows["point"] for rows in kept]))
-    columns = {
+    return {
         column: np.concatenate([rows[column] for rows in kept])[order]
         for column in kept[0]
     }
-    return Sweep(name, paths, columns, request.cost_basis())
+
+
+def _stored(
+    request: _Request,
+    tasks: Sequence[points.Task],
+    run: Run,
+    tell: Callable[[int], None],
+    store: Store,
+    done: set[int],
+) -> points.Columns:
+    """Write the rows of the tasks that are not done; return those of all."""
+    num_done = sum(task.num_points for task in tasks if task.number in done)
+    left = [task for task in tasks if task.number not in done]
+    try:
+        with closing(run(partial(points.evaluate, request.document), left)) as made:
+            for task, evaluated in made:
+                store.write(task.number, request.rows(evaluated))
+                num_done += task.num_points
+                tell(num_done)
+        if left or store.parts.is_dir():
+            store.finish()
+    except (EstimatorError, MemoryError) as error:
+        raise _unfinished(error, store.out, len(tasks)) from None
+    return read_tables([store.out], store.out.suffix)
+
+
+def _unfinished(error: Exception, out: Path, num_parts: int) -> UnfinishedError:
+    """Return a failure with what it leaves, and how to go on."""
+    if not isinstance(error, EstimatorError):
+        error = EstimatorError("there is not enough memory for this")
+    kept = f"{num_kept(out)} of {num_parts} parts are kept in {parts_folder(out)}"
+    why = "; ".join(filter(None, (error.why, kept)))
+    return UnfinishedError(error.what, why=why, fix="the same with resume=True")
+
+
+def _silent(text: str) -> None:
+    del text
 
 
 def _request(
-    name: str,
+    scenario: catalog.Named,
     vary: Sequence[str],
     overrides: Sequence[str],
     design: str,
@@ -222,18 +284,10 @@ def _request(
             "a sweep varies something",
             fix="--vary cluster.num_gpus=1024,2048,4096",
         )
-    document = catalog.scenario_document(name, overrides)
-    scenario = catalog.build("scenario", document, name)
-    varied = axes(vary, document, scenario, is_drawn=num_samples is not None)
+    document = catalog.scenario_document(scenario, overrides)
+    name = catalog.label(scenario)
+    built = catalog.build("scenario", document, name)
+    varied = axes(vary, document, built, is_drawn=num_samples is not None)
     if num_samples is None:
-        return _Request(document, Design(design, tuple(varied)))
-    return _Request(document, drawn(design, varied, num_samples, seed))
-
-
-def _results(
-    request: _Request, tasks: list[points.Task], jobs: int | None, dask: str
-) -> Iterator[tuple[points.Task, points.Columns]]:
-    work = partial(points.evaluate, request.document)
-    if dask:
-        return run_on_dask(dask, work, tasks)
-    return run_locally(work, tasks, jobs)
+        return _Request(name, document, Design(design, tuple(varied)))
+    return _Request(name, document, drawn(design, varied, num_samples, seed))

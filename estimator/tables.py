@@ -24,7 +24,9 @@ from estimator.wording import (
     duration,
     energy,
     flop,
+    how_it_fits,
     mass,
+    misfit,
     quantity,
     short,
     signed,
@@ -50,6 +52,8 @@ def print_report(
     if not report.memory.fits:
         out.print(Text(does_not_fit(report.memory), style="bold"))
         out.print(IF_IT_DID)
+    elif wrong := misfit(report.memory):
+        out.print(wrong)
     out.print(Text(f"{report.scenario}  {report.question}", style="bold"))
     out.print(headline(report))
     if sum(usd > 0 for usd in report.cost.values()) > 1:
@@ -123,8 +127,7 @@ def headline(report: Report) -> Table:
     table.add_row(
         "memory",
         size(memory.peak_bytes),
-        f"{'fits' if memory.fits else 'does not fit'} in "
-        f"{size(memory.hbm_bytes)} on rank {memory.rank}: "
+        f"{how_it_fits(memory)} in {size(memory.hbm_bytes)} on rank {memory.rank}: "
         + ", ".join(f"{part} {size(held)}" for part, held in memory.parts.items()),
     )
     table.add_row(

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.table import Table
 from rich.text import Text
 
+from estimator.attempts import in_order
 from estimator.comparison import Comparison
-from estimator.report import Report
+from estimator.report import Memory, Report
 from estimator.tables import console, new_table
 from estimator.wording import (
     CLOSE,
@@ -32,7 +33,7 @@ NUMBERS: Mapping[str, Callable[[Report], str]] = {
     "bubble": lambda r: f"{r.step.bubble_fraction:.1%}",
     "exposed communication": lambda r: duration(r.step.exposed_comm_s),
     "memory": lambda r: size(r.memory.peak_bytes),
-    "fits": lambda r: "yes" if r.memory.fits else "no",
+    "fits": lambda r: _fits(r.memory),
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
 }
 BRIEF = {
@@ -41,13 +42,30 @@ BRIEF = {
 }
 WIDEST_NAME = 32
 """Characters of a name that is not folded on a narrow terminal."""
-FIRST = "cost against first"
+AGAINST = {
+    "cost_change": "cost",
+    "gpu_hours_change": "GPU-hours",
+    "wall_change": "wall time",
+    "step_change": "step",
+}
+"""What is told against the first column."""
+FIRST = "against first"
+MISSING = "-"
+"""A cell of a scenario that cannot be estimated."""
+
+
+def _fits(memory: Memory) -> str:
+    if not memory.fits:
+        return "no"
+    return "yes" if memory.fits_with_headroom else "barely"
 
 
 def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     """Print scenarios side by side and the attribution of their differences."""
     out = console()
     out.print(comparison(made))
+    if (more := changes(made)) is not None:
+        out.print(more)
     for words in _below(made):
         out.print(words)
     is_plain = bool(made.axis) and len(made.reports) > MOST_COLUMNS
@@ -57,36 +75,67 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
 
 def comparison(made: Comparison) -> Table:
     """Return scenarios side by side, or one under the other where there are many."""
-    return _rows(made) if len(made.reports) > MOST_COLUMNS else _columns(made)
+    return _rows(made) if _is_long(made) else _columns(made)
+
+
+def _is_long(made: Comparison) -> bool:
+    return len(made.reports) + len(made.failed) > MOST_COLUMNS
 
 
 def _columns(made: Comparison) -> Table:
-    table = new_table("", ("", "left"), *((r.scenario, "right") for r in made.reports))
-    for name, cell in NUMBERS.items():
-        table.add_row(name, *map(cell, made.reports))
-    table.add_row(FIRST, *_against_first(made))
+    names = in_order(
+        [report.scenario for report in made.reports],
+        made.failed,
+        lambda each: each.scenario,
+    )
+    table = new_table("", ("", "left"), *((name, "right") for name in names))
+    against = {f"{name} {FIRST}": cells for name, cells in _against(made).items()}
+    numbers = {name: [*map(cell, made.reports)] for name, cell in NUMBERS.items()}
+    for name, cells in (numbers | against).items():
+        table.add_row(name, *in_order(cells, made.failed, lambda _: MISSING))
     return table
 
 
 def _rows(made: Comparison) -> Table:
     """Return a row for each scenario, without what is the same in all."""
     shown = [name for name in NUMBERS if name not in _same(made)]
-    heads = [*(BRIEF.get(name, name) for name in shown), "against first"]
+    heads = [*(BRIEF.get(name, name) for name in shown), FIRST]
     table = new_table("", ("scenario", "left"), *((head, "right") for head in heads))
     table.columns[0].header = made.axis or "scenario"
     widest = max(map(len, (*made.groups, *made.labels)))
     table.columns[0].no_wrap = widest <= WIDEST_NAME
     table.padding = (0, 1, 0, 0)
     before = "" if len(set(made.groups)) > 1 else made.groups[0]
-    for report, group, change, against in zip(
-        made.reports, made.groups, made.labels, _against_first(made), strict=True
+    against = _against(made)["cost"]
+    for report, group, change, cost in zip(
+        made.reports, made.groups, made.labels, against, strict=True
     ):
         if group != before and change:
             table.add_row(group)
         before = group
         label = f"  {change}" if change and len(set(made.groups)) > 1 else change
         cells = (NUMBERS[name](report) for name in shown)
-        table.add_row(label or group, *cells, against)
+        table.add_row(label or group, *cells, cost)
+    for each in made.failed:
+        table.add_row(each.scenario, *[MISSING] * len(heads))
+    return table
+
+
+def changes(made: Comparison) -> Table | None:
+    """Return what a row for each scenario has no room for: all numbers over the first.
+
+    None where they stand in its columns, or all say what the cost says.
+    """
+    told = _against(made)
+    if not _is_long(made) or all(cells == told["cost"] for cells in told.values()):
+        return None
+    table = new_table(
+        f"\n{FIRST.capitalize()}",
+        ("scenario", "left"),
+        *((name, "right") for name in told),
+    )
+    for place, report in enumerate(made.reports):
+        table.add_row(report.scenario, *(cells[place] for cells in told.values()))
     return table
 
 
@@ -100,21 +149,30 @@ def _same(made: Comparison) -> dict[str, str]:
     return found
 
 
-def _against_first(made: Comparison) -> Iterator[str]:
-    """Yield each cost over that of the first scenario with the same name."""
-    first: dict[str, float] = {}
-    for report, group in zip(made.reports, made.groups, strict=True):
-        base = first.setdefault(group, report.cost_usd)
-        yield f"{report.cost_usd / base - 1:+.1%}" if base else ""
+def _against(made: Comparison) -> dict[str, list[str]]:
+    """Return each number over that of the baseline, column by column."""
+    return {
+        words: [_change(changes[name]) for changes in made.changes]
+        for name, words in AGAINST.items()
+    }
+
+
+def _change(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:+.1%}"
 
 
 def _below(made: Comparison) -> Iterator[str]:
-    same = _same(made) if len(made.reports) > MOST_COLUMNS else {}
+    for report, note in zip(made.reports, made.adjusted, strict=False):
+        if note:
+            yield f"{report.scenario} is the nearest that runs: {note}."
+    for each in made.failed:
+        yield f"{each.scenario} has no answer: {each.error}."
+    same = _same(made) if _is_long(made) else {}
     words = [f"{name} {cell}" for name, cell in same.items()]
     if words:
         yield f"In all: {', '.join(words)}."
     if len(set(made.groups)) > 1 and len(set(made.groups)) < len(made.groups):
-        yield "Against first: the cost against the first row of the same scenario."
+        yield "Against first: against the first row of the same scenario."
     titles = dict.fromkeys(report.cost_basis_title for report in made.reports)
     yield f"Cost: {'; '.join(titles)}."
     yield from dict.fromkeys(

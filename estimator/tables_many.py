@@ -40,18 +40,28 @@ def _table(title: str, *columns: str) -> Table:
 def print_sweep(made: Sweep, out: Path) -> None:
     """Print how many points fit, the cheapest one, and why others do not work."""
     summary, console = made.summary(), _console()
-    console.print(f"{len(made):,} points, {made.num_fitting:,} fit: {out}")
+    console.print(
+        f"{len(made):,} points, {made.num_fitting:,} fit, "
+        f"{made.num_with_headroom:,} with headroom: {out}"
+    )
     console.print(f"Dollars: {made.cost_basis}.")
     best = summary["cheapest"]
     if best:
         table = _table("the cheapest point that fits", "", "")
         for name in made.axes:
             table.add_row(name, _shown(best[name]))
+        if best["adjusted"]:
+            table.add_row("adjusted", best["adjusted"])
         table.add_row("GPU-hours", short(best["gpu_hours"]))
         table.add_row("cost", dollars(best["cost_usd"]))
         table.add_row("wall time", duration(best["wall_s"]))
         table.add_row("MFU", f"{best['mfu']:.1%}")
         console.print(table)
+    if summary["num_adjusted"]:
+        console.print(
+            f"{summary['num_adjusted']:,} points are the nearest that run: "
+            "the column adjusted says what was changed."
+        )
     if summary["reasons"]:
         table = _table("why other points do not work", "reason", "points")
         for reason, count in summary["reasons"].items():

@@ -64,24 +64,26 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
     """Return the peak memory of the fullest rank, and what would fit."""
     ranks, in_flight = rank_memory(model, global_batch)
     fullest = max(range(len(ranks)), key=lambda rank: ranks[rank].total)
-    worst, hbm = ranks[fullest], model.scenario.cluster.node.gpu.hbm_bytes
+    worst, scenario = ranks[fullest], model.scenario
+    hbm, usable = scenario.cluster.node.gpu.hbm_bytes, scenario.usable_bytes
     fits = worst.total <= hbm
     return Memory(
         peak_bytes=worst.total,
         hbm_bytes=hbm,
+        headroom_bytes=hbm - usable,
         fits=fits,
+        fits_with_headroom=worst.total <= usable,
         rank=fullest,
         in_flight=in_flight,
         parts=vars(worst).copy(),
         ranks=tuple(vars(rank).copy() for rank in ranks),
-        advice="" if fits else _what_would_fit(model, global_batch),
+        advice=_what_would_fit(model, global_batch) if worst.total > usable else "",
     )
 
 
-def peak_memory(model: StepModel, global_batch: int) -> tuple[float, bool]:
-    """Return the bytes of the fullest rank and whether they fit, without advice."""
-    peak = max(rank.total for rank in rank_memory(model, global_batch)[0])
-    return peak, peak <= model.scenario.cluster.node.gpu.hbm_bytes
+def peak_bytes(model: StepModel, global_batch: int) -> float:
+    """Return the bytes of the fullest rank."""
+    return max(rank.total for rank in rank_memory(model, global_batch)[0])
 
 
 def rank_memory(
@@ -91,8 +93,9 @@ def rank_memory(
     size = sizes(model.scenario, model.seq_len)
     ranks: tuple[RankMemory, ...] = ()
     alive = [0.0] * model.scenario.plan.pp
-    for count, weight in model.simulated(model.num_microbatches(global_batch)):
-        made = model.program(count)
+    whole = model.num_microbatches(global_batch)
+    for count, weight in model.simulated(whole):
+        made = model.program(count, whole)
         stages = elements(model.scenario, made.num_stages)
         more = memory(model.scenario, size, made, stages)
         kept = [
@@ -110,11 +113,11 @@ def rank_memory(
 
 
 def _what_would_fit(model: StepModel, global_batch: int) -> str:
-    scenario, hbm = model.scenario, model.scenario.cluster.node.gpu.hbm_bytes
+    scenario = model.scenario
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
-        peak = max(rank.total for rank in rank_memory(leaner, global_batch)[0])
-        if peak <= hbm:
+        peak = peak_bytes(leaner, global_batch)
+        if peak <= scenario.usable_bytes:
             modules = ", ".join(change["recompute"])
             return f"recompute=[{modules}] needs {size(peak)} and fits"
     return (

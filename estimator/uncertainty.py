@@ -112,7 +112,7 @@ class Uncertainty:
 
 
 def uncertainty(
-    scenario: str | Scenario,
+    scenario: catalog.Named | Scenario,
     overrides: Sequence[str] = (),
     *,
     num_samples: int = 2000,
@@ -122,8 +122,8 @@ def uncertainty(
 
     Parameters
     ----------
-    scenario : str or Scenario
-        A built-in name, a variant, a file, or a resolved scenario.
+    scenario : str, path, mapping or Scenario
+        A built-in name, a variant, a file, what a file would hold, or one resolved.
     num_samples : int
         Draws of the Monte Carlo method.
     seed : int
@@ -140,8 +140,7 @@ def uncertainty(
         raise InputError(f"samples are 2 to {MAX_SAMPLES:,}, not {num_samples:,}")
     if seed < 0:
         raise InputError(f"a seed is not negative, got {seed}")
-    if isinstance(scenario, str):
-        scenario = catalog.load_scenario(scenario, overrides)
+    scenario = catalog.load_scenario(scenario, overrides)
     varied = {
         path: constant
         for path, constant in constants(scenario)
@@ -255,7 +254,8 @@ def _sobol(
     dollars = answers(scenario, _drawn(varied, shares), len(shares))["cost_usd"]
     if not np.ptp(dollars):
         return ()
-    made = analysis.analyze(problem, dollars, calc_second_order=False, seed=seed)
+    rng = np.random.default_rng(seed)  # a seed of 0 would be taken for none
+    made = analysis.analyze(problem, dollars, calc_second_order=False, seed=rng)
     columns = (made[name].tolist() for name in ("S1", "ST", "S1_conf", "ST_conf"))
     indices = [SobolIndex(*row) for row in zip(varied, *columns, strict=True)]
     return tuple(sorted(indices, key=lambda index: -index.total))

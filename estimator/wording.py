@@ -307,3 +307,24 @@ def does_not_fit(memory: Memory) -> str:
         f"It does not fit: rank {memory.rank} needs {size(memory.peak_bytes)}, {over} "
         f"more than {size(memory.hbm_bytes)}. {memory.advice}."
     )
+
+
+def how_it_fits(memory: Memory) -> str:
+    """Return whether a plan fits, and with what is to be left free."""
+    if not memory.fits:
+        return "does not fit"
+    return "fits" if memory.fits_with_headroom else "fits without headroom"
+
+
+def misfit(memory: Memory) -> str:
+    """Return what is wrong with a plan's memory, in sentences; empty if nothing is."""
+    if not memory.fits:
+        return f"{does_not_fit(memory)} {IF_IT_DID}"
+    if memory.fits_with_headroom:
+        return ""
+    left = size(memory.hbm_bytes - memory.peak_bytes)
+    return (
+        f"It fits, but leaves {left} free; memory_headroom keeps "
+        f"{size(memory.headroom_bytes)} for fragments and libraries. "
+        f"{memory.advice}."
+    )

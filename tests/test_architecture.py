@@ -10,12 +10,22 @@ import estimator
 PACKAGE = Path(estimator.__file__).parent
 LAYERS = [
     {"errors", "units", "lanes"},
-    {"registry", "documents", "record_files"},
+    {
+        "registry",
+        "documents",
+        "record_files",
+        "record_words",
+        "attempts",
+        "extras",
+        "export",
+        "locks",
+        "row_files",
+    },
     {"record_checks"},
     {"specs"},
     {"schedules", "costs", "track_record"},
     {"catalog", "record_mixers"},
-    {"records", "record_rules"},
+    {"records", "record_rules", "nearest"},
     {"record_recipes", "record_ablations"},
     {"workload"},
     {"engine"},
@@ -23,7 +33,8 @@ LAYERS = [
     {"wording", "ranges"},
     {"findings", "fields"},
     {"step_model"},
-    {"breakdown", "training", "attribution"},
+    {"breakdown", "training", "attribution", "splits"},
+    {"phases"},
     {
         "api",
         "listing",
@@ -40,14 +51,13 @@ LAYERS = [
     {"comparison", "sweeps", "uncertainty", "plan_search", "record_figures"},
     {"scoring"},
     {"predictions", "peers"},
-    {"extras", "provenance", "validation"},
+    {"provenance", "validation"},
     {
         "charts",
         "tables",
         "tables_many",
         "pipelines",
         "perfetto",
-        "export",
         "results",
         "asked",
     },
@@ -55,9 +65,10 @@ LAYERS = [
     {"figures", "validation_tables", "frames", "sections"},
     {"report_html", "validation_page", "validation_markdown", "formats"},
     {"pictures"},
-    {"pages", "cli_options"},
+    {"pages", "cli_options", "endings"},
     {"cli_many"},
     {"cli"},
+    {"__main__"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")

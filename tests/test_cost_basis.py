@@ -6,6 +6,7 @@ from estimator.api import estimate
 from estimator.bill import NOT_COUNTED
 from estimator.catalog import load_scenario, names
 from estimator.errors import InputError
+from estimator.report import AROUND
 from estimator.uncertainty import uncertainty
 
 NAME = "deepseek-v3"
@@ -53,6 +54,33 @@ def test_parts_add_up_to_the_cost_and_are_labelled(bases, name):
     assert ("full programme" in report.cost_basis_title) == (name == "programme")
     assert report.energy_joules > 0
     assert report.co2_kg > 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [],
+        [OWNED],
+        [PROGRAMME],
+        [OWNED, PROGRAMME],
+        [PROGRAMME, "phases.1.gpu_hours=1e6"],
+    ],
+)
+def test_phases_and_parts_add_up_to_the_headline(changed, run):
+    patches = [word for patch in changed for word in ("--set", patch)]
+    (told,) = run("run", NAME, *patches, "--json").json
+    phases = sum(phase["cost_usd"] for phase in told["phases"])
+    assert phases == pytest.approx(told["cost_usd"], rel=1e-12)
+    assert sum(told["cost"].values()) == pytest.approx(told["cost_usd"], rel=1e-12)
+    hours = sum(phase["gpu_hours"] for phase in told["phases"])
+    assert hours == pytest.approx(told["gpu_hours"], rel=1e-12)
+
+
+def test_what_a_programme_adds_is_named_once(bases):
+    added = bases["programme"].cost.keys() - bases["rental"].cost.keys()
+    assert added == set(AROUND)
+    assert bases["rental"].around_usd == 0
+    assert bases["programme"].around_usd > bases["rental"].cost_usd
 
 
 @pytest.mark.parametrize("name", ["rental", "owned"])

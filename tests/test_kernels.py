@@ -171,6 +171,16 @@ def test_few_heads_leave_an_a100_idle_as_measured(heads, forward, backward):
     assert 5 * flop / back / 312e12 == pytest.approx(backward, rel=0.11)
 
 
+def test_flash_attention_2_loses_to_short_sequences_as_measured():
+    # FlashAttention-3, arXiv 2407.08608, figure 5: causal, width 128, TFLOP/s
+    h100 = device(load("gpu", "h100-sxm"), Layer.ACHIEVABLE)
+    measured = {512: 191, 1024: 260, 2048: 298, 4096: 319, 8192: 333, 16384: 335}
+    for seq_len, rate in measured.items():
+        flop = attention_flop(16384 // seq_len, seq_len, 16, 128, 128)
+        made_s = attention_s(h100, flop, seq_len, 16 * 16384, kernel="flash-2")
+        assert flop / made_s / 1e12 == pytest.approx(rate, rel=0.065)
+
+
 def test_casts_take_as_long_as_measured():
     # 4096 x 7168 to FP8: 1018 TFLOP/s with the cast, 1304 without, means 53 us
     cast_s = elementwise_s(H800, 3 * 4096 * 7168)

@@ -302,6 +302,18 @@ def test_without_a_plan_the_fastest_that_fits_is_taken():
         (True, (("full",),)),
         ("no", ((),)),
         ("off", ((),)),
+        ("no rematerialisation", ((),)),
+        ("selective: layernorm, moe_act (remat)", (("layernorm", "moe_act"),)),
+        ("remat: mlp, core_attn", (("mlp", "core_attn"),)),
+        ("MaxText remat: full", (("full",),)),
+        ("rematerialisation of everything", (("full",),)),
+        ("selective, as the recipe at HEAD", (("core_attn",),)),
+        ("recipe at HEAD recomputes mla_up_proj", (("mla_up_proj",),)),
+        ("full (recipe at HEAD)", (("full",),)),
+        ("recipe at HEAD: modules=[mlp]; may differ", ((), ("mlp",))),
+        ("recipe at HEAD: granularity=full; may differ", ((), ("full",))),
+        ("recipe at HEAD (067f): modules=[]", ((),)),
+        ("recipe at HEAD: recipe sets none; may differ", ((),)),
     ],
 )
 def test_recomputation_is_read_in_other_words(text, expected):
@@ -376,6 +388,20 @@ def test_a_script_that_turns_fused_attention_off_leaves_the_older_kernel():
     }
     for name, kernel in rows.items():
         assert scenario(record(LARGE, id=name)).plan.attention_kernel == kernel
+
+
+def test_what_a_note_denies_is_not_taken_for_said():
+    for words in ("compile", "torch.compile + Float8", "compile; no AC"):
+        assert scenario(record(id="torchtitan-8b", notes=words)).plan.fused_norms
+    for words in (
+        "no compile",
+        "without torch.compile",
+        "compile: off",
+        "not compiled",
+    ):
+        assert not scenario(record(id="torchtitan-8b", notes=words)).plan.fused_norms
+    for words, way in (("DeepEP", "deduplicated"), ("no DeepEP", "all-to-all")):
+        assert scenario(record(SPARSE, notes=words)).plan.expert_dispatch == way
 
 
 def test_a_source_has_the_loss_of_its_framework_and_time():

@@ -6,6 +6,7 @@ from estimator.catalog import load_scenario
 from estimator.schedules.ir import Pipeline, program
 from estimator.step_model import StepModel
 from estimator.training import memory_report
+from estimator.wording import misfit
 from estimator.workload.memory import Stored, layer_activations, peak_activations
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes
@@ -83,3 +84,41 @@ def test_advice_names_the_cheapest_change_that_fits():
     assert "recompute=[layernorm, mla_up_proj, moe_act]" in starved.advice
     hopeless = memory_of("cluster.node.gpu.hbm_bytes=8 GB")
     assert "not even full recomputation fits" in hopeless.advice
+
+
+def test_headroom_is_kept_free_of_what_fits():
+    needed = memory_of().peak_bytes / memory_of().hbm_bytes
+    roomy, tight = (
+        memory_of(f"memory_headroom={share - needed}") for share in (0.99, 1.01)
+    )
+    assert roomy.fits_with_headroom
+    assert tight.fits
+    assert not tight.fits_with_headroom
+    assert tight.headroom_bytes == pytest.approx((1.01 - needed) * tight.hbm_bytes)
+    assert "fits" in tight.advice
+    assert "leaves" in misfit(tight)
+    assert not misfit(roomy)
+
+
+def test_the_default_headroom_is_sourced_and_at_least_four_percent(deepseek):
+    headroom = deepseek.memory_headroom
+    assert headroom.value >= headroom.low >= 0.04
+    assert "pull request" in headroom.source
+
+
+def test_kv_heads_are_copied_where_more_ranks_share_a_layer():
+    plan = (
+        "plan.pp=1",
+        "plan.zero=0",
+        "plan.stages_per_rank=1",
+        "plan.stage_layout=even",
+    )
+    parts = []
+    for tp in (8, 16):
+        scenario = load_scenario("llama-3.1-405b", [*plan, f"plan.tp={tp}"])
+        parts.append(memory_report(StepModel(scenario, 8192), 2048).parts)
+    split, copied = parts
+    kv_head = 16384 * 2 * 128  # weights of its keys and values; there are 8
+    more = 126 * kv_head / 2  # a rank of 16 has a whole one, not half of one
+    for part, width in (("weights", 2), ("gradients", 4), ("optimizer", 12)):
+        assert copied[part] == pytest.approx(split[part] / 2 + width * more, rel=1e-12)

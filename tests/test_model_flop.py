@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator import catalog
+from estimator import catalog, estimate
+from estimator.batch import Batch
+from estimator.catalog import load_scenario
 from estimator.costs.flop import (
     flop_per_token,
     mean_span,
@@ -166,3 +168,24 @@ def test_mtp_adds_a_layer_a_projection_and_a_head():
 def test_a_sequence_has_at_least_one_token():
     with pytest.raises(ValueError, match="seq_len must be positive, got 0"):
         flop_per_token(load("llama-3-8b"), 0)
+
+
+@pytest.mark.parametrize("schedule", ["forward-only", "zb-h1"])
+def test_flop_counted_are_those_that_the_program_executes(schedule):
+    scenario = load_scenario(
+        "deepseek-v3", [f"plan.schedule={schedule}", "recompute=none"]
+    )
+    step = estimate(scenario, has_range=False, is_played=False).step
+    passes = 1 if schedule == "forward-only" else 3
+    whole = flop_per_token(scenario.model, 4096, is_causal=True) / 3
+    each = step.tflop_per_s_per_gpu * 1e12 / step.tokens_per_s_per_gpu
+    assert each == pytest.approx(passes * whole)
+    assert step.mfu < step.mfu_noncausal < 1
+    assert step.mfu < step.hfu < 1
+    assert Batch(scenario).answer().mfu == pytest.approx(step.mfu)
+
+
+def test_nothing_is_reduced_or_updated_where_nothing_runs_backward():
+    step = estimate("deepseek-v3", ["plan.schedule=forward-only"]).step
+    assert not step.optimizer_parts
+    assert step.step_s == pytest.approx(sum(step.parts.values()))

@@ -7,6 +7,7 @@ from estimator.costs.collectives import all_reduce_s, group
 from estimator.errors import InputError
 from estimator.predictions import predict
 from estimator.record_scenarios import mapped
+from estimator.schedules.ir import Op
 from estimator.step_model import StepModel
 from estimator.workload.memory import layer_activations
 from estimator.workload.operations import Stream, play
@@ -341,3 +342,18 @@ def test_an_unknown_variant_is_told_with_what_there_is(override):
     with pytest.raises(InputError) as told:
         load_scenario("gpt3-175b", (override,))
     assert override.split(".")[1].split("=")[0] in str(told.value)
+
+
+def test_a_weight_pass_of_its_own_scatters_what_a_whole_backward_pass_does():
+    def scattered(operations):
+        return sum(
+            seconds
+            for operation in operations
+            for kind, seconds in operation.parts
+            if kind == "gradient scattering"
+        )
+
+    chunks = model("plan.zero=3", "plan.schedule=zb-h1").chunks()
+    whole, *parts = (scattered(chunks.operations(op, 0)) for op in (Op.B, Op.I, Op.W))
+    assert whole > 0
+    assert sum(parts) == pytest.approx(whole, rel=1e-12)

@@ -1,10 +1,15 @@
 """What experts cost beside their products: choosing them, and sums of gradients."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
-from estimator.catalog import load_scenario
+from estimator.catalog import load, load_scenario, names
 from estimator.costs.kernels import elementwise_s, top_k_s
 from estimator.costs.rates import Layer, device
+from estimator.errors import InfeasibleError
+from estimator.step_model import StepModel
 from estimator.workload.attention import input_gradient
 from estimator.workload.feed_forward import (
     moe_forward,
@@ -12,6 +17,7 @@ from estimator.workload.feed_forward import (
     router_backward,
     router_forward,
 )
+from estimator.workload.layers import layer_segments
 from estimator.workload.work import Gemm, sizes
 
 H800 = device(load_scenario("deepseek-v3").cluster.node.gpu, Layer.IN_SITU)
@@ -62,6 +68,41 @@ def test_top_k_lasts_as_long_as_in_the_trace_and_as_its_waves():
     assert top_k_s(H800, 8192, 256) < 2 * top_k_s(H800, 4096, 256)
     assert top_k_s(H800, 4096, 64) < top_k_s(H800, 4096, 256)
     assert top_k_s(H800, 1, 256) == top_k_s(H800, 100, 256) > 0  # one wave
+
+
+@pytest.mark.parametrize("gpu", names("gpu"))
+def test_no_kernel_but_products_and_attention_takes_a_tenth_on_any_chip(gpu):
+    scenario = load_scenario("deepseek-v3", [f"cluster.node.gpu={gpu}"])
+    scenario = replace(scenario, precision=replace(scenario.precision, recipe="bf16"))
+    try:
+        made = StepModel(scenario, 4096).chunks()
+    except InfeasibleError:
+        return  # no rate of a 16-bit format in its file
+    rates, layer = made.device, made.stages[1][0]
+    spent = Counter()
+    for segment in layer_segments(made.size, layer)[:6]:
+        for kernel in segment:
+            spent[kernel.name, kernel.kind] += kernel.seconds(rates, rates.num_sms)
+    whole_s = sum(spent.values())
+    assert spent["top-k", "element-wise"] < 0.01 * whole_s
+    for (_, kind), seconds in spent.items():
+        assert kind != "element-wise" or seconds < 0.1 * whole_s
+
+
+def test_large_cores_choose_at_the_pace_of_memory_and_lend_none():
+    for name in ("ascend-910b", "gaudi2", "tpu-v5e", "trainium2"):
+        rates = device(load("gpu", name), Layer.IN_SITU)
+        assert rates.has_large_cores
+        once_s = 4.0 * 1e6 * 256 / rates.elementwise_bytes_per_s
+        eight_s = top_k_s(rates, 1_000_000, 256, 8)
+        assert eight_s == pytest.approx(8 * once_s, rel=0.01)
+        scenario = load_scenario("deepseek-v3", [f"cluster.node.gpu={name}"])
+        scenario = replace(
+            scenario, precision=replace(scenario.precision, recipe="bf16")
+        )
+        assert StepModel(scenario, 4096).chunks().num_comm_sms == 0
+    assert not H800.has_large_cores
+    assert top_k_s(H800, 4096, 256, 8) == top_k_s(H800, 4096, 256)
 
 
 def test_a_kernel_that_moves_little_lasts_as_long_as_the_smallest():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from estimator.engine.bubble import pipeline_step
 from estimator.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
+from estimator.schedules.interleaved_1f1b import group_size
 from estimator.schedules.ir import (
     Instruction,
     Op,
@@ -79,16 +80,22 @@ def both(step):
     return zip(step.bubble_s, step.inner_bubble_s, strict=True)
 
 
+def grouped(num_ranks, n):
+    return group_size(Pipeline(num_ranks, n))
+
+
 # Memory, in activations of a chunk: (until the backward pass, until the weight pass).
 PEAK = {
     "gpipe": lambda p, n, v: n,
     "1f1b": lambda p, n, v: min(p, n),
     "forward-only": lambda p, n, v: 1,
     "breadth-first": lambda p, n, v: n * v,
-    # Narayanan et al. SC21: v P (1 + (P - 1) / (P v)) chunks
-    "interleaved-1f1b": lambda p, n, v: min(p * v + p - 1, n * v),
+    # Narayanan et al. SC21: v P (1 + (P - 1) / (P v)) chunks, in groups of P
+    "interleaved-1f1b": lambda p, n, v: min(grouped(p, n) * (v - 1) + 2 * p - 1, n * v),
     # one more in the warm-up, and a pair's forward half before its backward is freed
-    "interleaved-1f1b-overlap": lambda p, n, v: min(p * v + p, n * v),
+    "interleaved-1f1b-overlap": lambda p, n, v: min(
+        grouped(p, n) * (v - 1) + 2 * p, n * v
+    ),
     "dualpipe": lambda p, n, v: p + 1,  # DeepSeek-V3 report, table 2
     "dualpipe-v": lambda p, n, v: 2 * p + 1,
 }
@@ -154,12 +161,48 @@ def test_a_shape_is_taken_or_refused_with_one_that_is(name, num_ranks, n):
     raise AssertionError(pipeline)
 
 
-def test_interleaving_needs_whole_groups_of_microbatches():
-    with pytest.raises(
-        InfeasibleError, match="6 micro-batches into groups of 4"
-    ) as error:
-        program("interleaved-1f1b", Pipeline(4, 6))
-    assert error.value.fix == "num_microbatches: 8"
+# Megatron-LM, ``model_parallel_config.py``: PP 2, groups of 3, 5 micro-batches
+TABLE = [0, 1, 2, 0, 1, 2, 3, 4, 3, 4]
+
+
+def test_interleaved_micro_batches_come_in_megatron_lm_s_order():
+    made = program("interleaved-1f1b", Pipeline(2, 5, 2))
+    for row in made.ranks:
+        ahead = [step for step in row if step.op is Op.F]
+        assert [step.microbatch for step in ahead] == TABLE
+        assert [step.stage // 2 for step in ahead] == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 4, 8])
+@pytest.mark.parametrize("n", range(1, 41))
+def test_groups_are_torch_s_where_it_has_some_and_ones_that_megatron_lm_takes(
+    num_ranks, n
+):
+    size, rounds = grouped(num_ranks, n), max(1, n // num_ranks)
+    if n % rounds == 0:
+        assert size == n // rounds
+    if n >= num_ranks:
+        assert num_ranks <= size <= n
+        assert n % size == 0 or n % size >= num_ranks
+    if n % num_ranks == 0:
+        assert size == num_ranks
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7, 9, 13])
+@pytest.mark.parametrize("name", ["interleaved-1f1b", "interleaved-1f1b-overlap"])
+def test_any_batch_that_keeps_all_ranks_busy_is_interleaved(name, n):
+    step = pipeline_step(name, Pipeline(4, n, 3))
+    assert step.closed_form.holds
+    assert step.bubble_s == pytest.approx((3 * (1 + 2) / 3,) * 4)
+
+
+def test_fewer_micro_batches_than_ranks_wait_for_each_stage():
+    step = pipeline_step("interleaved-1f1b", Pipeline(4, 3, 2))
+    assert step.closed_form.holds
+    assert step.bubble_s[0] == pytest.approx((3 + 1) * (1 + 2) / 2)
+    with pytest.raises(InfeasibleError, match="4 ranks") as error:
+        program("interleaved-1f1b-overlap", Pipeline(4, 3, 2))
+    assert error.value.fix == "num_microbatches: 4"
 
 
 @pytest.mark.parametrize("name", ONE_STAGE + V_SHAPED)

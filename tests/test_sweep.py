@@ -57,6 +57,7 @@ def single(name, patches):
         "mfu": report.step.mfu,
         "peak_bytes": report.memory.peak_bytes,
         "fits": report.memory.fits,
+        "fits_with_headroom": report.memory.fits_with_headroom,
     }
 
 
@@ -70,10 +71,11 @@ def test_rows_equal_single_estimates_on_200_random_points():
         "plan.schedule=dualpipe,1f1b",
         "plan.overlap.expert_all_to_all=true,false",
         "price.usd_per_gpu_hour=1.5,2,4",
+        "memory_headroom=0.05,0.2",
     ]
     document = catalog.scenario_document(BASE)
     made = axes.axes(vary, document, catalog.build("scenario", document, BASE))
-    assert len(designs.Design("grid", tuple(made))) == 40 * 5 * 3 * 4 * 2 * 2 * 3
+    assert len(designs.Design("grid", tuple(made))) == 40 * 5 * 3 * 4 * 2 * 2 * 3 * 2
     rows = sweep(BASE, vary).frame()
     assert list(rows["point"]) == list(range(len(rows)))
     for point in rng.choice(len(rows), 200, replace=False):
@@ -196,11 +198,11 @@ def test_a_price_sweep_leaves_time_as_it_is():
 
 
 def test_infeasible_points_are_rows_with_their_reason():
-    made = sweep(BASE, ["cluster.num_gpus=2048,2049", "recompute=none,full"])
+    made = sweep(BASE, ["plan.pp=16,8", "recompute=none,full"])
     reasons = list(made.columns["reason"])
     assert "GB of" in reasons[0]
     assert not reasons[1]
-    assert "does not divide" in reasons[2]
+    assert "stage_layout has 16 stages" in reasons[2]
     assert made.num_fitting == 1
     assert made.cheapest()["recompute"] == "full"
 

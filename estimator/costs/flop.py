@@ -23,13 +23,14 @@ Source: Megatron-LM, ``mamba_layer_flops`` in megatron/training/training.py.
 
 
 def flop_per_token(
-    model: Transformer, seq_len: int, *, is_causal: bool = True
+    model: Transformer, seq_len: int, *, is_causal: bool = True, num_passes: int = 3
 ) -> float:
     """Return the model FLOP of one trained token, forward and backward.
 
     ``6 (weights used) + 3 (attention and state space)``; ``is_causal`` halves full
     attention. The first term follows Kaplan et al., arXiv 2001.08361, section 2.1; the
-    second Korthikanti et al., arXiv 2205.05198, appendix A.
+    second Korthikanti et al., arXiv 2205.05198, appendix A. A third of it is the
+    forward pass; ``num_passes`` says how many thirds are run.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def flop_per_token(
     for layer in range(model.num_layers):
         weights += _layer_weights(model, layer)
         mixing += mixing_flop(model, layer, seq_len, is_causal=is_causal)
-    return 6.0 * weights + 3.0 * mixing
+    return num_passes * (2.0 * weights + mixing)
 
 
 def mtp_flop_per_token(

@@ -34,12 +34,20 @@ TILES: dict[str, tuple[tuple[int, int], ...]] = {
 TILES["fp8_tensor"] = TILES["nvfp4"] = TILES["bf16"]
 DTYPE_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_tensor": 1.0, "nvfp4": 0.5625}
 """NVFP4: 4 bits and an FP8 scale for each 16 elements."""
-Pattern = Literal["fused", "plain", "cast", "gathered", "small"]
+Pattern = Literal["fused", "plain", "triad", "cast", "gathered", "small"]
 """What element-wise kernels do: several operations on rows (norms, activations), one
-simple operation, writing rows in 8 or 4 bits, bringing them into another order; or so
-little that each lasts as long as the smallest."""
+simple operation, adding a multiple of one large tensor to another (STREAM's triad, by
+which memory's rate is known), writing rows in 8 or 4 bits, bringing them into another
+order; or so little that each lasts as long as the smallest."""
 WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
 """Threads of a warp, threads and blocks that an SM holds at most."""
+FULL_LOSS = 0.3
+"""What attention without a mask loses to short rows and to the last wave, over what it
+loses under a causal mask at the same length: no block is half masked, and all last as
+long. 0.27 and 0.33 (H200, forward and backward), 0.37 and 0.36 (GB200), 0.25 and 0.47
+(GB300) from 2 to 32 Ki tokens, 64 heads of width 128: NVIDIA/cudnn-frontend, commit
+3929da2, ``benchmark/sdpa_benchmark_training/results``; 0.15 to 0.32 on an H100:
+FlashAttention-3, arXiv 2407.08608, figure 5 (read in a transcription)."""
 TOP_K_KERNELS = 5.7
 """What a wave of top-k blocks lasts, in small kernels: 66.5 us for 4,096 rows of 256
 scores, 3.9 waves (deepseek-ai/profile-data train.json, H800, ``gatherTopK``)."""
@@ -217,17 +225,19 @@ def attention_s(
     *,
     is_backward: bool = False,
     is_wide: bool = False,
+    is_full: bool = False,
     kernel: str = "fused",
 ) -> float:
     """Return the seconds of an attention kernel of ``flop``.
 
-    ``is_wide``: keys are wider than values, as in MLA.
+    ``is_wide``: keys are wider than values, as in MLA. ``is_full``: no mask, each row
+    meets ``seq_len`` keys, and :data:`FULL_LOSS` is left of what is lost otherwise.
 
     The rate saturates with the sequence and with ``num_rows``, heads times tokens,
     whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``, at
-    most what power sustains. It does not fall with the SMs that communication takes:
-    beside 20 busy SMs the H800 trace of deepseek-ai/profile-data shows 555 TFLOP/s, as
-    much as on all 132 alone.
+    most what power sustains. Older kernels have a rate and a loss of their own. It does
+    not fall with the SMs that communication takes: beside 20 busy SMs the H800 trace of
+    deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
     """
     if is_backward:
         rate = device.attention_backward_flop_per_s
@@ -243,6 +253,8 @@ def attention_s(
         most = device.attention_forward_most
     rate *= device.older_attention.get(kernel, 1.0)
     loss = half_len / seq_len + half_rows / num_rows
+    loss *= device.older_attention_loss.get(kernel, 1.0)
+    loss *= FULL_LOSS if is_full else 1.0
     return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s
 
 
@@ -253,6 +265,7 @@ def elementwise_s(
     rate = {
         "fused": device.elementwise_bytes_per_s,
         "plain": device.plain_bytes_per_s,
+        "triad": device.hbm_bytes_per_s,
         "cast": device.cast_bytes_per_s,
         "gathered": device.permutation_bytes_per_s,
         "small": device.elementwise_bytes_per_s,
@@ -261,13 +274,18 @@ def elementwise_s(
     return largest(num_bytes / rate, least_s) + num_kernels * device.launch_s
 
 
-def top_k_s(device: Device, num_rows: int, width: int) -> float:
-    """Return the seconds in which PyTorch chooses the largest scores of each row.
+def top_k_s(device: Device, num_rows: int, width: int, num_chosen: int = 1) -> float:
+    """Return the seconds in which the largest scores of each row are chosen.
 
     A block of a thread per score sorts a row by its digits; blocks come in waves over
     the SMs (PyTorch, ``aten/src/ATen/native/cuda/TensorTopK.cu``), each of which lasts
     as long as :data:`TOP_K_KERNELS` small kernels, the last as its share.
+
+    Large cores run no blocks: their vector units pass over the FP32 scores once for
+    each of ``num_chosen``, at the pace of memory.
     """
+    if device.has_large_cores:
+        return elementwise_s(device, 4.0 * num_rows * width * num_chosen, 1, "small")
     threads = max(MOST_THREADS // MOST_BLOCKS, ceil(width / WARP) * WARP)
     blocks = device.num_sms * (MOST_THREADS // min(threads, MOST_THREADS))
     waves = largest(1.0, num_rows / blocks)

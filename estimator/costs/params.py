@@ -155,6 +155,18 @@ def _attention(model: Transformer) -> int:
     return count + (heads if attention.has_sinks else 0)
 
 
+def kv_params(model: Transformer) -> int:
+    """Return the weights of one layer's keys and values, where heads share them.
+
+    Multi-head latent attention has none: a rank derives its own from the latents.
+    """
+    attention = model.attention
+    if attention.kind == "mla":
+        return 0
+    inputs = model.hidden_size + attention.has_qkv_bias
+    return attention.kv_heads * (attention.qk_dim + attention.v_dim) * inputs
+
+
 def _mamba(model: Transformer) -> int:
     """Return a Mamba-2 mixer: projections, convolution, decay, skip, step, norm."""
     mamba = model.mamba

@@ -33,6 +33,11 @@ there are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on
 H100s shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, ``moe_perf``)."""
 
 
+FEWEST_SMS = 64
+"""Streaming multiprocessors that a data-centre GPU has at least; the fewest of those
+under ``hardware/`` are an H20's 78."""
+
+
 class Layer(StrEnum):
     """How much of what is known goes into the constants."""
 
@@ -58,6 +63,7 @@ class Device:
     attention_forward_flop_per_s: float
     attention_backward_flop_per_s: float
     older_attention: Mapping[str, float]
+    older_attention_loss: Mapping[str, float]
     attention_forward_half_len: float
     attention_backward_half_len: float
     attention_forward_half_rows: float
@@ -76,6 +82,15 @@ class Device:
     misaligned: Mapping[str, float] = field(default_factory=dict)
     """What is left of a 16-bit product's rate where a row is ``even`` or ``odd`` in
     elements, not a multiple of 16 bytes; all of it where absent."""
+
+    @property
+    def has_large_cores(self) -> bool:
+        """Whether the chip is a few cores with vector and copy engines of their own.
+
+        A TPU, Gaudi, Trainium or Ascend, of 1 to 48; not a GPU, whose many small ones
+        run blocks of threads.
+        """
+        return self.num_sms < FEWEST_SMS
 
     def matured(self, maturity: float) -> Device:
         """Return the rates of software that reaches this share of each."""
@@ -223,6 +238,9 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         older_attention={}
         if is_ideal
         else {name: share.value for name, share in known.older_attention.items()},
+        older_attention_loss={
+            name: share.value for name, share in known.older_attention_loss.items()
+        },
         attention_forward_half_len=0.0
         if is_ideal
         else known.attention_forward_half_len.value,

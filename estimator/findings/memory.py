@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from estimator.findings.base import Bars, Reported, Series, finding
-from estimator.wording import BYTES, rung, size
+from estimator.wording import BYTES, how_it_fits, misfit, rung, size
 
 
 def memory(answer: Reported) -> Bars:
     """Show peak memory of each pipeline rank by part, under what the GPU has."""
     peak = answer.report.memory
     part, most = max(peak.parts.items(), key=lambda item: item[1])
-    verb = "needs most" if peak.fits else "does not fit"
+    verb = how_it_fits(peak) if misfit(peak) else "needs most"
     unit = rung(peak.hbm_bytes, BYTES)
     return Bars(
         f"Rank {peak.rank} {verb}: {size(peak.peak_bytes)} of "

@@ -45,7 +45,7 @@ def step_timelines(answers: Mapping[str, Answer]) -> Timeline:
     """Return steps under each other by name, and how much of each ranks wait."""
     said = [
         f"{name} waits {_share(answer.report.step.bubble_fraction)} of "
-        f"{answer.report.step.step_s:.2f} s"
+        + duration(answer.report.step.step_s)
         for name, answer in answers.items()
     ]
     panels = (

@@ -95,7 +95,7 @@ class Answers(NamedTuple):
     x: Input
     y: Input
     columns: Mapping[str, NDArray[Any]]
-    """The measures by column, ``fits`` and ``reason``."""
+    """The measures by column, ``fits``, ``reason`` and, from sweeps, ``adjusted``."""
     measures: Mapping[str, Measure] = MEASURES
     """How each is told."""
 
@@ -124,6 +124,8 @@ class Answers(NamedTuple):
         for column, measure in self.measures.items():
             made[f"{measure.words}, {measure.unit}"] = self.of(column).ravel()
         made["why not"] = self.columns["reason"].ravel()
+        if "adjusted" in self.columns:
+            made["adjusted"] = self.columns["adjusted"].ravel()
         return pd.DataFrame(made)
 
 

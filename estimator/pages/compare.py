@@ -26,14 +26,12 @@ from estimator.pages.drawing import draw
 from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.pages.turns import in_turn
-from estimator.report import Report
 from estimator.results import Result
 from estimator.specs.scenario import Scenario
 from estimator.wording import (
-    IF_IT_DID,
-    does_not_fit,
     dollars,
     duration,
+    misfit,
     price_words,
     short,
     signed,
@@ -58,22 +56,24 @@ QUANTITIES = {"Cost": "cost_usd", "GPU-hours": "gpu_hours"}
 
 def page(question: Question) -> None:
     """Show the question beside a baseline, or one message that says why not."""
-    name = question.resolved.name
     baseline = _baseline(question)
     made = _compared(question, baseline)
+    if made.failed:
+        _alone(made)
+        return
     before, after = made.reports
     st.subheader(plain(f"{after.scenario} against {before.scenario}"), anchor=False)
     if not made.shares:
         st.info(
             f"Nothing that counts differs between them. Change something in the "
-            f"sidebar, or choose another baseline than {plain(name)}."
+            f"sidebar, or choose another baseline than {plain(before.scenario)}."
         )
         return
     for report in made.reports:
-        if not report.memory.fits:
-            words = f"{report.scenario}: {does_not_fit(report.memory)} {IF_IT_DID}"
-            st.error(plain(words))
-    _numbers(before, after)
+        if wrong := misfit(report.memory):
+            words = plain(f"{report.scenario}: {wrong}")
+            (st.warning if report.memory.fits else st.error)(words)
+    _numbers(made)
     bases = dict.fromkeys(map(price_words, (after, before)))
     st.caption(plain(". Baseline: ".join(bases) + "."))
     shown = st.segmented_control(
@@ -94,6 +94,22 @@ def page(question: Question) -> None:
     _results(made)
     _leaves(question, baseline)
     _reproduce(question, baseline, made)
+
+
+def _alone(made: Comparison) -> None:
+    """Show the one of both that can be estimated, and why the other cannot."""
+    for each in made.failed:
+        st.error(plain(f"{each.scenario} has no answer: {each.error}."))
+    names, *numbers = tables_compare.comparison(made).columns
+    cells = {
+        plain(str(column.header)): [plain(str(cell)) for cell in column.cells]
+        for column in numbers
+    }
+    st.table(
+        pd.DataFrame({"Result": [*map(str, names.cells)], **cells}),
+        border="horizontal",
+        hide_index=True,
+    )
 
 
 def _baseline(question: Question) -> str:
@@ -164,19 +180,21 @@ def _documents(question: Question, baseline: str) -> list[Any]:
     return [before, after]
 
 
-def _numbers(before: Report, after: Report) -> None:
+def _numbers(made: Comparison) -> None:
+    before, after = made.reports
+    changes = made.changes[1]
     rows = [
-        ("Cost", dollars(after.cost_usd), after.cost_usd / before.cost_usd),
-        ("GPU-hours", short(after.gpu_hours), after.gpu_hours / before.gpu_hours),
-        ("Wall time", duration(after.wall_s), after.wall_s / before.wall_s),
-        ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu),
+        ("Cost", dollars(after.cost_usd), changes["cost_change"]),
+        ("GPU-hours", short(after.gpu_hours), changes["gpu_hours_change"]),
+        ("Wall time", duration(after.wall_s), changes["wall_change"]),
+        ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu - 1),
     ]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        for label, value, ratio in rows:
+        for label, value, change in rows:
             st.metric(
                 label,
                 plain(value),
-                f"{ratio - 1:+.1%}",
+                None if change is None else f"{change:+.1%}",
                 delta_color="normal" if label == "MFU" else "inverse",
                 width=WIDE,
             )
@@ -206,7 +224,7 @@ def _results(made: Comparison) -> None:
     rows = [
         {"Result": str(name), "Baseline": plain(old), "Now": plain(new)}
         for name, old, new in zip(first.cells, *cells, strict=True)
-        if old != new and name != "cost against first"
+        if old != new and name in tables_compare.NUMBERS
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
 

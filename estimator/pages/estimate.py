@@ -12,15 +12,15 @@ from estimator.pages.show import figure, let_numbers_paint, refuse
 from estimator.pages.text import plain
 from estimator.report import Assumption, Report
 from estimator.wording import (
-    IF_IT_DID,
     LAYER_WORDS,
     brief,
     checked_words,
     compute_words,
-    does_not_fit,
     dollars,
     duration,
     flop,
+    how_it_fits,
+    misfit,
     quantity,
     short,
     size,
@@ -56,8 +56,8 @@ def page(question: Question) -> None:
 
 def _headline(question: Question, report: Report) -> None:
     """Show what was asked and the numbers; before them, where a plan does not fit."""
-    if not report.memory.fits:
-        st.error(plain(f"{does_not_fit(report.memory)}\n{IF_IT_DID}"))
+    if wrong := misfit(report.memory):
+        (st.warning if report.memory.fits else st.error)(plain(wrong))
     st.subheader(
         plain(f"{report.scenario} on {report.num_gpus:,} x {report.gpu}"), anchor=False
     )
@@ -105,11 +105,13 @@ def _numbers(report: Report) -> None:
 
 def _badges(report: Report) -> None:
     memory, published = report.memory, report.published_gpu_hours
-    verb, colour = ("Fits", "green") if memory.fits else ("Does not fit", "red")
+    verb = how_it_fits(memory)
+    whether = "orange" if memory.fits else "red"
+    colour = whether if misfit(memory) else "green"
     with st.container(horizontal=True):
         st.badge(
-            f"{verb}: {size(memory.peak_bytes)} of {size(memory.hbm_bytes)} on rank "
-            f"{memory.rank}",
+            f"{verb[0].upper()}{verb[1:]}: {size(memory.peak_bytes)} of "
+            f"{size(memory.hbm_bytes)} on rank {memory.rank}",
             color=colour,  # type: ignore[arg-type]
         )
         if published:

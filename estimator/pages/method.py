@@ -46,7 +46,7 @@ def page(question: Question) -> None:
     report, scenario = question.report, question.resolved
     st.subheader("How the numbers arise", anchor=False)
     _counted(report, scenario)
-    _formulas(report, scenario)
+    _formulas(report)
     _constants(question)
     _schedules()
     _limits()
@@ -70,7 +70,7 @@ def _counted(report: Report, scenario: Scenario) -> None:
     st.markdown("\n".join(f"- {plain(line)}" for line in lines))
 
 
-def _formulas(report: Report, scenario: Scenario) -> None:
+def _formulas(report: Report) -> None:
     """Show the formulas, each with the numbers that the sidebar gives."""
     st.markdown("**From seconds to dollars, with the numbers of the sidebar**")
     step, main = report.step, next(p for p in report.phases if p.basis == "simulated")
@@ -83,7 +83,12 @@ def _formulas(report: Report, scenario: Scenario) -> None:
             f"{main.name}: N = {report.num_gpus:,} GPUs for "
             f"{duration(main.wall_s, CLOSE)} are {short(hours, CLOSE)} "
             f"GPU-hours; with all phases H = {short(report.gpu_hours, CLOSE)}, at p = "
-            f"{dollars(report.usd_per_gpu_hour, CLOSE)} an hour."
+            f"{dollars(report.usd_per_gpu_hour, CLOSE)} an hour"
+            + (
+                f", to which the programme adds {dollars(report.around_usd)}."
+                if report.around_usd
+                else "."
+            )
         )
     )
     st.latex(r"t_\mathrm{phase} = \sum_\mathrm{steps} t_\mathrm{step}(\mathrm{batch})")
@@ -107,7 +112,7 @@ def _formulas(report: Report, scenario: Scenario) -> None:
     st.latex(
         r"\mathrm{MFU} = \frac{f\;\mathrm{tokens/s}}{N\,\mathrm{FLOP/s}_\mathrm{BF16}}"
     )
-    per_token = flop.flop_per_token(scenario.model, _seq_len(scenario))
+    per_token = 1e12 * step.tflop_per_s_per_gpu / step.tokens_per_s_per_gpu
     st.caption(
         plain(
             f"f = {quantity(per_token, 'FLOP')} a token (causal attention, without "
@@ -120,11 +125,6 @@ def _formulas(report: Report, scenario: Scenario) -> None:
     with st.expander("How long a matrix product takes"):
         st.text(kernels.__doc__ or "")
         st.text(kernels.gemm_s.__doc__ or "")
-
-
-def _seq_len(scenario: Scenario) -> int:
-    lengths = (p.seq_len for p in scenario.phases if p.basis == "simulated")
-    return next(length for length in lengths if length)
 
 
 def _constants(question: Question) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from estimator import provenance, sweeps, uploads
+from estimator import points, provenance, sweeps, uploads
 from estimator.errors import InfeasibleError
 from estimator.findings.what_if import (
     MEASURES,
@@ -293,18 +293,24 @@ def _check_time(scenario: Scenario, varied: Sequence[Varied]) -> None:
 @st.cache_data(max_entries=KEPT, show_spinner="Evaluating every combination")
 def _swept(question: Question, vary: Sequence[str]) -> dict[str, Any]:
     columns = _sweep(question.scenario, vary, question.overrides).columns
-    return {name: columns[name] for name in (*MEASURES, "fits", "reason")}
+    return {name: columns[name] for name in (*MEASURES, *points.TOLD)}
 
 
 def _reasons(answers: Answers) -> None:
-    """Say why combinations do not work."""
-    counts = Counter(text for text in answers.columns["reason"].ravel() if text)
+    """Say which combinations are the nearest that run, and why others do not work."""
+    _counted(answers, "adjusted", "Changed", "{} combinations are the nearest that run")
+    _counted(answers, "reason", "Why", "Why {} combinations do not work")
+
+
+def _counted(answers: Answers, column: str, head: str, words: str) -> None:
+    """Show how often each text of a column stands there."""
+    counts = Counter(text for text in answers.columns[column].ravel() if text)
     if not counts:
         return
     shown = counts.most_common(MOST_REASONS)
     left = counts.total() - sum(number for _, number in shown)
-    with st.expander(f"Why {counts.total():,} combinations do not work"):
-        rows = [{"Why": plain(why), "Combinations": number} for why, number in shown]
+    with st.expander(words.format(f"{counts.total():,}")):
+        rows = [{head: plain(why), "Combinations": number} for why, number in shown]
         st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
         if left:
             st.caption(f"and {left:,} more")

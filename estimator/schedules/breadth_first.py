@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
+from estimator.schedules.interleaved_1f1b import (
+    DEFAULT_STAGES_PER_RANK,
+    interleaved_1f1b_bubble,
+)
 from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
-
-DEFAULT_STAGES_PER_RANK = 2
 
 
 @schedule("breadth-first")
@@ -28,9 +30,5 @@ def breadth_first(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
 
 @closed_form("breadth-first")
 def breadth_first_bubble(pipeline: Pipeline, spent: Durations) -> ClosedForm:
-    """Return (P - 1)(F + B) / v; with n < P, each further stage waits P - n chunks."""
-    num_ranks = pipeline.num_ranks
-    num_chunks = pipeline.stages_per_rank or DEFAULT_STAGES_PER_RANK
-    waits = (num_chunks - 1) * max(0, num_ranks - pipeline.num_microbatches)
-    bubble_s = (num_ranks - 1 + waits) * (spent.f_s + spent.b_s) / num_chunks
-    return ClosedForm(bubble_s, holds=True, condition="equal stages")
+    """Return that of interleaved 1F1B: the order changes only what is alive."""
+    return interleaved_1f1b_bubble(pipeline, spent)

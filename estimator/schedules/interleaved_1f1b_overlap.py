@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from estimator.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
 from estimator.schedules.interleaved_1f1b import (
     interleaved_1f1b_bubble,
@@ -20,19 +21,25 @@ from estimator.schedules.ir import Instruction, Pipeline, overlapped, schedule
 
 @schedule("interleaved-1f1b-overlap")
 def interleaved_1f1b_overlap(rank: int, pipeline: Pipeline) -> Iterator[Instruction]:
-    """Yield rank's work; rank 0 holds ``v P + P`` chunks at the peak.
+    """Yield rank's work; with whole groups rank 0 holds ``v P + P`` chunks at most.
 
     Raises
     ------
     InfeasibleError
-        If the number of micro-batches is no multiple of the number of ranks.
+        If there are fewer micro-batches than ranks, which Megatron-LM refuses.
 
     References
     ----------
     .. [1] NVIDIA/Megatron-LM, "1F1B overlap" of the expert-parallel all-to-all
        (``--overlap-moe-expert-parallel-comm``), Megatron-Core 0.14.
     """
-    forward, backward = looped_chunks("interleaved-1f1b-overlap", rank, pipeline)
+    if pipeline.num_microbatches < pipeline.num_ranks:
+        raise InfeasibleError(
+            f"interleaved-1f1b-overlap on {pipeline.num_ranks} ranks needs as many "
+            f"micro-batches, not {pipeline.num_microbatches}",
+            fix=f"num_microbatches: {pipeline.num_ranks}",
+        )
+    forward, backward = looped_chunks(rank, pipeline)
     warmup = min(num_warmup_chunks(rank, pipeline) + 1, len(forward))
     yield from forward[:warmup]
     for ahead, back in zip(forward[warmup:], backward, strict=False):

@@ -105,6 +105,9 @@ class Pipeline:
     num_microbatches: int
     stages_per_rank: int | None = None
     """Stages of a micro-batch's way on one rank; None: as the schedule has it."""
+    group_size: int | None = None
+    """Micro-batches that pass a stage in a row where ranks loop over theirs; None: as
+    few as the schedule can."""
 
     def __post_init__(self) -> None:
         shape = (self.num_ranks, self.num_microbatches, self.stages_per_rank)
@@ -132,6 +135,11 @@ class Program:
         return self._held[rank]
 
     @cached_property
+    def has_pairs(self) -> bool:
+        """Whether any forward chunk runs beside a backward one."""
+        return any(step.partner for row in self.ranks for step in row)
+
+    @cached_property
     def _held(self) -> tuple[tuple[int, ...], ...]:
         made = []
         for instructions in self.ranks:
@@ -139,6 +147,16 @@ class Program:
             held |= {step.partner.stage for step in instructions if step.partner}
             made.append(tuple(sorted(held)))
         return tuple(made)
+
+    @cached_property
+    def passes(self) -> tuple[Op, ...]:
+        """The passes that each micro-batch takes on each stage, a whole one in halves.
+
+        Where nothing runs backward, the forward pass alone.
+        """
+        parts = (part for row in self.ranks for step in row for part in step.parts)
+        runs_backward = any(part.op is not Op.F for part in parts)
+        return (Op.F, Op.I, Op.W) if runs_backward else (Op.F,)
 
     def directions(self) -> dict[int, int]:
         """Return each micro-batch's direction, numbered by the rank that it enters at.

@@ -75,6 +75,9 @@ class Achievable:
     128) over that of equal widths. None where nobody measured it: no loss."""
     older_attention: Mapping[str, Share] = field(default_factory=dict)
     """Rate of earlier attention kernels over that of the fastest; 1 where absent."""
+    older_attention_loss: Mapping[str, Share] = field(default_factory=dict)
+    """What they lose to short rows and to the last wave, as a share of their rate, over
+    what the fastest loses; 1 where absent."""
     epilogue: Fraction | None = None
     """Share of an output tile's memory traffic that no other tile's main loop hides.
     None where nobody measured it: all of it."""

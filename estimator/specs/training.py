@@ -155,7 +155,11 @@ class ParallelPlan:
     default. Expert groups fold into the ranks of one stage in the same order."""
     context_exchange: Literal["ring", "all-gather"] = "ring"
     """How context-parallel ranks see each other's keys and values: passed around while
-    attention runs, or gathered before it."""
+    attention runs rank by rank, or gathered before it runs on all of them."""
+    context_sums: Literal["bf16", "fp32"] = "bf16"
+    """Format in which a ring adds up what its steps leave: partial results, and
+    gradients of keys and values, which travel in it (``bf16``: Transformer Engine;
+    ``fp32``: PyTorch)."""
     attention_kernel: AttentionKernel = "fused"
     """``fused``: the fastest known on the GPU; ``flash-2``, ``flash-1``: earlier
     releases of FlashAttention (2023, 2022); ``unfused``: scores are written to memory,

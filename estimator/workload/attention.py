@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from estimator.costs.flop import mean_span
 from estimator.costs.kernels import attention_backward_flop
+from estimator.workload import context
 from estimator.workload.work import (
     ADD,
     DROPOUT_STATES,
@@ -128,7 +129,10 @@ def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
 
 
 def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
-    """Return scores, softmax and weighted values of a layer on one rank."""
+    """Return scores, softmax and weighted values of a layer on one rank.
+
+    Several kernels where other ranks hold a part of the sequence (``context.py``).
+    """
     attention = size.model.attention
     widths = attention.qk_dim + attention.v_dim
     if size.plan.attention_kernel == "unfused":
@@ -146,7 +150,7 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
     rows = size.tokens * size.heads
     is_wide = attention.qk_dim > attention.v_dim
     made = AttentionCore(name, flop, reach, rows, moved, is_backward, kernel, is_wide)
-    return (made,)
+    return context.parts(size, made) if size.plan.cp > 1 else (made,)
 
 
 def _unfused(size: Sizes, *, is_backward: bool) -> Segment:

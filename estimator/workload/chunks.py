@@ -26,6 +26,7 @@ from estimator.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
+from estimator.workload.context import exposed_s, kv_width
 from estimator.workload.host import Host, host
 from estimator.workload.layers import layer_segments
 from estimator.workload.memory import chunk_activations
@@ -99,10 +100,9 @@ class Chunks:
     def num_comm_sms(self) -> int:
         """SMs that communication takes from the computation beside it.
 
-        None where the chip has too few for that: engines of its own communicate.
+        None where its cores are large: engines of their own communicate.
         """
-        wanted = self.size.plan.num_comm_sms
-        return wanted if wanted < self.device.num_sms else 0
+        return 0 if self.device.has_large_cores else self.size.plan.num_comm_sms
 
     @property
     def tensor_bytes(self) -> float:
@@ -322,16 +322,15 @@ class Chunks:
         if element.feed_forward == "moe" and index in (1, 2, 6):
             return {"exposed tensor-parallel": self._expert_collectives_s(index)}
         if element.mixer == "attention" and index in (0, 4) and self.context_s:
-            ways = 1 if index == 0 else 2  # backward, their gradients travel as well
             core_s = sum(
                 kernel.seconds(self.device, self.device.num_sms)
                 for kernel in segment
                 if kernel.kind == "attention"
             )
-            plan = self.size.plan
-            is_hidden = plan.overlap.context and plan.context_exchange == "ring"
-            hidden = core_s if is_hidden else 0.0
-            return {"exposed context": max(0.0, ways * self.context_s - hidden)}
+            late_s = exposed_s(
+                self.size, self.context_s, core_s, is_backward=index == 4
+            )
+            return {"exposed context": late_s}
         return {}
 
     def _expert_collectives_s(self, index: int) -> float:
@@ -432,8 +431,7 @@ def chunks(
             f"{node.gpu.title} has no {dtype} rate in its file",
             fix="precision.recipe: bf16",
         )
-    has_pairs = any(step.partner for row in made.ranks for step in row)
-    is_overlapped = plan.overlap.expert_all_to_all and has_pairs
+    is_overlapped = plan.overlap.expert_all_to_all and made.has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
     per_node = node.scaleup_gpus
     row_bytes = 2.0 * scenario.model.hidden_size
@@ -524,9 +522,8 @@ def _exchange(size: Sizes, ways: Links) -> AllToAll | None:
 
 def _context_s(size: Sizes, ways: Links, apart: int) -> float:
     """Return the seconds in which a rank receives the others' keys and values."""
-    plan, attention = size.plan, size.model.attention
-    if plan.cp == 1:
+    cp = size.plan.cp
+    if cp == 1:
         return 0.0
-    width = size.read_kv_heads * (attention.qk_dim + attention.v_dim)
-    whole = 2.0 * size.tokens * plan.cp * width
-    return all_gather_s(whole, group(plan.cp, apart, ways.gpus_per_node), ways)
+    whole = 2.0 * size.tokens * cp * kv_width(size)
+    return all_gather_s(whole, group(cp, apart, ways.gpus_per_node), ways)

@@ -220,7 +220,8 @@ def router_forward(size: Sizes) -> Segment:
     moved = float(tokens * experts * FP32 * ROUTER_PASSES)
     top_k: Segment = ()
     if routing.num_top_k:
-        top_k = (TopK("top-k", tokens, experts, routing.num_top_k),)
+        chosen = size.moe.experts_per_token
+        top_k = (TopK("top-k", tokens, experts, chosen, routing.num_top_k),)
     return (
         Gemm("router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4),
         Traffic("routing", moved, routing.num_kernels, "small"),

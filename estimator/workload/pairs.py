@@ -7,7 +7,7 @@ of the same list, so that what is hidden and what is exposed follows from the st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -302,9 +302,7 @@ class Pair:
         """Append a copy between weights or gradients and the buffer that travels."""
         if not seconds:
             return need
-        num_bytes = seconds * self.chunks.device.hbm_bytes_per_s
-        parts = {"element-wise": seconds}
-        times = Times(seconds, parts, num_bytes=num_bytes, num_kernels=1)
+        times = _copying(self.chunks, seconds)
         return self._add(element, name, Stream.COMPUTE, times, op, need)
 
     def _weights(
@@ -322,21 +320,9 @@ class Pair:
         return self._add(element, "weights", Stream.WEIGHTS, times, op, need)
 
     def _scatter(self, element: Element, need: Need) -> None:
-        sharding = self.chunks.sharding
-        if sharding is None or not self.has_weights:
-            return
-        seconds = sharding.copy_in_s(element)
-        need = self._copy(element, "gradients copied", seconds, Op.W, need)
-        seconds = sharding.scatter_s(element)
-        num_bytes = sharding.scatter_bytes(element)
-        times = Times(
-            seconds,
-            {"gradient scattering": seconds},
-            num_bytes=num_bytes,
-            num_kernels=1 + sharding.num_copies(element),
-            num_checked=sharding.num_ranks(element),
-        )
-        self._add(element, "gradients", Stream.WEIGHTS, times, Op.W, need)
+        if self.has_weights:
+            for name, stream, times in scattering(self.chunks, element):
+                need = self._add(element, name, stream, times, Op.W, need)
 
     def _head_back(self, element: Element, need: Need) -> Need:
         """Append the head's backward pass, its weights' where it is not put off."""
@@ -431,10 +417,35 @@ def shares_collectives(chunks: Chunks, element: Element) -> bool:
     return chunks.size.model.is_parallel and blocks == ("attention", "mlp")
 
 
+def _copying(chunks: Chunks, seconds: float) -> Times:
+    """Return a copy inside the GPU's memory."""
+    num_bytes = seconds * chunks.device.hbm_bytes_per_s
+    return Times(seconds, {"element-wise": seconds}, num_bytes=num_bytes)
+
+
+def scattering(chunks: Chunks, element: Element) -> Iterator[tuple[str, Stream, Times]]:
+    """Yield what brings an element's gradients to their shards, in order."""
+    sharding = chunks.sharding
+    if sharding is None:
+        return
+    if copy_s := sharding.copy_in_s(element):
+        yield "gradients copied", Stream.COMPUTE, _copying(chunks, copy_s)
+    seconds = sharding.scatter_s(element)
+    times = Times(
+        seconds,
+        {"gradient scattering": seconds},
+        num_bytes=sharding.scatter_bytes(element),
+        num_kernels=1 + sharding.num_copies(element),
+        num_checked=sharding.num_ranks(element),
+    )
+    yield "gradients", Stream.WEIGHTS, times
+
+
 def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
     """Return the weight pass of a stage: every product that was put off.
 
-    Inputs that tensor-parallel ranks hold in parts are gathered once more.
+    Inputs that tensor-parallel ranks hold in parts are gathered once more; sharded
+    gradients are scattered, as behind a whole backward pass.
     """
     full, made = chunks.device.num_sms, list[Operation]()
     for element in reversed(parts):
@@ -442,6 +453,7 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
             times = chunks.end(element.kind, Op.W.value, full)
             needs = _gathered(chunks, element, made)
             made.append(_operation(element, "W", Stream.COMPUTE, times, Op.W, needs))
+            _scatter(chunks, element, made)
             continue
         layer = chunks.layer(element, full)
         for name, times in (
@@ -451,7 +463,15 @@ def weight_pass(chunks: Chunks, parts: tuple[Element, ...]) -> list[Operation]:
             is_kept = name == "attention W" and shares_collectives(chunks, element)
             needs = () if is_kept else _gathered(chunks, element, made)
             made.append(_operation(element, name, Stream.COMPUTE, times, Op.W, needs))
+        _scatter(chunks, element, made)
     return made
+
+
+def _scatter(chunks: Chunks, element: Element, made: list[Operation]) -> None:
+    """Append what brings gradients to their shards, behind the last product."""
+    for name, stream, times in scattering(chunks, element):
+        needs = (len(made) - 1,)
+        made.append(_operation(element, name, stream, times, Op.W, needs))
 
 
 def _gathered(chunks: Chunks, element: Element, made: list[Operation]) -> Need:

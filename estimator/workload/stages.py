@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from estimator.costs.params import layer_params
+from estimator.costs.params import kv_params, layer_params
 from estimator.errors import InfeasibleError
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.model import BLOCKS, BlockKind, Transformer
@@ -118,7 +118,9 @@ class Held(NamedTuple):
 def held(scenario: Scenario, element: Element) -> Held:
     """Return the parameters of one element on one rank.
 
-    Those of a tied head are its embedding's where there is one stage.
+    Those of a tied head are its embedding's where there is one stage. Where there are
+    more tensor-parallel ranks than KV heads, each rank holds a whole KV head: copies
+    count in weights, gradients and optimizer states.
     """
     model, plan = scenario.model, scenario.plan
     h = model.hidden_size
@@ -129,7 +131,10 @@ def held(scenario: Scenario, element: Element) -> Held:
     if element.kind == "head":  # a second head shares the first one's weights
         return Held(model.vocab_size * h / plan.tp if element.name == "head" else 0.0)
     layer = layer_params(model, model.layer_kinds[element.layer])
-    more = 2 * h * h + 3 * h if element.kind == "mtp" else 0
+    more = 2.0 * h * h + 3 * h if element.kind == "mtp" else 0.0
+    if element.mixer == "attention":  # a rank has a KV head at least, of its own
+        copies = max(1.0, plan.tp / model.attention.kv_heads)
+        more += (copies - 1) * kv_params(model)
     return Held((layer.shared + more) / plan.tp, layer.experts / (plan.ep * plan.etp))
 
 

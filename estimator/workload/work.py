@@ -118,6 +118,8 @@ class AttentionCore(NamedTuple):
     kernel: str = "fused"
     is_wide: bool = False
     """Whether keys are wider than values."""
+    is_full: bool = False
+    """Whether each row meets ``seq_len`` keys: no mask."""
 
     @property
     def num_kernels(self) -> int:
@@ -139,6 +141,7 @@ class AttentionCore(NamedTuple):
             self.num_rows,
             is_backward=self.is_backward,
             is_wide=self.is_wide,
+            is_full=self.is_full,
             kernel=self.kernel,
         )
 
@@ -178,11 +181,12 @@ def casts(name: str, num_bytes: float, num_kernels: int = 0) -> tuple[Traffic, .
 
 
 class TopK(NamedTuple):
-    """The largest scores of each row, chosen several times by PyTorch's kernel."""
+    """The largest scores of each row, chosen several times."""
 
     name: str
     num_rows: int
     width: int
+    num_chosen: int
     num_kernels: int
     flop: float = 0.0
 
@@ -199,7 +203,8 @@ class TopK(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; it does not depend on a few SMs."""
         del num_sms
-        return self.num_kernels * kernels.top_k_s(device, self.num_rows, self.width)
+        each_s = kernels.top_k_s(device, self.num_rows, self.width, self.num_chosen)
+        return self.num_kernels * each_s
 
 
 class HostCalls(NamedTuple):

@@ -1,0 +1,63 @@
+"""A scenario's phases, one after the other: the walk that every answer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from estimator.report import gpu_hours
+from estimator.specs.scenario import Scenario
+from estimator.specs.training import GlobalBatch, Phase
+from estimator.step_model import StepModel
+from estimator.training import phase_time
+from estimator.units import HOUR_S
+
+StepTime = Callable[[StepModel, int], float]
+"""Seconds of a step of so many sequences: as SimPy plays it, or the graph's clock."""
+
+
+class Spent(NamedTuple):
+    """What a phase takes."""
+
+    gpu_hours: float
+    wall_s: float
+    step_s: float = 0.0
+    """Of the full batch, where the phase is simulated."""
+    num_steps: float = 0.0
+
+
+@dataclass
+class Walk:
+    """Phases of one scenario; those of one sequence length share a step model."""
+
+    scenario: Scenario
+    models: dict[int, StepModel] = field(default_factory=dict)
+
+    def model(self, phase: Phase) -> StepModel:
+        """Return the step model of a simulated phase."""
+        seq_len = phase.seq_len or 0
+        if seq_len not in self.models:
+            self.models[seq_len] = StepModel(self.scenario, seq_len)
+        return self.models[seq_len]
+
+    def spent(self, phase: Phase, step_time: StepTime) -> Spent:
+        """Return what a phase takes: simulated, or its published GPU-hours."""
+        num_gpus = self.scenario.cluster.num_gpus
+        if phase.basis == "published":
+            hours = phase.gpu_hours or 0.0
+            return Spent(hours, hours / num_gpus * HOUR_S)
+        _, num_tokens, batch = simulated(phase)
+        model = self.model(phase)
+        step_s = step_time(model, batch.final)
+        wall_s, num_steps = phase_time(model, batch, num_tokens, step_s)
+        return Spent(gpu_hours(wall_s, num_gpus), wall_s, step_s, num_steps)
+
+
+def simulated(phase: Phase) -> tuple[int, float, GlobalBatch]:
+    """Return sequence length, tokens and batch of a simulated phase."""
+    if phase.seq_len is None or phase.num_tokens is None:
+        raise ValueError(f"the phase {phase.name!r} is not simulated")
+    if phase.global_batch_size is None:
+        raise ValueError(f"the phase {phase.name!r} has no batch")
+    return phase.seq_len, phase.num_tokens, phase.global_batch_size

@@ -1,0 +1,343 @@
+"""What does not fit together in a scenario, and the nearest numbers that would.
+
+:func:`structure` yields what has no meaning: no scenario may have it. What
+:func:`frameworks` yields has one, but does not start there: nobody may write it, and
+published runs are taken as they are printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from estimator.specs.layout import EVEN, check_layout, parse_layout
+from estimator.specs.model import BLOCKS
+
+if TYPE_CHECKING:
+    from estimator.specs.model import Attention
+    from estimator.specs.scenario import Scenario
+    from estimator.specs.training import ParallelPlan
+
+GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
+"""The path of the GPUs, and the last key of a batch's."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One thing that does not fit, by the field to change first."""
+
+    path: str
+    problem: str
+    nearest: Mapping[str, int] = field(default_factory=dict)
+    """Fields any one of which would put it right, and the value nearest to its own."""
+    remedy: str = ""
+    """What to try."""
+
+    def __str__(self) -> str:
+        words = f"{self.path}: {self.problem}"
+        return f"{words}; try {self.remedy}" if self.remedy else words
+
+
+class MisfitError(ValueError):
+    """A scenario's parts do not fit together."""
+
+    def __init__(self, misfits: tuple[Misfit, ...]) -> None:
+        super().__init__("; ".join(map(str, misfits)))
+        self.misfits = misfits
+
+
+def check(misfits: Iterator[Misfit]) -> None:
+    """Raise MisfitError if there are any."""
+    if found := tuple(misfits):
+        raise MisfitError(found)
+
+
+def structure(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what has no meaning together."""
+    if not any(phase.basis == "simulated" for phase in scenario.phases):
+        yield Misfit("phases", "a scenario needs at least one simulated phase")
+    yield from _spread(scenario)
+    yield from _experts(scenario)
+    plan, heads = scenario.plan, scenario.model.attention.num_heads
+    if heads % plan.tp:
+        yield Misfit(
+            "plan.tp",
+            f"tp {plan.tp} does not divide {heads} heads",
+            _nearest(scenario, "tp", _divisors(heads)),
+        )
+    if plan.stage_layout != EVEN:
+        yield from _layout(scenario)
+
+
+def frameworks(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what Megatron-LM and torchtitan refuse to start.
+
+    Sources: NVIDIA/Megatron-LM, commit d98e8a6, ``transformer_config.py`` (KV heads),
+    ``num_microbatches_calculator.py`` (batch), ``training/arguments.py`` (sequences and
+    context parallelism), ``tensor_parallel/utils.py`` (widths), ``tensor_parallel/
+    mappings.py`` (sequence parallelism), ``ssm/mamba_mixer.py``; pytorch/torchtitan,
+    ``parallel_dims.py``, and issue 2577. A launcher starts as many processes on each
+    node.
+    """
+    yield from _nodes(scenario)
+    yield from cuts(scenario)
+    yield from _batches(scenario)
+
+
+def cuts(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield how layers and sequences cannot be cut, whatever the pipeline and batch."""
+    yield from _kv_heads(scenario)
+    yield from _blocks(scenario)
+    yield from _sequences(scenario)
+
+
+def splits_evenly(scenario: Scenario, replica: int) -> bool:
+    """Whether each batch splits into so many sequences at a time."""
+    batches = (phase.global_batch_size for phase in scenario.phases)
+    return not any(batch.final % replica for batch in batches if batch)
+
+
+def around(value: int, multiple: int) -> list[int]:
+    """Return the multiples next to a value, nearest first, of two as near the less.
+
+    >>> around(12, 8), around(15360, 448), around(3, 8)
+    ([8, 16], [15232, 15680], [8])
+    """
+    below, above = value // multiple * multiple, -(-value // multiple) * multiple
+    return _by_distance(value, {below, above} - {0})
+
+
+def gpus_around(scenario: Scenario) -> list[int]:
+    """Return the numbers of GPUs next to a scenario's that its plan runs on.
+
+    They are whole nodes, or a part of one.
+    """
+    num_gpus, node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
+    multiple = _gpu_multiple(scenario.plan)
+    found = set(around(num_gpus, math.lcm(multiple, node)))
+    found |= {part for part in around(min(num_gpus, node), multiple) if part <= node}
+    below = [count for count in found if count <= num_gpus]
+    above = [count for count in found if count > num_gpus]
+    return _by_distance(num_gpus, {*sorted(below)[-1:], *sorted(above)[:1]})
+
+
+def _by_distance(value: int, found: set[int]) -> list[int]:
+    return sorted(found, key=lambda other: (abs(other - value), other))
+
+
+def _gpu_multiple(plan: ParallelPlan) -> int:
+    shard = plan.tp * plan.cp * plan.pp * (plan.dp_shard or 1)
+    return math.lcm(plan.gpu_multiple, shard)
+
+
+def _either(values: list[int]) -> str:
+    """Return values as words, the larger first.
+
+    >>> _either([8, 16])
+    '16 or 8'
+    """
+    return " or ".join(str(value) for value in sorted(values, reverse=True))
+
+
+def _divisors(total: int) -> set[int]:
+    small = {size for size in range(1, math.isqrt(total) + 1) if total % size == 0}
+    return small | {total // size for size in small}
+
+
+def _nearest(scenario: Scenario, axis: str, among: set[int]) -> dict[str, int]:
+    """Return the size of an axis nearest to its own that the model can be cut into."""
+    runs = among & _sizes(scenario, axis) if axis in ("tp", "etp", "ep") else among
+    near = _by_distance(getattr(scenario.plan, axis), runs)
+    return {f"plan.{axis}": near[0]} if near else {}
+
+
+def _sizes(scenario: Scenario, axis: str) -> set[int]:
+    """Return the sizes of an axis that the model can be cut into."""
+    attention = scenario.model.attention
+    parts = [width for cut, _, width in _widths(scenario) if cut == axis]
+    if axis == "ep":
+        parts.append(scenario.model.moe.num_experts if scenario.model.moe else 1)
+    if axis != "tp":
+        return _divisors(math.gcd(*parts))
+    sizes = _divisors(math.gcd(attention.num_heads, *parts))
+    return {size for size in sizes if _shares_kv_heads(attention, size)}
+
+
+def _shares_kv_heads(attention: Attention, tp: int) -> bool:
+    """Whether KV heads are split over tensor-parallel ranks, or copied as often."""
+    kv_heads = attention.kv_heads
+    return attention.kind == "mla" or not (kv_heads % tp and tp % kv_heads)
+
+
+def _widths(scenario: Scenario) -> Iterator[tuple[str, str, int]]:
+    """Yield what is cut beside heads: along which axis, its name and its width."""
+    model = scenario.model
+    blocks = {block for kind in set(model.layer_kinds) for block in BLOCKS[kind]}
+    if "mlp" in blocks:
+        yield "tp", "ffn_hidden_size", model.mlp.ffn_hidden_size
+    if model.moe:
+        yield "etp", "an expert's width", model.moe.ffn_hidden_size
+    if model.moe and model.moe.shared_width:
+        yield "tp", "shared experts' width", model.moe.shared_width
+    if model.mamba and "mamba" in blocks:
+        yield "tp", "Mamba heads", model.mamba.num_heads
+
+
+def _spread(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield what keeps the plan from covering the GPUs."""
+    plan, num_gpus, dp = scenario.plan, scenario.cluster.num_gpus, scenario.dp
+    width, per_rank = plan.tp * plan.cp * plan.pp, num_gpus // plan.pp
+    near = gpus_around(scenario)
+    nearest, remedy = {GPUS: near[0]}, f"num_gpus: {max(near)}"
+    if num_gpus % width:
+        for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
+            if num_gpus % (width // size) == 0:
+                total = num_gpus // (width // size)
+                nearest |= _nearest(scenario, axis, _divisors(total))
+        yield Misfit(
+            "plan.pp" if num_gpus % plan.pp else "plan.tp",
+            f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
+            f"not divide num_gpus {num_gpus}",
+            nearest,
+            remedy,
+        )
+    elif per_rank % (plan.ep * plan.etp):
+        for axis, rest in (("ep", plan.etp), ("etp", plan.ep)):
+            if per_rank % rest == 0:
+                nearest |= _nearest(scenario, axis, _divisors(per_rank // rest))
+        yield Misfit(
+            "plan.ep",
+            f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
+            f"num_gpus / pp = {per_rank}",
+            nearest,
+            remedy,
+        )
+    elif dp % (plan.dp_shard or 1):
+        nearest |= _nearest(scenario, "dp_shard", _divisors(dp))
+        words = f"{plan.dp_shard} does not divide dp {dp}"
+        yield Misfit("plan.dp_shard", words, nearest, remedy)
+
+
+def _experts(scenario: Scenario) -> Iterator[Misfit]:
+    ep, moe = scenario.plan.ep, scenario.model.moe
+    if ep > 1 and moe is None:
+        words = f"ep {ep}, but {scenario.model.name!r} has no experts"
+        yield Misfit("plan.ep", words, {"plan.ep": 1})
+    elif moe and moe.num_experts % ep:
+        words = f"ep {ep} does not divide {moe.num_experts} experts"
+        sizes = _divisors(moe.num_experts)
+        yield Misfit("plan.ep", words, _nearest(scenario, "ep", sizes))
+
+
+def _layout(scenario: Scenario) -> Iterator[Misfit]:
+    path, plan, model = "plan.stage_layout", scenario.plan, scenario.model
+    try:
+        stages = parse_layout(plan.stage_layout)
+    except ValueError as error:
+        yield Misfit(path, str(error))
+        return
+    if len(stages) % plan.pp or len(stages) < plan.pp:
+        yield Misfit(
+            path,
+            f"it describes {len(stages)} stages, but pp is {plan.pp}; write "
+            "another layout, or stage_layout: even",
+        )
+    try:
+        check_layout(stages, model.num_layers, model.num_mtp_modules)
+    except ValueError as error:
+        yield Misfit(path, str(error))
+
+
+def _nodes(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that some of a node are left over; a part of one node is fine."""
+    cluster = scenario.cluster
+    per_node = cluster.node.gpus_per_node
+    if cluster.num_gpus > per_node and cluster.num_gpus % per_node:
+        near = gpus_around(scenario)
+        yield Misfit(
+            GPUS,
+            f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}",
+            {GPUS: near[0]},
+            f"num_gpus: {_either(near)}",
+        )
+
+
+def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that KV heads neither split over tensor-parallel ranks nor are copied."""
+    attention, plan = scenario.model.attention, scenario.plan
+    if _shares_kv_heads(attention, plan.tp):
+        return
+    per_stage = scenario.cluster.num_gpus // (plan.cp * plan.pp)
+    near = _by_distance(plan.tp, _divisors(per_stage) & _sizes(scenario, "tp"))
+    yield Misfit(
+        "plan.tp",
+        f"tp {plan.tp} neither divides {attention.kv_heads} KV heads nor is a multiple "
+        "of them",
+        {"plan.tp": near[0]},
+        f"plan.tp: {_either(near[:2])}",
+    )
+
+
+def _blocks(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that a block's width does not split over tensor-parallel ranks."""
+    for axis, what, width in _widths(scenario):
+        size = getattr(scenario.plan, axis)
+        if width % size:
+            yield Misfit(
+                f"plan.{axis}",
+                f"{axis} {size} does not divide {what}, {width}",
+                _nearest(scenario, axis, _divisors(width)),
+            )
+
+
+def _sequences(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that sequences do not split over context- and tensor-parallel ranks.
+
+    Context-parallel ranks hold two parts each, an early and a late one: so a causal
+    mask leaves all of them as much to do.
+    """
+    plan = scenario.plan
+    split = plan.tp if plan.sequence_parallel else 1
+    parts = split * (2 * plan.cp if plan.cp > 1 else 1)
+    for number, phase in enumerate(scenario.phases):
+        length = phase.seq_len or 0
+        if phase.basis == "simulated" and length % parts:
+            near, path = around(length, parts), f"phases.{number}.seq_len"
+            nearest = {path: near[0]}
+            if length % (2 * split) == 0:
+                sizes = _divisors(length // (2 * split))
+                nearest |= _nearest(scenario, "cp", sizes)
+            if length % (parts // split) == 0:
+                sizes = _divisors(length // (parts // split))
+                nearest |= _nearest(scenario, "tp", sizes)
+            words = f"2 x cp {plan.cp}" if plan.cp > 1 else ""
+            words += " x " * (plan.cp > 1 and split > 1) + f"tp {split}" * (split > 1)
+            yield Misfit(
+                path,
+                f"{words} does not divide a sequence of {length} tokens",
+                nearest,
+                f"seq_len: {_either(near)}",
+            )
+
+
+def _batches(scenario: Scenario) -> Iterator[Misfit]:
+    """Yield that replicas do not get as many whole micro-batches each.
+
+    A batch that grows is looked at where it has grown: on the way, frameworks take what
+    divides.
+    """
+    plan, dp = scenario.plan, scenario.dp
+    replica = plan.micro_batch_size * dp
+    for number, phase in enumerate(scenario.phases):
+        batch = phase.global_batch_size
+        if batch is not None and replica and batch.final % replica:
+            near, path = around(batch.final, replica), f"phases.{number}.{BATCH}"
+            yield Misfit(
+                path,
+                f"{batch.final} sequences do not split into micro-batches of "
+                f"{plan.micro_batch_size} on {dp} replicas",
+                {path: near[0]},
+                f"{BATCH}: {_either(near)}",
+            )
