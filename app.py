@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -11,20 +12,23 @@ from estimator.errors import EstimatorError
 from estimator.pages import (
     catalog,
     compare,
-    controls,
     estimate,
+    good,
     links,
     method,
     plan,
     scenario,
     schedule,
     show,
+    turns,
     validation,
     what_if,
 )
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 
+UNASKED = ("validation", "catalog")
+"""Pages that show the same whatever the controls ask."""
 START = "start"
 """Reserved by the page at the root, so that its own name can be typed as well."""
 
@@ -46,31 +50,46 @@ def main() -> None:
     """Read the controls, then run the page that is open."""
     st.set_page_config("estimator", layout="wide")
     asked = links.parameters()
-    try:
-        question = controls.question()
-    except EstimatorError as error:
-        st.error(plain(str(error)))
-        return
+    with turns.turn(is_needed=links.is_odd()):
+        question = good.question()
+        with turns.turn(is_needed=good.has_problem()):
+            _show(question, asked)
+
+
+def _show(question: Question | None, asked: dict[str, list[str]]) -> None:
+    """Show navigation, and the page that is open."""
     title, path, shown = PAGES[0]
-    first = partial(shown, question)
+    first = partial(_answer, shown, question)
     pages = [
         st.Page(first, title=title, url_path=START, default=True),
         st.Page(first, title=title, url_path=path, visibility="hidden"),
         *(
-            st.Page(partial(shown, question), title=title, url_path=path)
+            st.Page(partial(_answer, shown, question), title=title, url_path=path)
             for title, path, shown in PAGES[1:]
         ),
     ]
     page = st.navigation(pages, position="top")
     notice = st.empty()
     show.refusal()
+    if page.url_path not in UNASKED:
+        good.say_problem(question)
     try:
         page.run()
     except EstimatorError as error:  # not all controls were shown
         st.error(plain(str(error)))
         return
+    except Exception as error:  # a fault of the program: said in a line, logged in full
+        logging.getLogger("estimator").exception("the page %s failed", page.title)
+        st.error(f"The page {page.title} failed ({type(error).__name__}).")
+        return
     with notice:
         links.name_ignored(asked, question)
+
+
+def _answer(shown: Callable[[Question], None], question: Question | None) -> None:
+    """Show a page, where there is anything to show."""
+    if question is not None:
+        shown(question)
 
 
 main()

@@ -15,6 +15,7 @@ from estimator.bill import (
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
+from estimator.costs.training_compute import standings
 from estimator.engine.step import StepTrace
 from estimator.phases import Walk, simulated
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
@@ -31,6 +32,7 @@ from estimator.specs.scenario import Scenario
 from estimator.specs.training import Phase
 from estimator.splits import splits
 from estimator.step_model import StepModel, TracedStep
+from estimator.track_record import track_record
 from estimator.training import (
     memory_report,
     relative_range,
@@ -61,7 +63,12 @@ class _Reported(Walk):
             step_s=spent.step_s,
             wall_s=spent.wall_s,
             source="" if is_simulated else phase.source,
+            model_flop=self._flop(phase) if is_simulated else 0.0,
         )
+
+    def _flop(self, phase: Phase) -> float:
+        """Return the model FLOP of a simulated phase."""
+        return self.model(phase).flop_per_token() * (phase.num_tokens or 0.0)
 
     def _step_s(self, model: StepModel, global_batch: int) -> float:
         key = model.seq_len, global_batch
@@ -124,6 +131,7 @@ def estimate(
     low, high = (hours + derived * (factor - 1) for factor in factors)
     made = outcome(scenario, hours)
     money = money_effects(scenario, hours)
+    total_flop = sum(phase.model_flop for phase in phases)
     report = Report(
         scenario=scenario.name,
         question=scenario.question,
@@ -146,6 +154,14 @@ def estimate(
         not_counted=NOT_COUNTED[basis(scenario)],
         range=ranges(scenario, hours, (low, high), money),
         range_method=METHOD,
+        total_flop=total_flop,
+        flop_thresholds=standings(total_flop),
+        flop_not_counted=tuple(
+            phase.name for phase in phases if phase.basis == "published"
+        ),
+        track_record=track_record(
+            scenario.cluster.node.gpu, "moe" if scenario.model.moe else "dense"
+        ),
     )
     return sound(scenario.name, report)
 

@@ -10,7 +10,7 @@ from estimator.phases import simulated
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
-from estimator.wording import quantity, short
+from estimator.wording import CLOSE, dollars, quantity, short
 
 AXES = ("pp", "tp", "cp", "ep", "etp")
 
@@ -38,7 +38,9 @@ def _price(scenario: Scenario) -> str:
     price = scenario.price
     if price.usd_per_gpu_hour is None:
         return basis_title(scenario)
-    return f"{basis_title(scenario)}, {price.usd_per_gpu_hour:.2f} USD a GPU-hour"
+    return (
+        f"{basis_title(scenario)}, {dollars(price.usd_per_gpu_hour, CLOSE)} a GPU-hour"
+    )
 
 
 def _model(scenario: Scenario) -> str:

@@ -70,6 +70,18 @@ def sequential(
     return _over_orders([list(range(num_inputs))], value)
 
 
+def num_evaluations(num_inputs: int) -> int:
+    """Return how many scenarios :func:`shapley` evaluates at most.
+
+    >>> num_evaluations(3), num_evaluations(10)
+    (8, 400)
+    """
+    subsets = 1 << num_inputs
+    if num_inputs > MAX_EXACT:
+        return min(SAMPLED_ORDERS * num_inputs, subsets)
+    return subsets
+
+
 def shapley(
     num_inputs: int,
     value: Callable[[frozenset[int]], float],

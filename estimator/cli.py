@@ -311,6 +311,7 @@ def trace_command(
 ) -> None:
     """Write one step, operation by operation, for ui.perfetto.dev."""
     from estimator import api, export, perfetto
+    from estimator.wording import CLOSE, duration, size
 
     export.check_target(out, export.TRACE_SUFFIXES)
     loaded = catalog.load_scenario(scenario, overrides or ())
@@ -318,8 +319,8 @@ def trace_command(
     events = perfetto.events(step)
     export.write_trace(out, events, perfetto.about(step, loaded))
     _note(
-        f"wrote {out}: {step.step_s:.3f} s in {len(events):,} events, "
-        f"{out.stat().st_size / 1e6:.1f} MB; open it in ui.perfetto.dev",
+        f"wrote {out}: {duration(step.step_s, CLOSE)} in {len(events):,} events, "
+        f"{size(out.stat().st_size)}; open it in ui.perfetto.dev",
         quiet=quiet,
     )
 

@@ -55,6 +55,8 @@ class Comparison:
     """The name that each was asked for by, what is varied apart."""
     labels: tuple[str, ...]
     """What is varied, in words; empty where nothing is."""
+    is_sequential: bool = False
+    """Whether inputs were changed in one order, not in all."""
     axis: str = ""
     """The last part of the one path that is varied; labels are its values alone."""
     adjusted: tuple[str, ...] = ()
@@ -196,7 +198,20 @@ def of_documents(
     _, scenarios, reports = zip(*made, strict=True)
     names = tuple(report.scenario for report in reports)
     nothing = ("",) * len(names)
-    return Comparison(scenarios, reports, shares, names, nothing, failed=failed)
+    return Comparison(
+        scenarios,
+        reports,
+        shares,
+        names,
+        nothing,
+        failed=failed,
+        is_sequential=is_sequential,
+    )
+
+
+def num_inputs(before: Map, after: Map) -> int:
+    """Return how many inputs differ between two resolved documents."""
+    return len(_by_reference(attribution.changed(before, after)))
 
 
 def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:

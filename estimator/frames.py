@@ -22,6 +22,7 @@ UNITS: Mapping[str, str] = {
     "_hours": "GPU-hours",
     "_joules": "J",
     "_kg": "kg",
+    "_flop": "FLOP",
     "num_tokens": "tokens",
     "tokens_per_s": "tokens/s",
     "tokens_per_s_per_gpu": "tokens/s",
@@ -137,6 +138,7 @@ def _phases(report: Report) -> Iterator[Row]:
         row = vars(phase).copy()
         if phase.basis == "published":  # only its hours and dollars are known
             row |= {"num_tokens": None, "num_steps": None, "step_s": None}
+            row |= {"model_flop": None}
         yield {"phase": row.pop("name")} | row
 
 

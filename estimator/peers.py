@@ -1,4 +1,4 @@
-"""Our errors beside those of other simulators, on the rows that they publish."""
+"""Our errors beside those of other simulators, on the rows that both predict."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ def against_peers(
 ) -> list[dict[str, Any]]:
     """Return our mean |error| beside that of other simulators on the same rows.
 
-    ``rows`` holds the runs one by one, for those that the other's prediction is known.
+    ``rows`` holds the runs one by one; a row that either does not predict counts for
+    neither.
     """
     made = []
     for peer in peers:
-        own = [
-            row
+        theirs = peer["predicted_s"]
+        shared = [
+            {
+                "id": row.id,
+                "measured": row.measured,
+                "predicted": row.predicted,
+                "error": row.error,
+                "peer_predicted": theirs[row.id],
+                "peer_error": theirs[row.id] / row.measured - 1,
+            }
             for row in of_quantity(rows, "step_s")
-            if row.family == peer["family"] and peer.get("table", "") in row.where
+            if row.id in theirs
         ]
-        theirs = peer.get("predicted_s", {})
-        if own:
+        if shared:
             made.append(
                 {
                     "family": peer["family"],
-                    "num_runs": len(own),
-                    "mean_abs_error": spread([row.error for row in own])[
-                        "mean_abs_error"
-                    ],
+                    "num_runs": len(shared),
+                    "mean_abs_error": _mean(shared, "error"),
                     "peer": peer["peer"],
-                    "peer_mean_abs_error": peer["mean_abs_error"],
+                    "peer_mean_abs_error": _mean(shared, "peer_error"),
                     "source": peer["source"],
-                    "rows": [
-                        {
-                            "id": row.id,
-                            "measured": row.measured,
-                            "predicted": row.predicted,
-                            "error": row.error,
-                            "peer_predicted": theirs[row.id],
-                            "peer_error": theirs[row.id] / row.measured - 1,
-                        }
-                        for row in own
-                        if row.id in theirs
-                    ],
+                    "rows": shared,
                 }
             )
     return made
+
+
+def _mean(shared: Sequence[Mapping[str, Any]], key: str) -> float:
+    return spread([row[key] for row in shared])["mean_abs_error"]

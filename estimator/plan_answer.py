@@ -11,7 +11,7 @@ from estimator.phases import Walk
 from estimator.plan_rows import PlanRow
 from estimator.specs.scenario import Scenario
 from estimator.units import DAY_S
-from estimator.wording import short
+from estimator.wording import dollars, duration, short
 
 NONE = 1e-9
 """The share of a run's tokens that stands for none of them."""
@@ -56,19 +56,19 @@ def _refusal(
     asked, why, fix = [], [], []
     if budget_usd is not None:
         cheapest = min(rows, key=lambda row: row.cost_usd)
-        asked.append(f"a budget of ${budget_usd:,.0f}")
+        asked.append(f"a budget of {dollars(budget_usd)}")
         why.append(f"the cheapest full run {_told(cheapest)}")
         if cheapest.cost_usd > budget_usd:
             tokens = _enough_for(scenario, cheapest, "cost_usd", budget_usd)
-            why.append(f"${budget_usd:,.0f} buy {tokens}")
+            why.append(f"{dollars(budget_usd)} buy {tokens}")
             fix.append(f"--budget {cheapest.cost_usd:.0f}")
     if deadline_s is not None:
         fastest = min(rows, key=lambda row: row.wall_s)
-        asked.append(f"a deadline of {deadline_s / DAY_S:,.4g} days")
+        asked.append(f"a deadline of {duration(deadline_s)}")
         why.append(f"the fastest full run {_told(fastest)}")
         if fastest.wall_s > deadline_s:
             tokens = _enough_for(scenario, fastest, "wall_s", deadline_s)
-            why.append(f"{deadline_s / DAY_S:,.4g} days are enough for {tokens}")
+            why.append(f"{duration(deadline_s)} are enough for {tokens}")
             fix.append(f"--deadline {fastest.wall_s / DAY_S:.4g}")
     return InfeasibleError(
         f"no plan meets {' and '.join(asked)}",
@@ -79,7 +79,7 @@ def _refusal(
 
 def _told(row: PlanRow) -> str:
     return (
-        f"costs ${row.cost_usd:,.0f} and takes {row.wall_s / DAY_S:,.1f} days on "
+        f"costs {dollars(row.cost_usd)} and takes {duration(row.wall_s)} on "
         f"{row.num_gpus:,} GPUs"
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator import catalog
+from estimator import catalog, wording
 from estimator.attempts import one_line
 from estimator.batch import NUMBERS, answers
 from estimator.designs import Design
@@ -147,6 +147,6 @@ def _combination(document: Map, part: Part) -> Columns:
     columns["fits_with_headroom"] = needs <= has * room
     columns["reason"] = np.full(size, "", dtype=object)
     for lane in np.flatnonzero(~columns["fits"]):
-        text = f"needs {needs[lane] / 1e9:.1f} GB of {has[lane] / 1e9:.1f} GB"
+        text = f"needs {wording.size(needs[lane])} of {wording.size(has[lane])}"
         columns["reason"][lane] = text
     return columns

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from estimator.costs.training_compute import Standing
+from estimator.track_record import TrackRecord
 from estimator.units import HOUR_S
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class PhaseReport:
     step_s: float = 0.0
     wall_s: float = 0.0
     source: str = ""
+    model_flop: float = 0.0
+    """What the phase adds to the training's operations; 0 where none were counted."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,13 @@ class Report:
     not_counted: str
     range: dict[str, tuple[float, float]] = field(default_factory=dict)
     range_method: str = ""
+    total_flop: float = 0.0
+    """Model FLOP of all simulated phases (:mod:`estimator.costs.training_compute`)."""
+    flop_thresholds: tuple[Standing, ...] = ()
+    flop_not_counted: tuple[str, ...] = ()
+    """Phases whose tokens are not published."""
+    track_record: TrackRecord | None = None
+    """What was checked of this kind of GPU and model."""
 
     @property
     def usd_per_gpu_hour(self) -> float:

@@ -18,11 +18,12 @@ from estimator.findings.memory import memory
 from estimator.findings.ranks import ranks
 from estimator.report import Assumption, Report
 from estimator.results import Result
-from estimator.units import DAY_S
 from estimator.wording import (
     FIGURE_WORDS,
     LAYER_WORDS,
     brief,
+    dollars,
+    duration,
     misfit,
     quantity,
     short,
@@ -136,10 +137,10 @@ def _estimate(result: Result, number: int) -> Iterator[Section]:
 
 def _answer(report: Report) -> str:
     """Return the answer in a sentence."""
-    low, high = (f"${short(end)}" for end in report.range["cost_usd"])
+    low, high = map(dollars, report.range["cost_usd"])
     return (
-        f"${short(report.cost_usd)} ({low} to {high}): {short(report.gpu_hours)} "
-        f"GPU-hours, {report.wall_s / DAY_S:.1f} days on {report.num_gpus:,} x "
+        f"{dollars(report.cost_usd)} ({low} to {high}): {short(report.gpu_hours)} "
+        f"GPU-hours, {duration(report.wall_s)} on {report.num_gpus:,} x "
         f"{report.gpu}."
     )
 

@@ -10,18 +10,27 @@ from rich.table import Table
 from rich.text import Text
 
 from estimator.report import Assumption, Report
-from estimator.units import DAY_S, KWH_JOULES
 from estimator.wording import (
+    CLOSE,
     IF_IT_DID,
     LAYER_ADDS,
     LAYER_WORDS,
     PART_WORDS,
     brief,
+    checked_words,
+    compute_words,
     does_not_fit,
+    dollars,
+    duration,
+    energy,
+    flop,
     how_it_fits,
+    mass,
     misfit,
     quantity,
     short,
+    signed,
+    size,
     weight,
 )
 
@@ -78,14 +87,14 @@ def new_table(title: str, *columns: tuple[str, str]) -> Table:
 def headline(report: Report) -> Table:
     """Return the numbers that were asked for, with their ranges."""
     step, memory = report.step, report.memory
-    hours, dollars = report.range["gpu_hours"], report.range["cost_usd"]
+    hours, cost = report.range["gpu_hours"], report.range["cost_usd"]
     published = report.published_gpu_hours
     table = _grid("left", "right", "left")
     table.add_row(
         "cost",
-        f"${short(report.cost_usd)}",
-        f"range ${short(dollars[0])} to ${short(dollars[1])}, at "
-        f"${report.usd_per_gpu_hour:.2f} a GPU-hour",
+        dollars(report.cost_usd),
+        f"range {dollars(cost[0])} to {dollars(cost[1])}, at "
+        f"{dollars(report.usd_per_gpu_hour, CLOSE)} a GPU-hour",
     )
     table.add_row("basis", "", report.cost_basis_title)
     table.add_row(
@@ -100,13 +109,13 @@ def headline(report: Report) -> Table:
     )
     table.add_row(
         "wall time",
-        f"{report.wall_s / DAY_S:.1f} days",
+        duration(report.wall_s),
         f"on {report.num_gpus:,} x {report.gpu}, without interruption",
     )
     table.add_row(
         "step",
-        f"{step.step_s:.2f} s",
-        f"{step.tokens_per_s_per_gpu:,.0f} tokens/s/GPU, {step.num_microbatches} "
+        duration(step.step_s),
+        f"{short(step.tokens_per_s_per_gpu)} tokens/s/GPU, {step.num_microbatches} "
         "micro-batches a replica",
     )
     table.add_row(
@@ -117,16 +126,18 @@ def headline(report: Report) -> Table:
     )
     table.add_row(
         "memory",
-        f"{memory.peak_bytes / 1e9:.1f} GB",
-        f"{how_it_fits(memory)} in "
-        f"{memory.hbm_bytes / 1e9:.1f} GB on rank {memory.rank}: "
-        + ", ".join(f"{part} {size / 1e9:.1f}" for part, size in memory.parts.items()),
+        size(memory.peak_bytes),
+        f"{how_it_fits(memory)} in {size(memory.hbm_bytes)} on rank {memory.rank}: "
+        + ", ".join(f"{part} {size(held)}" for part, held in memory.parts.items()),
     )
     table.add_row(
         "energy",
-        f"{report.energy_joules / KWH_JOULES / 1e3:,.0f} MWh",
-        f"{report.co2_kg / 1e3:,.0f} t CO2; servers and facility, in use only",
+        energy(report.energy_joules),
+        f"{mass(report.co2_kg)} CO2; servers and facility, in use only",
     )
+    table.add_row("computation", flop(report.total_flop), compute_words(report))
+    if report.track_record:
+        table.add_row("checked", "", checked_words(report.track_record))
     return table
 
 
@@ -135,13 +146,13 @@ def costs(report: Report) -> Table:
     table = new_table(
         "\nWhat it costs",
         ("part", "left"),
-        ("USD", "right"),
+        ("cost", "right"),
         ("share", "right"),
     )
     for part, usd in report.cost.items():
         share = f"{usd / report.cost_usd:.1%}"
-        table.add_row(PART_WORDS[part], f"{usd:,.0f}", share)
-    table.add_row("together", f"{report.cost_usd:,.0f}", "100.0%")
+        table.add_row(PART_WORDS[part], dollars(usd), share)
+    table.add_row("together", dollars(report.cost_usd), "100.0%")
     return table
 
 
@@ -153,10 +164,10 @@ def phases(report: Report) -> Table:
         ("basis", "left"),
         ("tokens", "right"),
         ("steps", "right"),
-        ("step s", "right"),
+        ("step", "right"),
         ("GPU-hours", "right"),
-        ("USD", "right"),
-        ("days", "right"),
+        ("cost", "right"),
+        ("wall time", "right"),
     )
     for phase in report.phases:
         is_simulated = phase.basis == "simulated"
@@ -165,10 +176,10 @@ def phases(report: Report) -> Table:
             phase.basis,
             short(phase.num_tokens) if is_simulated else "",
             f"{phase.num_steps:,}" if is_simulated else "",
-            f"{phase.step_s:.2f}" if is_simulated else "",
+            duration(phase.step_s) if is_simulated else "",
             short(phase.gpu_hours),
-            short(phase.cost_usd),
-            f"{phase.wall_s / DAY_S:.1f}",
+            dollars(phase.cost_usd),
+            duration(phase.wall_s),
         )
     return table
 
@@ -178,15 +189,15 @@ def causes(report: Report) -> Table:
     table = new_table(
         "\nWhere a step goes (mean over pipeline ranks)",
         ("cause", "left"),
-        ("s", "right"),
+        ("time", "right"),
         ("share", "right"),
         ("", "left"),
     )
     step_s = report.step.step_s
     for cause, seconds in sorted(report.step.parts.items(), key=lambda item: -item[1]):
         bar = "#" * max(1, round(BAR_WIDTH * seconds / step_s))
-        table.add_row(cause, f"{seconds:.3f}", f"{seconds / step_s:.1%}", bar)
-    table.add_row("step", f"{step_s:.3f}", "100.0%", "")
+        table.add_row(cause, duration(seconds), f"{seconds / step_s:.1%}", bar)
+    table.add_row("step", duration(step_s), "100.0%", "")
     return table
 
 
@@ -202,22 +213,22 @@ def ranks(report: Report) -> Table:
         "optimizer",
     )
     table = new_table(
-        "\nSeconds of a step by pipeline rank",
+        "\nTime of a step by pipeline rank",
         ("rank", "right"),
         *((name.replace("_", " "), "right") for name in names),
         ("step", "right"),
         ("in flight", "right"),
-        ("GB", "right"),
+        ("memory", "right"),
     )
     for row, alive, memory in zip(
         report.step.ranks, report.memory.in_flight, report.memory.ranks, strict=True
     ):
         table.add_row(
             str(row.rank),
-            *(f"{getattr(row, name + '_s'):.3f}" for name in names),
-            f"{row.total_s:.3f}",
+            *(duration(getattr(row, name + "_s")) for name in names),
+            duration(row.total_s),
             str(alive),
-            f"{sum(memory.values()) / 1e9:.1f}",
+            size(sum(memory.values())),
         )
     return table
 
@@ -226,7 +237,7 @@ def memory(report: Report) -> Table:
     """Return what fills the memory of each pipeline rank."""
     parts = list(report.memory.parts)
     table = new_table(
-        "\nGB at the peak by pipeline rank",
+        "\nMemory at the peak by pipeline rank",
         ("rank", "right"),
         *((part, "right") for part in parts),
         ("sum", "right"),
@@ -236,7 +247,7 @@ def memory(report: Report) -> Table:
         sizes = [*(held[part] for part in parts), sum(held.values())]
         table.add_row(
             str(number),
-            *(f"{size / 1e9:.1f}" for size in (*sizes, report.memory.hbm_bytes)),
+            *map(size, (*sizes, report.memory.hbm_bytes)),
         )
     return table
 
@@ -246,14 +257,14 @@ def layers(layer_steps: Mapping[str, float]) -> Table:
     table = new_table(
         "\nThe step as layers of constants are added",
         ("layer", "left"),
-        ("step s", "right"),
+        ("step", "right"),
         ("change", "right"),
         ("what it adds", "left"),
     )
     before: float | None = None
     for layer, seconds in layer_steps.items():
-        change = "" if before is None else f"{seconds - before:+.2f}"
-        table.add_row(layer, f"{seconds:.2f}", change, LAYER_ADDS[layer])
+        change = "" if before is None else signed(duration(seconds - before))
+        table.add_row(layer, duration(seconds), change, LAYER_ADDS[layer])
         before = seconds
     return table
 

@@ -11,35 +11,41 @@ from estimator.attempts import in_order
 from estimator.comparison import Comparison
 from estimator.report import Memory, Report
 from estimator.tables import console, new_table
-from estimator.units import DAY_S
-from estimator.wording import short
+from estimator.wording import (
+    CLOSE,
+    checked_words,
+    dollars,
+    duration,
+    short,
+    signed,
+    size,
+)
 
 MOST_COLUMNS = 4
 """Scenarios that stand side by side; more stand under each other."""
 
 NUMBERS: Mapping[str, Callable[[Report], str]] = {
-    "cost USD": lambda r: short(r.cost_usd),
-    "GPU-hours": lambda r: short(r.gpu_hours),
-    "days": lambda r: f"{r.wall_s / DAY_S:.1f}",
-    "step s": lambda r: f"{r.step.step_s:.2f}",
+    "cost": lambda r: dollars(r.cost_usd, CLOSE),
+    "GPU-hours": lambda r: short(r.gpu_hours, CLOSE),
+    "wall time": lambda r: duration(r.wall_s, CLOSE),
+    "step": lambda r: duration(r.step.step_s, CLOSE),
     "MFU": lambda r: f"{r.step.mfu:.1%}",
     "bubble": lambda r: f"{r.step.bubble_fraction:.1%}",
-    "exposed communication s": lambda r: f"{r.step.exposed_comm_s:.2f}",
-    "memory GB": lambda r: f"{r.memory.peak_bytes / 1e9:.1f}",
+    "exposed communication": lambda r: duration(r.step.exposed_comm_s),
+    "memory": lambda r: size(r.memory.peak_bytes),
     "fits": lambda r: _fits(r.memory),
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
 }
 BRIEF = {
     "GPU-hours": "GPU-h",
-    "exposed communication s": "exposed s",
-    "memory GB": "GB",
+    "exposed communication": "exposed",
 }
 WIDEST_NAME = 32
 """Characters of a name that is not folded on a narrow terminal."""
 AGAINST = {
     "cost_change": "cost",
     "gpu_hours_change": "GPU-hours",
-    "wall_change": "days",
+    "wall_change": "wall time",
     "step_change": "step",
 }
 """What is told against the first column."""
@@ -136,7 +142,7 @@ def changes(made: Comparison) -> Table | None:
 def _same(made: Comparison) -> dict[str, str]:
     """Return the numbers that all scenarios share, and cost a column for nothing."""
     found = {}
-    for name in ("memory GB", "fits", "GPUs"):
+    for name in ("memory", "fits", "GPUs"):
         cells = {NUMBERS[name](report) for report in made.reports}
         if len(cells) == 1:
             found[name] = cells.pop()
@@ -167,6 +173,11 @@ def _below(made: Comparison) -> Iterator[str]:
         yield "Against first: against the first row of the same scenario."
     titles = dict.fromkeys(report.cost_basis_title for report in made.reports)
     yield f"Cost: {'; '.join(titles)}."
+    yield from dict.fromkeys(
+        f"{report.gpu}: {checked_words(report.track_record)}."
+        for report in made.reports
+        if report.track_record and not report.track_record.num_runs
+    )
     left_out = dict.fromkeys(report.not_counted for report in made.reports)
     yield f"Not counted: {'; '.join(left_out)}."
 
@@ -186,13 +197,13 @@ def differences(made: Comparison) -> Table:
         ("scenario", "left"),
         ("changed input", "left"),
         ("GPU-hours", "right"),
-        ("USD", "right"),
+        ("cost", "right"),
     )
     for share in made.shares:
         table.add_row(
             share.scenario,
             Text(share.input),
-            f"{share.gpu_hours:+,.0f}",
-            f"{share.cost_usd:+,.0f}",
+            signed(short(share.gpu_hours)),
+            signed(dollars(share.cost_usd)),
         )
     return table

@@ -11,9 +11,16 @@ from rich.table import Table
 from estimator.plan_rows import PlanRow, Plans
 from estimator.sweeps import Sweep
 from estimator.uncertainty import Uncertainty
-from estimator.units import DAY_S
+from estimator.wording import CLOSE, OUTCOMES, dollars, duration, quantity, short, size
 
 PIPED_WIDTH = 110
+
+
+PLAN_COLUMNS = "plan", "GPUs", "step", "wall time", "GPU-hours", "cost", "MFU", "memory"
+SWING_COLUMNS = (
+    *("constant", "low", "high"),
+    *("hours at low", "at high", "cost at low", "at high"),
+)
 
 
 def _console() -> Console:
@@ -45,9 +52,9 @@ def print_sweep(made: Sweep, out: Path) -> None:
             table.add_row(name, _shown(best[name]))
         if best["adjusted"]:
             table.add_row("adjusted", best["adjusted"])
-        table.add_row("GPU-hours", f"{best['gpu_hours']:,.0f}")
-        table.add_row("dollars", f"{best['cost_usd']:,.0f}")
-        table.add_row("days", f"{best['wall_s'] / DAY_S:,.1f}")
+        table.add_row("GPU-hours", short(best["gpu_hours"]))
+        table.add_row("cost", dollars(best["cost_usd"]))
+        table.add_row("wall time", duration(best["wall_s"]))
         table.add_row("MFU", f"{best['mfu']:.1%}")
         console.print(table)
     if summary["num_adjusted"]:
@@ -67,7 +74,7 @@ def print_plans(made: Plans) -> None:
     console = _console()
     table = _table(
         f"the best plans of {made.scenario} by {made.objective}",
-        *("plan", "GPUs", "step s", "days", "GPU-hours", "dollars", "MFU", "GB"),
+        *PLAN_COLUMNS,
     )
     for row in made.plans:
         table.add_row(*_plan_cells(row))
@@ -81,7 +88,7 @@ def print_plans(made: Plans) -> None:
     if len(made.pareto) > 1:
         table = _table(
             "neither faster nor cheaper exists",
-            *("plan", "GPUs", "step s", "days", "GPU-hours", "dollars", "MFU", "GB"),
+            *PLAN_COLUMNS,
         )
         for row in made.pareto:
             table.add_row(*_plan_cells(row))
@@ -108,8 +115,8 @@ def print_plans(made: Plans) -> None:
     if made.answer:
         row = made.answer
         console.print(
-            f"answer: {row.num_gpus:,} GPUs, {row.wall_s / DAY_S:,.1f} days, "
-            f"${row.cost_usd:,.0f}: {_plan_cells(row)[0]}"
+            f"answer: {row.num_gpus:,} GPUs, {duration(row.wall_s)}, "
+            f"{dollars(row.cost_usd)}: {_plan_cells(row)[0]}"
         )
 
 
@@ -127,12 +134,12 @@ def _plan_cells(row: PlanRow) -> tuple[str, ...]:
     return (
         f"{text} recompute {modules}",
         f"{row.num_gpus:,}",
-        f"{row.step_s:.2f}",
-        f"{row.wall_s / DAY_S:,.1f}",
-        f"{row.gpu_hours:,.0f}",
-        f"{row.cost_usd:,.0f}",
+        duration(row.step_s, CLOSE),
+        duration(row.wall_s, CLOSE),
+        short(row.gpu_hours, CLOSE),
+        dollars(row.cost_usd, CLOSE),
         f"{row.mfu:.1%}",
-        f"{row.memory_bytes / 1e9:.1f}",
+        size(row.memory_bytes),
     )
 
 
@@ -146,20 +153,20 @@ def print_uncertainty(made: Uncertainty) -> None:
     )
     for name, spread in made.spreads.items():
         shown = (spread.p10, spread.p50, spread.p90, spread.value)
-        digits = 2 if name == "step_s" else 0
-        table.add_row(name, *(f"{value:,.{digits}f}" for value in shown))
+        title, words = OUTCOMES[name]
+        table.add_row(title, *(words(value, CLOSE) for value in shown))
     console.print(table)
     table = _table(
         "GPU-hours and dollars as one constant goes from its low to its high end",
-        *("constant", "low", "high", "hours at low", "at high", "$ at low", "at high"),
+        *SWING_COLUMNS,
     )
     for swing in made.tornado:
         table.add_row(
             swing.input.removeprefix("cluster."),
-            f"{swing.low:.4g}",
-            f"{swing.high:.4g}",
-            *(f"{hours:,.0f}" for hours in swing.gpu_hours),
-            *(f"{dollars:,.0f}" for dollars in swing.cost_usd),
+            quantity(swing.low, swing.unit),
+            quantity(swing.high, swing.unit),
+            *(short(hours, CLOSE) for hours in swing.gpu_hours),
+            *(dollars(usd, CLOSE) for usd in swing.cost_usd),
         )
     console.print(table)
     if made.sobol:

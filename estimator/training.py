@@ -12,6 +12,7 @@ from estimator.report import Memory
 from estimator.specs.base import Constant, constants, with_lanes
 from estimator.specs.training import GlobalBatch
 from estimator.step_model import StepModel
+from estimator.wording import size
 from estimator.workload.memory import RankMemory, memory
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes
@@ -118,7 +119,7 @@ def _what_would_fit(model: StepModel, global_batch: int) -> str:
         peak = peak_bytes(leaner, global_batch)
         if peak <= scenario.usable_bytes:
             modules = ", ".join(change["recompute"])
-            return f"recompute=[{modules}] needs {peak / 1e9:.1f} GB and fits"
+            return f"recompute=[{modules}] needs {size(peak)} and fits"
     return (
         "not even full recomputation fits; spread the weights further (pp, tp, ep) or "
         "take a GPU with more memory"

@@ -149,7 +149,6 @@ def _cell(text: str, *, is_far: bool = False) -> str:
 
 
 def _run(row: Row) -> str:
-    title, _, unit = QUANTITIES[row.quantity]
     measured, predicted, error = shown(row)
     notes = "; ".join(row.assumptions)
     cells = [
@@ -157,7 +156,7 @@ def _run(row: Row) -> str:
         _cell(row.gpu),
         _cell(f"{row.num_gpus:,}"),
         _cell(row.plan),
-        _cell(f"{title}{f', {unit}' * bool(unit)}"),
+        _cell(QUANTITIES[row.quantity][0]),
         _cell(measured),
         _cell(predicted),
         _cell(error, is_far=abs(row.error) > FAR),

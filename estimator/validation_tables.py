@@ -22,7 +22,7 @@ from estimator.scoring import (
     worst,
 )
 from estimator.validation import Outcome
-from estimator.wording import short
+from estimator.wording import CLOSE, duration, short, size
 
 WIDTH = 118
 NUM_WORST = 10
@@ -51,15 +51,15 @@ def percent(value: float | None, *, is_signed: bool = False) -> str:
 
 def shown(row: Row) -> tuple[str, str, str]:
     """Return a row's measured and predicted value and its error, in words."""
-    _, unit, _ = QUANTITIES[row.quantity]
     if row.quantity == "fits":
         words = [
             "fits" if value else "does not" for value in (row.measured, row.predicted)
         ]
         return words[0], words[1], "wrong" if row.error else "right"
+    said = {"step_s": duration, "peak_bytes": size}.get(row.quantity, short)
     return (
-        short(row.measured / unit),
-        short(row.predicted / unit),
+        said(row.measured, CLOSE),
+        said(row.predicted, CLOSE),
         percent(row.error, is_signed=True),
     )
 
@@ -207,8 +207,8 @@ def peer_row_lines(outcome: Outcome) -> Iterator[Cells]:
         for row in made["rows"]:
             yield (
                 row["id"],
-                short(row["measured"]),
-                short(row["predicted"]),
+                duration(row["measured"], CLOSE),
+                duration(row["predicted"], CLOSE),
                 percent(row["error"], is_signed=True),
                 f"{short(row['peer_predicted'])} {made['peer']}",
                 percent(row["peer_error"], is_signed=True),
@@ -223,8 +223,8 @@ def anchor_lines(outcome: Outcome) -> Iterator[Cells]:
     for made in outcome.anchors:
         yield (
             made.name,
-            short(made.measured),
-            short(made.predicted),
+            short(made.measured, CLOSE),
+            short(made.predicted, CLOSE),
             percent(made.error, is_signed=True),
             percent(made.tolerance),
         )
@@ -283,9 +283,8 @@ def _print(console: Console, title: str, columns: Cells, lines: list[Cells]) -> 
 
 
 def _runs(quantity: str, rows: Sequence[Row]) -> Table:
-    title, _, unit = QUANTITIES[quantity]
     table = Table(
-        title=f"\n{title}{f', {unit}' * bool(unit)}",
+        title=f"\n{QUANTITIES[quantity][0]}",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),

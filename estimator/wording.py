@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from estimator.report import Assumption, Memory, Report
+from estimator.track_record import TrackRecord
+from estimator.units import DAY_S, HOUR_S, YEAR_H
 
 LAYER_WORDS = {
     "specification": "Specification: datasheets",
@@ -20,9 +23,9 @@ LAYER_ADDS = {
 }
 FIGURE_WORDS: Mapping[str, str] = {
     "breakdown": "Where the seconds of a step go",
-    "ranks": "Seconds of a step by pipeline rank",
+    "ranks": "Time of a step by pipeline rank",
     "timeline": "One step over time",
-    "memory": "Memory by pipeline rank, GB at the peak",
+    "memory": "Memory at the peak by pipeline rank",
     "layers": "From datasheets to the step",
     "sensitivity": "What the step is sensitive to",
 }
@@ -39,38 +42,201 @@ PART_WORDS = {
     "egress_usd": "transfer",
 }
 """Parts of a cost, as people call them."""
+KIND_WORDS = {"dense": "dense", "moe": "MoE"}
 IF_IT_DID = "Time and cost below are what it would take if it did."
 _REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
 
 
-def short(value: float) -> str:
-    """Return a number with a metric suffix, four digits.
+DIGITS, CLOSE = 3, 4
+"""Significant digits of a result, and of inputs and rows that are compared."""
 
-    >>> short(1234567.0), short(9.5e12), short(12.34)
-    ('1.235M', '9.5T', '12.34')
+
+class Rung(NamedTuple):
+    """A unit of a ladder."""
+
+    start: float
+    """From which size on it is used, in SI."""
+    one: float
+    """What one of it is in SI."""
+    unit: str
+
+
+Ladder = tuple[Rung, ...]
+"""Units of one kind, the smallest first."""
+
+
+def _metric(unit: str, prefixes: str = "kMGTPE", first: int = 0) -> Ladder:
+    """Return an SI unit with its prefixes, a thousand apart; ``first`` has none."""
+    names = [f"{prefix}{unit}" for prefix in prefixes]
+    names.insert(-first, unit)
+    ones = (10.0 ** (3 * (power + first)) for power in range(len(names)))
+    return tuple(Rung(one, one, name) for one, name in zip(ones, names, strict=True))
+
+
+COUNT = (Rung(0, 1, ""), Rung(1e4, 1e3, "K"), *_metric("", "kMGTPE")[2:])
+_BRIEF = (
+    *_metric("s", "pnum", first=-4),
+    Rung(120, 60, "min"),
+    Rung(2 * HOUR_S, HOUR_S, "h"),
+)
+_POWERS = {"K": "thousand", "M": "million", "G": "billion", "T": "trillion"}
+TIME = (
+    *_BRIEF,
+    Rung(2 * DAY_S, DAY_S, "days"),
+    Rung(1000 * DAY_S, YEAR_H * HOUR_S, "years"),
+)
+ENERGY = (
+    *_metric("J", "numk", first=-3),
+    *(Rung(one * HOUR_S, one * HOUR_S, unit) for _, one, unit in _metric("Wh")),
+)
+MASS = (
+    *(Rung(one / 1e3, one / 1e3, unit) for _, one, unit in _metric("g", "num", -3)),
+    Rung(1, 1, "kg"),
+    *(Rung(one * 1e3, one * 1e3, unit) for _, one, unit in _metric("t")),
+)
+BYTES = _metric("B")
+_LADDERS: Mapping[str, Ladder] = {
+    "s": _BRIEF,
+    **{
+        unit: _metric(unit, "kMGT")
+        for unit in ("B", "B/s", "FLOP", "FLOP/s", "W", "USD")
+    },
+}
+"""Of inputs: each name can be read back."""
+
+
+def rung(value: float, ladder: Ladder, digits: int = DIGITS) -> Rung:
+    """Return the unit that fits a value, as it is rounded."""
+    size = abs(float(f"{value:.{digits}g}")) or 1.0  # nothing has the plain unit
+    return next((each for each in reversed(ladder) if each.start <= size), ladder[0])
+
+
+def _said(value: float, ladder: Ladder, digits: int = DIGITS) -> str:
+    unit = rung(value, ladder, digits)
+    return f"{number(value / unit.one, digits)} {unit.unit}"
+
+
+def counted(value: float, noun: str) -> Rung:
+    """Return the unit of an axis of dollars or GPU-hours.
+
+    >>> counted(5.6e6, "USD").unit, counted(76.7, "USD").unit
+    ('million USD', 'USD')
     """
-    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if suffix == "K" else limit)
-            return f"{scaled:.4g}{suffix}"
-    return f"{value:.4g}"
+    found = rung(value, COUNT)
+    return found._replace(unit=f"{_POWERS.get(found.unit, found.unit)} {noun}".strip())
+
+
+def number(value: float, digits: int = DIGITS) -> str:
+    """Return a number without a unit: significant digits, no more than four whole.
+
+    >>> number(20.1299), number(1234.5), number(3.3e24), number(0.0)
+    ('20.1', '1,234', '3.3e24', '0')
+    """
+    text = f"{value:.{digits}g}"
+    if "e" in text and 1 <= abs(value) < 9999.5:
+        return f"{value:,.0f}"
+    return text.replace("e+", "e") if "e" in text else f"{float(text):,.{digits}g}"
+
+
+def short(value: float, digits: int = DIGITS) -> str:
+    """Return a count with a metric suffix: GPU-hours, tokens, parameters.
+
+    >>> short(1234567.0), short(9.5e12), short(12.34), short(1234567.0, CLOSE)
+    ('1.23M', '9.5T', '12.3', '1.235M')
+    """
+    return _said(value, COUNT, digits).replace(" ", "")
+
+
+def dollars(value: float, digits: int = DIGITS) -> str:
+    """Return an amount of money.
+
+    >>> dollars(5_618_900.0), dollars(-0.0123), dollars(9876.0)
+    ('$5.62M', '-$0.0123', '$9,876')
+    """
+    return f"{'-' if value < 0 else ''}${short(abs(value), digits)}"
+
+
+def duration(seconds: float, digits: int = DIGITS) -> str:
+    """Return a stretch of time.
+
+    >>> duration(4.71e6), duration(5400.0), duration(2.04e-3), duration(0.0)
+    ('54.5 days', '90 min', '2.04 ms', '0 s')
+    """
+    return _said(seconds, TIME, digits)
+
+
+def energy(joules: float, digits: int = DIGITS) -> str:
+    """Return an amount of energy.
+
+    >>> energy(7.2e12), energy(1800.0)
+    ('2 GWh', '1.8 kJ')
+    """
+    return _said(joules, ENERGY, digits)
+
+
+def mass(kilograms: float, digits: int = DIGITS) -> str:
+    """Return a mass.
+
+    >>> mass(1.234e6), mass(12.0), mass(0.002)
+    ('1.23 kt', '12 kg', '2 g')
+    """
+    return _said(kilograms, MASS, digits)
+
+
+def size(num_bytes: float, digits: int = DIGITS) -> str:
+    """Return an amount of memory.
+
+    >>> size(69.72e9), size(512.0)
+    ('69.7 GB', '512 B')
+    """
+    return _said(num_bytes, BYTES, digits)
+
+
+def flop(count: float, digits: int = DIGITS) -> str:
+    """Return a number of operations, as rules write it.
+
+    >>> flop(3.7e24), flop(2.5e11)
+    ('3.7e24 FLOP', '2.5e11 FLOP')
+    """
+    return f"{number(count, digits)} FLOP"
+
+
+def share(value: float) -> str:
+    """Return a share in percent, two digits; never 0 where it is not.
+
+    >>> share(0.368), share(3.8), share(1.2e-7)
+    ('37%', '380%', '1.2e-5%')
+    """
+    return f"{number(100 * value, 2)}%".replace("e-0", "e-")
+
+
+def signed(words: str) -> str:
+    """Return a difference in words with its sign.
+
+    >>> signed(dollars(12.0)), signed(dollars(-12.0))
+    ('+$12', '-$12')
+    """
+    return words if words.startswith("-") else f"+{words}"
 
 
 def quantity(value: float, unit: str) -> str:
-    """Return a number with its unit, prefix included.
+    """Return an input with its unit, prefix included, four digits.
 
     >>> quantity(3.35e12, "B/s"), quantity(2.04e-3, "s"), quantity(33800.0, "USD")
-    ('3.35 TB/s', '2.04 ms', '33,800 USD')
+    ('3.35 TB/s', '2.04 ms', '33.8 kUSD')
     """
-    if unit == "1":
-        return f"{value:.4g}"
-    if unit in ("B", "B/s", "FLOP/s", "W"):
-        for limit, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if value >= limit:
-                return f"{value / limit:.4g} {prefix}{unit}"
-    if unit == "s" and 0 < value < 1:
-        return f"{value * 1e3:.4g} ms" if value >= 1e-3 else f"{value * 1e6:.4g} us"
-    return f"{value:,.0f} {unit}" if abs(value) >= 1e4 else f"{value:.4g} {unit}"
+    if unit in _LADDERS:
+        return _said(value, _LADDERS[unit], CLOSE).replace(",", "")
+    return number(value, CLOSE) if unit == "1" else f"{short(value, CLOSE)} {unit}"
+
+
+OUTCOMES: Mapping[str, tuple[str, Callable[..., str]]] = {
+    "gpu_hours": ("GPU-hours", short),
+    "cost_usd": ("cost", dollars),
+    "wall_s": ("wall time", duration),
+    "step_s": ("step", duration),
+}
+"""Key of an answer -> its name, and how it is worded."""
 
 
 def brief(name: str) -> str:
@@ -93,16 +259,53 @@ def weight(row: Assumption) -> float:
 def price_words(report: Report) -> str:
     """Return whose money it is: the basis of a cost, and what an hour comes to."""
     title = report.cost_basis_title
-    dollars = f"{report.usd_per_gpu_hour:.3f}".rstrip("0").rstrip(".")
-    return f"{title[0].upper()}{title[1:]}: ${dollars} per GPU-hour"
+    price = dollars(report.usd_per_gpu_hour, CLOSE)
+    return f"{title[0].upper()}{title[1:]}: {price} per GPU-hour"
+
+
+def compute_words(report: Report) -> str:
+    """Return what operations are counted, and where they stand against the law."""
+    lines = [
+        f"{share(made.share)} of {number(made.flop)} ({made.brief})"
+        for made in report.flop_thresholds
+    ]
+    said = f"model FLOP, causal attention, nothing recomputed: {', '.join(lines)}"
+    if report.flop_not_counted:
+        said += f"; without {', '.join(report.flop_not_counted)}: tokens not published"
+    return said
+
+
+def checked_words(record: TrackRecord) -> str:
+    """Return how predictions like this one did against published runs."""
+    kind = KIND_WORDS[record.kind]
+    if record.num_runs and record.median_abs_error is not None:
+        return (
+            f"{_runs(record.num_runs)} of {kind} models on this GPU: median error "
+            f"{record.median_abs_error:.1%}"
+        )
+    said = f"no published run of a {kind} model on this GPU has been checked"
+    nearest = record.nearest
+    if nearest is None:
+        return said
+    runs = _runs(nearest.num_runs)
+    if nearest.kind != record.kind:
+        runs += f" of {KIND_WORDS[nearest.kind]} models"
+    return (
+        f"{said}; nearest: {nearest.title}, {nearest.why}: {runs}, median error "
+        f"{nearest.median_abs_error:.1%}"
+    )
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} published run{'s' * (count != 1)}"
 
 
 def does_not_fit(memory: Memory) -> str:
     """Return by how much a plan exceeds the memory, and what would fit."""
-    over = (memory.peak_bytes - memory.hbm_bytes) / 1e9
+    over = size(memory.peak_bytes - memory.hbm_bytes)
     return (
-        f"It does not fit: rank {memory.rank} needs {memory.peak_bytes / 1e9:.1f} GB, "
-        f"{over:.1f} GB more than {memory.hbm_bytes / 1e9:.1f} GB. {memory.advice}."
+        f"It does not fit: rank {memory.rank} needs {size(memory.peak_bytes)}, {over} "
+        f"more than {size(memory.hbm_bytes)}. {memory.advice}."
     )
 
 
@@ -119,9 +322,9 @@ def misfit(memory: Memory) -> str:
         return f"{does_not_fit(memory)} {IF_IT_DID}"
     if memory.fits_with_headroom:
         return ""
-    left = (memory.hbm_bytes - memory.peak_bytes) / 1e9
+    left = size(memory.hbm_bytes - memory.peak_bytes)
     return (
-        f"It fits, but leaves {left:.1f} GB free; memory_headroom keeps "
-        f"{memory.headroom_bytes / 1e9:.1f} GB for fragments and libraries. "
+        f"It fits, but leaves {left} free; memory_headroom keeps "
+        f"{size(memory.headroom_bytes)} for fragments and libraries. "
         f"{memory.advice}."
     )

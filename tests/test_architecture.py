@@ -23,7 +23,7 @@ LAYERS = [
     },
     {"record_checks"},
     {"specs"},
-    {"schedules", "costs"},
+    {"schedules", "costs", "track_record"},
     {"catalog", "record_mixers"},
     {"records", "record_rules", "nearest"},
     {"record_recipes", "record_ablations"},

@@ -54,7 +54,7 @@ def test_what_is_not_read_in_a_source_is_marked(open_page):
     app.selectbox(key="one price").set_value("owned-h800").run()
     sources = app.table[0].value["Source"]
     assert any(":gray-badge[assumed]" in source for source in sources)
-    assert "33,800 USD" in " ".join(map(said, app.table[0].value["Value (range)"]))
+    assert "33.8 kUSD" in " ".join(map(said, app.table[0].value["Value (range)"]))
 
 
 def test_a_filter_finds_words_wherever_they_stand(open_page):

@@ -36,7 +36,9 @@ def test_terminal_json_and_tables_tell_the_same_difference(three, run):
         against | changes for changes in three.changes
     ]
     shown = run("compare", *THREE, "--quiet").out.splitlines()
-    for name, words in zip(CHANGES, ("cost", "GPU-hours", "days", "step"), strict=True):
+    for name, words in zip(
+        CHANGES, ("cost", "GPU-hours", "wall time", "step"), strict=True
+    ):
         (line,) = (line for line in shown if line.startswith(f"{words} against first"))
         assert line.split()[-3:] == [f"{row[name]:+.1%}" for row in three.changes]
     result = Result(three.scenarios, three.reports, comparison=three)
@@ -56,7 +58,7 @@ def test_more_columns_than_a_terminal_has_room_for_tell_all_four(run):
         n for n, line in enumerate(made.splitlines()) if "Against first" in line
     )
     heads, *rows = made.splitlines()[start + 1 : start + 7]
-    assert heads.split() == ["scenario", "cost", "GPU-hours", "days", "step"]
+    assert heads.split() == ["scenario", "cost", "GPU-hours", *["wall", "time", "step"]]
     assert all(row.count("%") == 4 for row in rows)
     assert max(len(line.rstrip()) for line in made.splitlines()) <= 110
 

@@ -7,7 +7,7 @@ from estimator import comparison
 from estimator.charts import difference as chart
 from estimator.comparison import Share
 from estimator.findings.difference import QUANTITIES, WHOLE, difference
-from estimator.wording import short
+from estimator.wording import dollars, short, signed
 
 PAIR = ("deepseek-v3@1f1b+bf16+h100", "deepseek-v3")
 
@@ -137,8 +137,8 @@ def test_the_page_shows_what_compare_prints(made):
             for _, each in inputs.iterrows()
             if share.input.startswith(said_cell(each["Input"]))
         )
-        assert row["USD"] == f"{share.cost_usd:+,.0f}"
-        assert row["GPU-hours"] == f"{share.gpu_hours:+,.0f}"
+        assert row["Cost"].replace("\\", "") == signed(dollars(share.cost_usd))
+        assert row["GPU-hours"] == signed(short(share.gpu_hours))
     (chart,) = app.get("plotly_chart")
     assert chart.proto.id.endswith("difference")
 
@@ -151,7 +151,7 @@ def test_only_differences_are_listed():
     app = opened(overrides=["price.usd_per_gpu_hour=3"])
     results = app.table[1].value
     assert (results["Baseline"] != results["Now"]).all()
-    assert results["Result"].tolist() == ["cost USD"]
+    assert results["Result"].tolist() == ["cost"]
 
 
 def test_what_the_sidebar_changes_stands_against_the_scenario():

@@ -6,6 +6,7 @@ from estimator import catalog, pipelines
 from estimator.pages import method
 from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import schedule
+from estimator.wording import CLOSE, duration, short
 
 
 def said(app):
@@ -20,8 +21,8 @@ def app(open_page):
 
 def test_formulas_stand_with_the_numbers_of_the_estimate(app, report):
     text = said(app)
-    assert f"H = {report.gpu_hours:,.0f}" in text
-    assert f"takes {report.step.step_s:.3f} s" in text
+    assert f"H = {short(report.gpu_hours, CLOSE)}" in text
+    assert f"takes {duration(report.step.step_s, CLOSE)}" in text
     assert f"{report.step.mfu:.1%}" in text
     assert len(app.latex) == 4
 

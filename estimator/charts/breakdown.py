@@ -25,7 +25,7 @@ def breakdown(answer: Answer) -> go.Figure:
         text=spent.labels,
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{y}: %{x:.3f} s, mean over ranks, %{text}<extra></extra>",
+        hovertemplate="%{y}: %{x:.3~g} s, mean over ranks, %{text}<extra></extra>",
     )
     figure.update_xaxes(range=[0, 1.25 * max(spent.values, default=1.0)])
     return figure

@@ -14,7 +14,7 @@ from estimator.findings.memory import memory as found
 def memory(answer: Answer) -> go.Figure:
     """Stack each rank's parts under the line that the GPU's memory draws."""
     made = found(answer)
-    figure = stacked(made, "%{y:.1f} GB")
+    figure = stacked(made, "%{y:.3g}")
     if made.limit:
         name, limit = made.limit
         figure.add_hline(

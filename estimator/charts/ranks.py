@@ -12,4 +12,4 @@ from estimator.findings.ranks import ranks as found
 @chart("ranks")
 def ranks(answer: Answer) -> go.Figure:
     """Stack each rank's kinds of chunk; every bar is as high as the step is long."""
-    return stacked(found(answer), "%{y:.3f} s")
+    return stacked(found(answer), "%{y:.3~g} s")

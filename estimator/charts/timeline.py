@@ -12,6 +12,7 @@ from estimator.charts.palette import colour
 from estimator.findings.base import Answer, Box, Panel, Timeline
 from estimator.findings.timeline import WINDOWS, windows
 from estimator.findings.timeline import timeline as found
+from estimator.wording import CLOSE, duration
 
 HALF_ROW = 0.42
 SEND_ROW = 0.08
@@ -172,8 +173,8 @@ def _hover(panel: Panel) -> dict[str, object]:
         "line": {"width": 0},
         "showlegend": False,
         "text": [
-            f"rank {box.rank}: {box.label}<br>{box.end_s - box.start_s:.3f} s "
-            f"from {box.start_s:.3f} s"
+            f"rank {box.rank}: {box.label}<br>{duration(box.end_s - box.start_s)} "
+            f"from {duration(box.start_s, CLOSE)}"
             for box in boxes
         ],
         "hovertemplate": "%{text}<extra></extra>",

@@ -14,6 +14,7 @@ from estimator.figures.frame import INK, WIDTH, add_legend, framed
 from estimator.findings.base import Box, Panel, Timeline
 from estimator.findings.timeline import WINDOWS, Window, windows
 from estimator.grid import shown_ranks
+from estimator.wording import CLOSE, duration
 
 HALF_ROW, HALF_SEND = 0.43, 0.07
 ROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.21, 1.1, 12.0
@@ -84,7 +85,7 @@ def _fill(
         if kind != "send":
             _write_labels(axes, kind, seen, rows, inches_per_s)
     if end_s <= low_s:
-        words = f"ended at {panel.step_s:.4g} s"
+        words = f"ended at {duration(panel.step_s, CLOSE)}"
         axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center")
     elif panel.step_s < high_s:
         axes.axvline(panel.step_s, color=INK, linewidth=1)

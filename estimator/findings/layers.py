@@ -5,16 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 
 from estimator.findings.base import Answer, Bars, Series, finding
+from estimator.wording import duration, signed
 
 
 def layers(answer: Answer) -> Bars:
     """Show how the step grows as layers of constants are added: a waterfall."""
     steps = tuple(answer.layers.values())
     added = (steps[0], *(after - before for before, after in pairwise(steps)))
-    labels = (f"{added[0]:.2f} s", *(f"{seconds:+.2f} s" for seconds in added[1:]))
+    labels = (duration(added[0]), *(signed(duration(seconds)) for seconds in added[1:]))
     none = (0.0,) * len(steps)
     return Bars(
-        f"Datasheets alone give {steps[0]:.1f} s of a {steps[-1]:.1f} s step: "
+        f"Datasheets alone give {duration(steps[0])} of a {duration(steps[-1])} step: "
         f"{steps[0] / steps[-1]:.0%}",
         "seconds of a step",
         "layer of constants",
@@ -29,7 +30,7 @@ def layers(answer: Answer) -> Bars:
             Series(
                 "whole step",
                 (*none, steps[-1]),
-                ("",) * len(steps) + (f"{steps[-1]:.2f} s",),
+                ("",) * len(steps) + (duration(steps[-1]),),
                 (*none, 0.0),
             ),
         ),

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from estimator.findings.base import Bars, Reported, Series, finding
-from estimator.wording import how_it_fits, misfit
-
-GB = 1e9
+from estimator.wording import BYTES, how_it_fits, misfit, rung, size
 
 
 def memory(answer: Reported) -> Bars:
     """Show peak memory of each pipeline rank by part, under what the GPU has."""
     peak = answer.report.memory
-    part, size = max(peak.parts.items(), key=lambda item: item[1])
+    part, most = max(peak.parts.items(), key=lambda item: item[1])
     verb = how_it_fits(peak) if misfit(peak) else "needs most"
+    unit = rung(peak.hbm_bytes, BYTES)
     return Bars(
-        f"Rank {peak.rank} {verb}: {peak.peak_bytes / GB:.1f} of "
-        f"{peak.hbm_bytes / GB:.1f} GB, {size / peak.peak_bytes:.0%} of it {part}",
-        "GB at the peak",
+        f"Rank {peak.rank} {verb}: {size(peak.peak_bytes)} of "
+        f"{size(peak.hbm_bytes)}, {most / peak.peak_bytes:.0%} of it {part}",
+        f"{unit.unit} at the peak",
         "pipeline rank",
         tuple(map(str, range(len(peak.ranks)))),
         tuple(
-            Series(name, tuple(rank[name] / GB for rank in peak.ranks))
+            Series(name, tuple(rank[name] / unit.one for rank in peak.ranks))
             for name in peak.parts
         ),
-        limit=(f"{peak.hbm_bytes / GB:.1f} GB in a GPU", peak.hbm_bytes / GB),
+        limit=(f"{size(peak.hbm_bytes)} in a GPU", peak.hbm_bytes / unit.one),
     )
 
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from estimator.findings.base import Curve, Plot
-from estimator.units import DAY_S
-from estimator.wording import short
-
-MILLION = 1e6
+from estimator.wording import TIME, Rung, counted, dollars, duration, rung
 
 
 class Plan(Protocol):
@@ -38,21 +35,32 @@ def pareto(front: Sequence[Plan], others: Sequence[Plan], given: Plan | None) ->
     given : optional
         The scenario's own plan.
     """
-    curves = [_curve("best in time or cost", front, 0, is_front=True)]
+    wall = rung(max(plan.wall_s for plan in front), TIME)
+    cost = counted(max(plan.cost_usd for plan in front), "USD")
+    units = wall, cost
+    curves = [_curve("best in time or cost", front, units, 0, is_front=True)]
     if others:
-        curves.append(_curve("other plans that fit", others, 1))
+        curves.append(_curve("other plans that fit", others, units, 1))
     if given:
-        curves.append(_curve("the scenario's own plan", [given], 5))
-    return Plot(_said(front), "wall time, days", "cost, million USD", tuple(curves))
+        curves.append(_curve("the scenario's own plan", [given], units, 5))
+    return Plot(
+        _said(front), f"wall time, {wall.unit}", f"cost, {cost.unit}", tuple(curves)
+    )
 
 
 def _curve(
-    name: str, plans: Sequence[Plan], place: int, *, is_front: bool = False
+    name: str,
+    plans: Sequence[Plan],
+    units: tuple[Rung, Rung],
+    place: int,
+    *,
+    is_front: bool = False,
 ) -> Curve:
+    wall, cost = units
     return Curve(
         name,
-        tuple(plan.wall_s / DAY_S for plan in plans),
-        tuple(plan.cost_usd / MILLION for plan in plans),
+        tuple(plan.wall_s / wall.one for plan in plans),
+        tuple(plan.cost_usd / cost.one for plan in plans),
         tuple(f"{plan.num_gpus:,} GPUs" for plan in plans),
         place,
         is_joined=is_front,
@@ -63,8 +71,7 @@ def _curve(
 def _said(front: Sequence[Plan]) -> str:
     fastest, cheapest = front[0], front[-1]
     told = [
-        f"${short(plan.cost_usd)} in {plan.wall_s / DAY_S:.1f} days on "
-        f"{plan.num_gpus:,} GPUs"
+        f"{dollars(plan.cost_usd)} in {duration(plan.wall_s)} on {plan.num_gpus:,} GPUs"
         for plan in (cheapest, fastest)
     ]
     if fastest is cheapest:

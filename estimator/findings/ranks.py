@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estimator.findings.base import Bars, Reported, Series, finding
+from estimator.wording import duration
 
 KINDS = (
     "forward",
@@ -28,8 +29,8 @@ def ranks(answer: Reported) -> Bars:
         for kind in KINDS
     )
     return Bars(
-        f"Rank {most.rank} waits {most.bubble_s:.2f} s of {step.step_s:.2f} s, "
-        f"rank {least.rank} {least.bubble_s:.2f} s",
+        f"Rank {most.rank} waits {duration(most.bubble_s)} of {duration(step.step_s)}, "
+        f"rank {least.rank} {duration(least.bubble_s)}",
         "seconds of a step",
         "pipeline rank",
         tuple(str(row.rank) for row in step.ranks),

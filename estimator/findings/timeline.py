@@ -11,6 +11,7 @@ from estimator.engine.graph import SEND
 from estimator.engine.step import StepTrace
 from estimator.findings.base import Answer, Box, Panel, Timeline, finding
 from estimator.schedules.ir import Instruction, Op
+from estimator.wording import CLOSE, duration
 
 KINDS: Mapping[Op, str] = {
     Op.F: "forward",
@@ -44,11 +45,13 @@ def step_timelines(answers: Mapping[str, Answer]) -> Timeline:
     """Return steps under each other by name, and how much of each ranks wait."""
     said = [
         f"{name} waits {_share(answer.report.step.bubble_fraction)} of "
-        f"{answer.report.step.step_s:.2f} s"
+        + duration(answer.report.step.step_s)
         for name, answer in answers.items()
     ]
     panels = (
-        _step_panel(answer, f"{name}: step {answer.report.step.step_s:.4g} s")
+        _step_panel(
+            answer, f"{name}: step {duration(answer.report.step.step_s, CLOSE)}"
+        )
         for name, answer in answers.items()
     )
     return Timeline(", ".join(said), tuple(panels))
@@ -139,7 +142,7 @@ def _panel(step: PipelineStep) -> Panel:
             words = f"send to rank {receiver}"
             boxes["send"].append(Box(rank, start_s, end_s, words, shift))
     shape = f"{num_ranks:,} ranks, {made.pipeline.num_microbatches:,} micro-batches"
-    name = f"{_name(step)}: {shape}, step {step.step_s:.4g} s"
+    name = f"{_name(step)}: {shape}, step {duration(step.step_s, CLOSE)}"
     return Panel(name, num_ranks, step.step_s, _sorted(boxes))
 
 

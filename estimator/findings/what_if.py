@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from estimator.findings.base import Curve, Guide, Heat, Plot
 from estimator.units import DAY_S
+from estimator.wording import TIME, counted, number, rung
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,20 +30,37 @@ class Measure(NamedTuple):
 
     def shown(self, value: float) -> str:
         """Return a value with its unit."""
-        return f"{value:.4g} {self.unit}"
+        return f"{number(value, 4)} {self.unit}"
 
     def name(self, limit: float) -> str:
         """Return what the line of a limit is called."""
         return f"{self.limit}: {self.shown(limit)}"
 
 
-MEASURES: Mapping[str, Measure] = {
+MEASURES: dict[str, Measure] = {
     "cost_usd": Measure("cost", "million USD", 1e6, "budget"),
     "wall_s": Measure("wall time", "days", DAY_S, "deadline"),
     "gpu_hours": Measure("GPU-hours", "million GPU-hours", 1e6, "limit"),
     "mfu": Measure("MFU", "%", 0.01, "goal", is_best_high=True),
 }
 """Column of a sweep -> how it is told."""
+
+
+def fitted(own: Mapping[str, float]) -> dict[str, Measure]:
+    """Return every measure in the unit that fits a scenario's own value.
+
+    >>> fitted({"cost_usd": 76.7})["cost_usd"].unit
+    'USD'
+    """
+    units = {
+        "cost_usd": counted(own.get("cost_usd", 0.0), "USD"),
+        "wall_s": rung(own.get("wall_s", 0.0), TIME),
+        "gpu_hours": counted(own.get("gpu_hours", 0.0), "GPU-hours"),
+    }
+    return MEASURES | {
+        name: MEASURES[name]._replace(unit=found.unit, one=found.one)
+        for name, found in units.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -78,10 +96,12 @@ class Answers(NamedTuple):
     y: Input
     columns: Mapping[str, NDArray[Any]]
     """The measures by column, ``fits``, ``reason`` and, from sweeps, ``adjusted``."""
+    measures: Mapping[str, Measure] = MEASURES
+    """How each is told."""
 
     def of(self, column: str) -> NDArray[np.float64]:
         """Return one measure in its unit, NaN where a combination does not work."""
-        values = self.columns[column] / MEASURES[column].one
+        values = self.columns[column] / self.measures[column].one
         return np.where(self.columns["fits"], values, np.nan).astype(np.float64)
 
     def few(self, most: int) -> Answers:
@@ -89,9 +109,8 @@ class Answers(NamedTuple):
         kept = np.linspace(0, len(self.y.steps) - 1, most).round().astype(int)
         kept = np.unique(kept)
         y = replace(self.y, steps=tuple(self.y.steps[index] for index in kept))
-        return Answers(
-            self.x, y, {name: rows[kept] for name, rows in self.columns.items()}
-        )
+        columns = {name: rows[kept] for name, rows in self.columns.items()}
+        return self._replace(y=y, columns=columns)
 
     def frame(self) -> pd.DataFrame:
         """Return one row per combination."""
@@ -102,7 +121,7 @@ class Answers(NamedTuple):
             self.x.words: np.array(self.x.steps)[x],
             self.y.words: np.array(self.y.steps)[y],
         }
-        for column, measure in MEASURES.items():
+        for column, measure in self.measures.items():
             made[f"{measure.words}, {measure.unit}"] = self.of(column).ravel()
         made["why not"] = self.columns["reason"].ravel()
         if "adjusted" in self.columns:
@@ -118,7 +137,7 @@ def what_if(answers: Answers, column: str, limit: float | None = None) -> Heat:
     limit : float, optional
         A budget or a deadline, in the measure's unit.
     """
-    measure, values = MEASURES[column], answers.of(column)
+    measure, values = answers.measures[column], answers.of(column)
     return Heat(
         _best(answers, measure, values),
         answers.x.words,
@@ -137,7 +156,7 @@ def what_if(answers: Answers, column: str, limit: float | None = None) -> Heat:
 
 def lines(answers: Answers, column: str, limit: float | None = None) -> Plot:
     """Show one measure along x, a line for each value of y."""
-    measure, values = MEASURES[column], answers.of(column)
+    measure, values = answers.measures[column], answers.of(column)
     along = [float(value) for value in answers.x.steps]
     curves = []
     for place, (name, row) in enumerate(zip(answers.y.names, values, strict=True)):

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from estimator import attribution, catalog, comparison, provenance, tables_compare
+from estimator import (
+    attribution,
+    catalog,
+    comparison,
+    provenance,
+    tables_compare,
+    uploads,
+)
 from estimator.comparison import Comparison, Share
+from estimator.documents import Map
+from estimator.errors import InfeasibleError
 from estimator.findings.difference import brief, difference
 from estimator.pages.downloads import buttons, of_tables
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
+from estimator.pages.turns import in_turn
 from estimator.results import Result
-from estimator.units import DAY_S
-from estimator.wording import misfit, price_words, short
+from estimator.specs.scenario import Scenario
+from estimator.wording import (
+    dollars,
+    duration,
+    misfit,
+    price_words,
+    short,
+    signed,
+)
 
 KEPT = 32
 WIDE = 164
 """Pixels of a number, so that two stand side by side on a phone."""
 BASELINE, VARIANTS = "baseline", "with"
 """Keys of controls, also in links."""
+ALL_ORDERS = (
+    "Each share is a Shapley value: the input's effect, averaged over every order in "
+    "which the inputs could have been changed. They add up to the difference."
+)
+ONE_ORDER = (
+    "Each share is the input's effect as inputs are changed one after the other, in "
+    "the order of the file: an average over all orders takes longer than a page may; "
+    "'estimator compare' shows it. They add up to the difference."
+)
 QUANTITIES = {"Cost": "cost_usd", "GPU-hours": "gpu_hours"}
 
 
@@ -62,10 +89,7 @@ def page(question: Question) -> None:
         "difference",
         provenance.of_scenario(made.scenarios[1]),
     )
-    st.caption(
-        "Each share is a Shapley value: the input's effect, averaged over every order "
-        "in which the inputs could have been changed. They add up to the difference."
-    )
+    st.caption(ONE_ORDER if made.is_sequential else ALL_ORDERS)
     _inputs(made.shares)
     _results(made)
     _leaves(question, baseline)
@@ -120,9 +144,32 @@ def _take_no_variant() -> None:
     st.session_state[VARIANTS] = []
 
 
+_attributed = in_turn(comparison.of_documents)
+
+
 @st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
 def _compared(question: Question, baseline: str) -> Comparison:
-    return comparison.of_documents(_documents(question, baseline))
+    documents = _documents(question, baseline)
+    is_sequential = _is_sequential(documents, question.resolved)
+    return _attributed(documents, is_sequential=is_sequential)
+
+
+def _is_sequential(documents: Sequence[Map], scenario: Scenario) -> bool:
+    """Return whether an average over all orders would take longer than a page may.
+
+    Raises
+    ------
+    InfeasibleError
+        If even one order would.
+    """
+    count = comparison.num_inputs(*documents)
+    each_s = uploads.POINT_SHARE * uploads.expected_s(scenario)
+    if count * each_s > uploads.MOST_S:
+        raise InfeasibleError(
+            f"{count} inputs differ: more than a page attributes",
+            fix="the command line: estimator compare",
+        )
+    return attribution.num_evaluations(count) * each_s > uploads.MOST_S
 
 
 def _documents(question: Question, baseline: str) -> list[Any]:
@@ -137,9 +184,9 @@ def _numbers(made: Comparison) -> None:
     before, after = made.reports
     changes = made.changes[1]
     rows = [
-        ("Cost", f"${short(after.cost_usd)}", changes["cost_change"]),
+        ("Cost", dollars(after.cost_usd), changes["cost_change"]),
         ("GPU-hours", short(after.gpu_hours), changes["gpu_hours_change"]),
-        ("Wall time", f"{after.wall_s / DAY_S:.1f} days", changes["wall_change"]),
+        ("Wall time", duration(after.wall_s), changes["wall_change"]),
         ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu - 1),
     ]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
@@ -163,8 +210,8 @@ def _inputs(shares: tuple[Share, ...]) -> None:
             {
                 "Input": breakable(plain(path)),
                 "Change": breakable(plain(change)),
-                "USD": f"{share.cost_usd:+,.0f}",
-                "GPU-hours": f"{share.gpu_hours:+,.0f}",
+                "Cost": signed(dollars(share.cost_usd)),
+                "GPU-hours": signed(short(share.gpu_hours)),
             }
         )
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)

@@ -16,7 +16,7 @@ import streamlit as st
 
 from estimator import catalog
 from estimator.errors import EstimatorError
-from estimator.pages import own
+from estimator.pages import links, own
 from estimator.pages.question import Question
 from estimator.plan_space import NOT_TRAINING
 from estimator.schedules.ir import schedule
@@ -104,7 +104,7 @@ def question() -> Question:
     Raises
     ------
     EstimatorError
-        If the scenario's own file is broken, or a value that was set.
+        If the scenario's own file is broken.
     """
     if "scenario" not in st.session_state and (letters := st.query_params.get(own.KEY)):
         own.take_from_link(letters, chosen())
@@ -122,12 +122,15 @@ def question() -> Question:
             on_change=take_defaults,
             help="Your own: see the page Scenario.",
         )
-        named = _named()
+        named = listed()
         own.show_in_link(is_shown=named.is_own)
         scenario = named.resolved
         _node(scenario)
         on_node = named.patched(*NODE.patch(scenario))
-        base = on_node.resolved
+        try:
+            base = on_node.resolved
+        except EstimatorError:  # the page says why
+            base = scenario
         _cluster(base)
         with st.expander("How it is trained", expanded=True):
             _training(base)
@@ -141,10 +144,7 @@ def question() -> Question:
                 "under Assumptions.",
             )
     patches = (patch for control in REST for patch in control.patch(base))
-    made = on_node.patched(*patches, *set_lines())
-    if set_lines():
-        _ = made.resolved  # a wrong line is said on every page
-    return made
+    return on_node.patched(*patches, *set_lines())
 
 
 def set_lines() -> tuple[str, ...]:
@@ -155,11 +155,12 @@ def set_lines() -> tuple[str, ...]:
 
 def chosen() -> Accepted:
     """Return the scenario of the list, without what the controls change."""
-    named = _named()
+    named = listed()
     return Accepted(named.resolved, named.base)
 
 
-def _named() -> Question:
+def listed() -> Question:
+    """Return the question of the list alone: no node, no control, no value set."""
     name = st.session_state.get(SCENARIO, FIRST)
     return Question(own.path() if name == own.NAME else str(name))
 
@@ -188,7 +189,7 @@ def take_own(made: Accepted) -> None:
 def take_defaults() -> None:
     """Set every control to what the scenario that was chosen has."""
     with suppress(EstimatorError):  # the page itself says what is wrong
-        scenario = _named().resolved
+        scenario = listed().resolved
         for control in (NODE, *REST):
             st.session_state[control.key] = control.default(scenario)
 
@@ -215,7 +216,7 @@ def _take_node() -> None:
     """Set the control of what the node brings."""
     with suppress(EstimatorError):
         patch = f"{NODE.path}={st.session_state[NODE.key]}"
-        scenario = _named().patched(patch).resolved
+        scenario = listed().patched(patch).resolved
         st.session_state[NVLINK.key] = NVLINK.default(scenario)
 
 
@@ -241,7 +242,7 @@ def _cluster(base: Scenario) -> None:
         value=base.cluster.num_gpus,
         step=multiple,
         key="gpus",
-        bind="query-params",
+        bind=links.binding("gpus"),
         help=f"The plan spreads over multiples of {multiple:,}.",
     )
     _rate(
@@ -275,7 +276,7 @@ def _rate(label: str, key: str, value: float, step: float, about: str) -> None:
         step=step,
         format="%g",
         key=key,
-        bind="query-params",
+        bind=links.binding(key),
         help=about,
     )
 

@@ -11,14 +11,19 @@ from estimator.pages.question import Question
 from estimator.pages.show import figure, let_numbers_paint, refuse
 from estimator.pages.text import plain
 from estimator.report import Assumption, Report
-from estimator.units import DAY_S
 from estimator.wording import (
     LAYER_WORDS,
     brief,
+    checked_words,
+    compute_words,
+    dollars,
+    duration,
+    flop,
     how_it_fits,
     misfit,
     quantity,
     short,
+    size,
     weight,
 )
 
@@ -60,25 +65,23 @@ def _headline(question: Question, report: Report) -> None:
     st.caption(plain(f"Changed: {changed}" if changed else report.question))
     _numbers(report)
     _badges(report)
+    if report.track_record:
+        st.caption(plain(f"Checked: {checked_words(report.track_record)}."))
     st.caption(
-        plain(
-            "Ranges: every sourced constant between its ends, independent effects "
-            f"added in squares. Not counted: {report.not_counted}."
-        )
+        plain(f"Training takes {flop(report.total_flop)}: {compute_words(report)}.")
+    )
+    st.caption(
+        plain(f"Ranges: {report.range_method}. Not counted: {report.not_counted}.")
     )
 
 
 def _numbers(report: Report) -> None:
     step = report.step
-    dollars, hours = report.range["cost_usd"], report.range["gpu_hours"]
+    cost, hours = report.range["cost_usd"], report.range["gpu_hours"]
     shown = [
-        ("Cost", f"${short(report.cost_usd)}", [f"${short(end)}" for end in dollars]),
-        ("GPU-hours", short(report.gpu_hours), [short(end) for end in hours]),
-        (
-            "Wall time",
-            f"{report.wall_s / DAY_S:.1f} days",
-            [f"{end / DAY_S:.1f}" for end in report.wall_range_s],
-        ),
+        ("Cost", dollars(report.cost_usd), [*map(dollars, cost)]),
+        ("GPU-hours", short(report.gpu_hours), [*map(short, hours)]),
+        ("Wall time", duration(report.wall_s), [*map(duration, report.wall_range_s)]),
         ("MFU", f"{step.mfu:.1%}", [f"{end:.1%}" for end in report.mfu_range]),
     ]
     helps = {
@@ -107,8 +110,8 @@ def _badges(report: Report) -> None:
     colour = whether if misfit(memory) else "green"
     with st.container(horizontal=True):
         st.badge(
-            f"{verb[0].upper()}{verb[1:]}: {memory.peak_bytes / 1e9:.1f} of "
-            f"{memory.hbm_bytes / 1e9:.1f} GB on rank {memory.rank}",
+            f"{verb[0].upper()}{verb[1:]}: {size(memory.peak_bytes)} of "
+            f"{size(memory.hbm_bytes)} on rank {memory.rank}",
             color=colour,  # type: ignore[arg-type]
         )
         if published:
@@ -130,8 +133,8 @@ def _phases(report: Report) -> None:
                     if phase.basis == "simulated"
                     else ":orange-badge[published]",
                     "GPU-hours": short(phase.gpu_hours),
-                    "USD": short(phase.cost_usd),
-                    "Days": f"{phase.wall_s / DAY_S:.1f}",
+                    "Cost": plain(dollars(phase.cost_usd)),
+                    "Wall time": duration(phase.wall_s),
                 }
                 for phase in report.phases
             ]

@@ -35,6 +35,11 @@ class Number:
     multiple: Callable[[Scenario], int] | None = None
     """Of whole numbers: what all values are multiples of."""
 
+    @property
+    def is_structural(self) -> bool:
+        """Whether each value is a step of its own: rates and prices are not."""
+        return self.multiple is not None
+
     def is_in(self, scenario: Scenario) -> bool:
         """Whether the scenario has this number: an owned GPU has no rent."""
         return value_at(scenario, self.path) is not None
@@ -76,6 +81,11 @@ class Choice:
     """A value in a sentence."""
     first: tuple[str, ...] = ()
     """Chosen to start with, beside the scenario's own."""
+
+    @property
+    def is_structural(self) -> bool:
+        """Whether each value is a step of its own."""
+        return True
 
     def is_in(self, scenario: Scenario) -> bool:
         """Whether the scenario has one."""

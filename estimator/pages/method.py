@@ -18,7 +18,15 @@ from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import schedule
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S
-from estimator.wording import LAYER_WORDS, price_words, short
+from estimator.wording import (
+    CLOSE,
+    LAYER_WORDS,
+    dollars,
+    duration,
+    price_words,
+    quantity,
+    short,
+)
 
 RANKS, MICROBATCHES = 8, 32
 """Of the schedules that are shown side by side."""
@@ -72,11 +80,12 @@ def _formulas(report: Report) -> None:
     )
     st.caption(
         plain(
-            f"{main.name}: N = {report.num_gpus:,} GPUs for {main.wall_s:,.0f} s are "
-            f"{hours:,.0f} GPU-hours; with all phases H = {report.gpu_hours:,.0f}, at "
-            f"p = ${report.usd_per_gpu_hour:.4g} an hour"
+            f"{main.name}: N = {report.num_gpus:,} GPUs for "
+            f"{duration(main.wall_s, CLOSE)} are {short(hours, CLOSE)} "
+            f"GPU-hours; with all phases H = {short(report.gpu_hours, CLOSE)}, at p = "
+            f"{dollars(report.usd_per_gpu_hour, CLOSE)} an hour"
             + (
-                f", to which the programme adds ${short(report.around_usd)}."
+                f", to which the programme adds {dollars(report.around_usd)}."
                 if report.around_usd
                 else "."
             )
@@ -86,7 +95,8 @@ def _formulas(report: Report) -> None:
     st.caption(
         plain(
             f"{main.num_steps:,} steps; one at its full batch takes "
-            f"{step.step_s:.3f} s. Steps with other batches have their own length."
+            f"{duration(step.step_s, CLOSE)}. Steps with other batches have their "
+            "own length."
         )
     )
     st.latex(
@@ -105,8 +115,8 @@ def _formulas(report: Report) -> None:
     per_token = 1e12 * step.tflop_per_s_per_gpu / step.tokens_per_s_per_gpu
     st.caption(
         plain(
-            f"f = {per_token / 1e9:.1f} GFLOP a token (causal attention, without "
-            f"recomputation), {step.tokens_per_s:,.0f} tokens a second: "
+            f"f = {quantity(per_token, 'FLOP')} a token (causal attention, without "
+            f"recomputation), {short(step.tokens_per_s)} tokens a second: "
             f"{step.mfu:.1%}."
         )
     )

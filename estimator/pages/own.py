@@ -14,7 +14,7 @@ import streamlit as st
 from estimator import written
 from estimator.documents import MAX_BYTES
 from estimator.errors import EstimatorError
-from estimator.uploads import Accepted, accepted
+from estimator.uploads import Accepted, accepted, has_few_digits
 
 KEY = "own"
 """Of the packed scenario, in the session and in links."""
@@ -22,6 +22,8 @@ NAME = "your own"
 """What the list of scenarios calls it."""
 MOST_IN_LINK = 2_000
 """Letters of a packed scenario that links carry."""
+MOST_UNPACKED = 40_000
+"""Bytes of a scenario that a link brings."""
 MOST_FILES = 256
 """Scenarios kept on disk at a time."""
 
@@ -42,6 +44,14 @@ def unpacked(letters: str) -> bytes:
     return b"" if made.unconsumed_tail else text
 
 
+def is_small(letters: str) -> bool:
+    """Return whether a link may bring this packed scenario."""
+    if len(letters) > MOST_IN_LINK:
+        return False
+    text = unpacked(letters)
+    return 0 < len(text) <= MOST_UNPACKED and has_few_digits(text.decode("latin-1"))
+
+
 def keep(made: Accepted) -> None:
     """Make a scenario the one that all pages show."""
     st.session_state[KEY] = packed(written.scenario_yaml(made.scenario, made.base))
@@ -49,10 +59,12 @@ def keep(made: Accepted) -> None:
 
 def take_from_link(letters: str, chosen: Accepted) -> None:
     """Keep the scenario of a link, unless it is damaged."""
+    if not is_small(letters):
+        return  # the link's parameter is then named as ignored, as below
     try:
         keep(accepted(unpacked(letters), "the link", chosen))
     except EstimatorError:
-        return  # the link's parameter is then named as ignored
+        return
 
 
 def path() -> str:

@@ -11,13 +11,23 @@ import streamlit as st
 
 from estimator import plan_search, provenance
 from estimator.findings.pareto import pareto
+from estimator.pages import links
 from estimator.pages.drawing import draw
 from estimator.pages.question import Question
 from estimator.pages.text import plain
 from estimator.plan_rows import PlanRow, Plans, evaluated
 from estimator.specs.scenario import Scenario
-from estimator.units import DAY_S
-from estimator.wording import price_words, short
+from estimator.wording import (
+    BYTES,
+    CLOSE,
+    TIME,
+    counted,
+    dollars,
+    duration,
+    price_words,
+    rung,
+    size,
+)
 
 KEPT = 8
 """Searches kept for a session."""
@@ -102,7 +112,7 @@ def _asked(question: Question, scenario: Scenario) -> Search:
             value=USUAL,
             step=10,
             key="evaluated",
-            bind="query-params",
+            bind=links.binding("evaluated"),
             width=WIDE,
             help="In full, for each number of GPUs; more take longer and may find "
             "better ones.",
@@ -163,10 +173,10 @@ def _answer(search: Search, made: Plans, scenario: Scenario) -> None:
 def _numbers(made: Plans, best: PlanRow) -> None:
     """Show the best plan's numbers, and how far they are from the own plan's."""
     shown = {
-        "Cost": (f"${short(best.cost_usd)}", "cost_usd"),
-        "Wall time": (f"{best.wall_s / DAY_S:.1f} days", "wall_s"),
+        "Cost": (dollars(best.cost_usd), "cost_usd"),
+        "Wall time": (duration(best.wall_s), "wall_s"),
         "MFU": (f"{best.mfu:.1%}", "mfu"),
-        "Memory": (f"{best.memory_bytes / 1e9:.1f} GB", "memory_bytes"),
+        "Memory": (size(best.memory_bytes), "memory_bytes"),
     }
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         for label, (words, name) in shown.items():
@@ -196,18 +206,25 @@ def _counts(made: Plans) -> str:
 
 def _frame(rows: Sequence[PlanRow]) -> pd.DataFrame:
     """Return plans as a table, what they take first."""
+    cost = counted(max((row.cost_usd for row in rows), default=0.0), "USD")
+    wall = rung(max((row.wall_s for row in rows), default=0.0), TIME)
+    held = rung(max((row.memory_bytes for row in rows), default=0.0), BYTES)
     table: list[dict[str, Any]] = [
         {
-            "cost, M USD": round(row.cost_usd / 1e6, 3),
-            "days": round(row.wall_s / DAY_S, 1),
+            f"cost, {cost.unit}": _close(row.cost_usd / cost.one),
+            f"wall time, {wall.unit}": _close(row.wall_s / wall.one),
             "GPUs": row.num_gpus,
             "MFU, %": round(100 * row.mfu, 1),
-            "memory, GB": round(row.memory_bytes / 1e9, 1),
+            f"memory, {held.unit}": _close(row.memory_bytes / held.one),
         }
         | {name.replace("_", " "): _cell(value) for name, value in row.plan.items()}
         for row in rows
     ]
     return pd.DataFrame(table)
+
+
+def _close(value: float) -> float:
+    return float(f"{value:.{CLOSE}g}")
 
 
 def _cell(value: Any) -> Any:

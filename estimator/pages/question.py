@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
-from estimator import api, catalog, written
+from estimator import api, catalog, uploads, written
 from estimator.engine.step import StepTrace
-from estimator.errors import EstimatorError
+from estimator.errors import EstimatorError, InputError
 from estimator.formats.base import file_name
+from estimator.pages.turns import in_turn
 from estimator.report import Report
 from estimator.specs.scenario import Scenario
 
 KEPT = 64
 """Answers kept on the server, shared by everyone who looks at it."""
 KEPT_TRACES = 8
+QUICK_S = 0.5
+"""Seconds of an answer that waits for no other."""
 
 Overrides = tuple[str, ...]
 
@@ -103,18 +107,40 @@ class Question:
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _resolved(scenario: str, overrides: Overrides) -> Scenario:
-    with catalog.built_in_only(besides=scenario):  # patches may come from a link
-        return catalog.load_scenario(scenario, overrides)
+    uploads.check_patches(overrides)
+    with _in_proportion(), catalog.built_in_only(besides=scenario):
+        made = catalog.load_scenario(scenario, overrides)  # patches may be a link's
+        uploads.check_size(made)
+    return made
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _report(scenario: str, overrides: Overrides) -> Report:
-    return api.estimate(_resolved(scenario, overrides), is_played=False)
+    made = _resolved(scenario, overrides)
+    work = api.estimate if uploads.expected_s(made) < QUICK_S else _long_estimate
+    with _in_proportion():
+        return work(made, is_played=False)
+
+
+_long_estimate = in_turn(api.estimate)
+
+
+@contextmanager
+def _in_proportion() -> Iterator[None]:
+    """Say in words that numbers are too large to be worked with."""
+    try:
+        yield
+    except (ArithmeticError, MemoryError, RecursionError, ValueError):
+        raise InputError("the numbers asked for are out of proportion") from None
 
 
 @st.cache_data(max_entries=KEPT_TRACES, show_spinner=False)
 def _trace(scenario: str, overrides: Overrides) -> StepTrace:
-    return api.trace(_resolved(scenario, overrides))
+    with _in_proportion():
+        return _long_trace(_resolved(scenario, overrides))
+
+
+_long_trace = in_turn(api.trace)
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)

@@ -21,8 +21,9 @@ from estimator.pages.question import Question
 from estimator.pages.show import figure, under_finding
 from estimator.pages.text import plain
 from estimator.specs.layout import EVEN
+from estimator.wording import duration, size
 
-MOST_DRAWN = 20_000
+MOST_DRAWN = 10_000
 """Chunks of a step up to which it is drawn."""
 NARROW = 164
 """Pixels of a number, so that two stand side by side on a phone."""
@@ -43,7 +44,7 @@ def page(question: Question) -> None:
     """Show one step of what the controls ask, or one message that says why not."""
     report = question.report
     st.subheader(
-        plain(f"One step of {report.scenario}: {report.step.step_s:.2f} s"),
+        plain(f"One step of {report.scenario}: {duration(report.step.step_s)}"),
         anchor=False,
     )
     own = question.resolved.plan.schedule
@@ -83,8 +84,9 @@ def _other(question: Question, name: str) -> dict[str, Question]:
 
 
 def _num_chunks(question: Question) -> int:
-    step = question.report.step
-    return 2 * step.num_microbatches * len(step.ranks)
+    step, plan = question.report.step, question.resolved.plan
+    stages = plan.pp * (plan.stages_per_rank or 1)
+    return 2 * step.num_microbatches * stages
 
 
 def _numbers(asked: dict[str, Question]) -> None:
@@ -95,10 +97,10 @@ def _numbers(asked: dict[str, Question]) -> None:
         rows.append(
             {
                 "name": name,
-                "Step": f"{step.step_s:.2f} s",
+                "Step": duration(step.step_s),
                 "Bubble": f"{step.bubble_fraction:.1%}",
                 "Chunks in flight": f"{max(memory.in_flight)}",
-                "Peak memory": f"{memory.peak_bytes / 1e9:.1f} GB",
+                "Peak memory": size(memory.peak_bytes),
             }
         )
     first, *others = rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,24 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from estimator import points, provenance, sweeps
-from estimator.findings.what_if import MEASURES, Answers, Measure, lines, what_if
+from estimator import points, provenance, sweeps, uploads
+from estimator.errors import InfeasibleError
+from estimator.findings.what_if import (
+    MEASURES,
+    Answers,
+    Measure,
+    fitted,
+    lines,
+    what_if,
+)
+from estimator.pages import links
 from estimator.pages.drawing import draw
 from estimator.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
 from estimator.pages.question import Question
 from estimator.pages.text import plain
+from estimator.pages.turns import in_turn
 from estimator.specs.scenario import Scenario
-from estimator.wording import price_words
+from estimator.wording import duration, price_words
 
 KEPT = 32
 NARROW, WIDE = 108, 230
@@ -27,6 +38,8 @@ of a limit."""
 MOST_VALUES = 40
 MOST_LINES = 6
 MOST_REASONS = 8
+MOST_S = 1.3
+"""Seconds for the combinations of one of the page's two figures."""
 LABELS = {
     "cost_usd": "Cost",
     "wall_s": "Wall time",
@@ -49,19 +62,16 @@ def page(question: Question) -> None:
         )
     )
     column = _measure()
-    own = {
-        "cost_usd": now.cost_usd,
-        "wall_s": now.wall_s,
-        "gpu_hours": now.gpu_hours,
-        "mfu": now.step.mfu,
-    }[column]
+    own = now.row()
     x, y = _axes(scenario)
-    limit = _limit(MEASURES[column], own)
+    limit = _limit(fitted(own)[column], own[column])
     if column == "cost_usd":
         st.caption(plain(f"{price_words(now)}."))
     _chosen(question, column, limit, x, y)
     _nodes(question, column, limit, x, scenario)
 
+
+_sweep = in_turn(sweeps.sweep)
 
 Varied = tuple[Number | Choice, tuple[Any, ...]]
 """An input and its values."""
@@ -144,7 +154,7 @@ def _chosen_numbers(each: Number, side: str, scenario: Scenario) -> tuple[float,
                 value=value,
                 format="%g",
                 key=f"{side}_{words.lower()}",
-                bind="query-params",
+                bind=links.binding(f"{side}_{words.lower()}"),
                 width=NARROW,
             )
             for words, value in (("From", low), ("To", high))
@@ -155,7 +165,7 @@ def _chosen_numbers(each: Number, side: str, scenario: Scenario) -> tuple[float,
             max_value=MOST_VALUES,
             value=each.count,
             key=f"{side}_values",
-            bind="query-params",
+            bind=links.binding(f"{side}_values"),
             width=NARROW,
         )
     values = each.values((min(ends), max(ends)), int(count), scenario)
@@ -253,6 +263,7 @@ def _answers(question: Question, x: Varied, y: Varied) -> Answers:
     """Return the answers at every combination, one row per value of y."""
     # what holds another path comes first: a node would replace its own NVLink
     ordered = sorted((x, y), key=lambda varied: varied[0].path)
+    _check_time(question.resolved, ordered)
     options = tuple(each.varied(values) for each, values in ordered)
     shape = tuple(len(values) for _, values in ordered)
     columns = {
@@ -261,12 +272,27 @@ def _answers(question: Question, x: Varied, y: Varied) -> Answers:
     }
     if ordered[0] is x:
         columns = {name: rows.T for name, rows in columns.items()}
-    return Answers(told(*x), told(*y), columns)
+    return Answers(told(*x), told(*y), columns, fitted(question.report.row()))
+
+
+def _check_time(scenario: Scenario, varied: Sequence[Varied]) -> None:
+    """Raise where combinations would keep the page for longer than it may work."""
+    structural = [len(values) for each, values in varied if each.is_structural]
+    needed_s = (
+        math.prod(structural) * uploads.POINT_SHARE * uploads.expected_s(scenario)
+    )
+    if structural and needed_s > MOST_S:
+        raise InfeasibleError(
+            f"{' x '.join(map(str, structural))} values are more than a page works out",
+            why=f"each is a step of its own: some {duration(needed_s, 1)}; a page "
+            f"takes {duration(MOST_S)} at most",
+            fix="fewer values, or 'estimator sweep', which runs on all cores",
+        )
 
 
 @st.cache_data(max_entries=KEPT, show_spinner="Evaluating every combination")
 def _swept(question: Question, vary: Sequence[str]) -> dict[str, Any]:
-    columns = sweeps.sweep(question.scenario, vary, question.overrides).columns
+    columns = _sweep(question.scenario, vary, question.overrides).columns
     return {name: columns[name] for name in (*MEASURES, *points.TOLD)}
 
 

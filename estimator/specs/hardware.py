@@ -143,6 +143,9 @@ class Gpu:
     """Links to other GPUs, both directions added up, as export rules count them."""
     die_area_mm2: SquareMm | None = None
     release_date: str = ""
+    architecture: str = ""
+    """The maker's name for the generation: GPUs that share it are each other's nearest
+    kind."""
     notes: str = ""
 
     def __post_init__(self) -> None:
