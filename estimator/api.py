@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from estimator import catalog
+from estimator.asked import question
 from estimator.bill import (
     NOT_COUNTED,
     basis,
     basis_title,
     bill,
+    is_of_another_gpu,
     outcome,
+    price_title,
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
@@ -118,7 +121,7 @@ def estimate(
     money = money_effects(scenario, hours)
     return Report(
         scenario=scenario.name,
-        question=scenario.question,
+        question=scenario.question or question(scenario),
         gpu=scenario.cluster.node.gpu.name,
         num_gpus=scenario.cluster.num_gpus,
         gpu_hours=hours,
@@ -127,6 +130,7 @@ def estimate(
         cost=bill(scenario, hours),
         cost_basis=basis(scenario),
         cost_basis_title=basis_title(scenario),
+        price_title=price_title(scenario),
         energy_joules=made["energy_joules"],
         co2_kg=made["co2_kg"],
         phases=billed(phases, made["cost_usd"]),
@@ -212,9 +216,9 @@ def assumptions(
         ),
         *(
             Assumption(
-                "scenario", text, "", scenario.name, "scenario", status="assumed"
+                "scenario", said.text, "", scenario.name, "scenario", status="assumed"
             )
-            for text in scenario.assumptions
+            for said in scenario.assumptions
         ),
         *_price_assumptions(scenario),
         *(
@@ -299,8 +303,15 @@ def _status(source: str, known: str = "read") -> str:
 
 
 def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
-    """Yield that a price is taken for another GPU than the one it is of."""
+    """Yield how a price came to be taken for a GPU that it was not made for."""
     price, gpu = scenario.price, scenario.cluster.node.gpu.name
-    if price.gpu and price.gpu != gpu:
+    text = ""
+    if is_of_another_gpu(scenario):
         text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
+    elif price.instead_of and not price.changed:
+        text = (
+            f"the price {price.name} is {gpu}'s own; the scenario's "
+            f"{price.instead_of} is not of this GPU"
+        )
+    if text:
         yield Assumption("price", text, "", price.name, "scenario", status="assumed")

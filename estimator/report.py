@@ -139,6 +139,8 @@ class Report:
     cost_basis: str
     """``rental``, ``owned`` or ``programme``."""
     cost_basis_title: str
+    price_title: str
+    """What an hour is paid by, in words: a dated price, or a number that was set."""
     energy_joules: float
     co2_kg: float
     phases: tuple[PhaseReport, ...]
@@ -196,6 +198,7 @@ class Report:
             "gpu_hours": self.gpu_hours,
             "wall_s": self.wall_s,
             "cost_usd": self.cost_usd,
+            "price_title": self.price_title,
             "step_s": step.step_s,
             "mfu": step.mfu,
             "bubble_fraction": step.bubble_fraction,

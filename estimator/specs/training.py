@@ -347,12 +347,15 @@ class Phase:
     global_batch_size: GlobalBatchField | None = None
     gpu_hours: Number | None = None
     source: str = ""
+    on: str = ""
+    """The built-in node that a published phase's hours were spent on; the scenario's
+    own unless given."""
 
     def __post_init__(self) -> None:
         simulated = ("num_tokens", "seq_len", "global_batch_size")
         published = ("gpu_hours", "source")
         wanted, barred = (
-            (simulated, ("gpu_hours",))
+            (simulated, ("gpu_hours", "on"))
             if self.basis == "simulated"
             else (published, ("num_tokens", "seq_len", "global_batch_size"))
         )
