@@ -20,6 +20,7 @@ from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.engine.step import StepTrace
 from estimator.phases import Walk, simulated
+from estimator.published import is_elsewhere
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
@@ -46,11 +47,23 @@ class _Reported(Walk):
 
     is_played: bool = True
     steps: list[Step] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    """How published hours were carried over to the scenario's GPU."""
+
+    def phases(self) -> Iterator[PhaseReport]:
+        """Yield each phase: simulated, or its published GPU-hours; not its bill."""
+        for phase in self.scenario.phases:
+            if phase.basis == "published":
+                self.said.extend(filter(None, [self.published.said(phase)]))
+                if self.published.hours(phase) is None:
+                    continue
+            yield self.phase(phase)
 
     def phase(self, phase: Phase) -> PhaseReport:
-        """Return one phase: simulated, or its published GPU-hours; not its bill."""
+        """Return one phase."""
         spent = self.spent(phase, self._step_s)
         is_simulated = phase.basis == "simulated"
+        is_scaled = not is_simulated and is_elsewhere(self.scenario, phase)
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
@@ -61,6 +74,7 @@ class _Reported(Walk):
             step_s=spent.step_s,
             wall_s=spent.wall_s,
             source="" if is_simulated else phase.source,
+            scaled_from=phase.on if is_scaled else "",
         )
 
     def _step_s(self, model: StepModel, global_batch: int) -> float:
@@ -107,11 +121,11 @@ def estimate(
     """
     scenario = catalog.load_scenario(scenario, overrides)
     run = _Reported(scenario, is_played=is_played)
-    phases = tuple(run.phase(phase) for phase in scenario.phases)
+    phases = tuple(run.phases())
     _, _, batch = simulated(scenario.main_phase)
     model = run.model(scenario.main_phase)
     hours = sum(phase.gpu_hours for phase in phases)
-    derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
+    derived = sum(phase.gpu_hours for phase in phases if phase.follows_step)
     effects: dict[str, tuple[float, float]] = {}
     if has_range:
         effects = relative_range(model, model.num_microbatches(batch.final))
@@ -136,9 +150,8 @@ def estimate(
         phases=billed(phases, made["cost_usd"]),
         step=run.steps[0],
         memory=memory_report(model, batch.final),
-        assumptions=tuple(
-            assumptions(scenario, run.models, effects, money["cost_usd"])
-        ),
+        assumptions=tuple(assumptions(scenario, run.models, effects, money["cost_usd"]))
+        + tuple(_assumed("phases", said, "estimator") for said in run.said),
         not_counted=NOT_COUNTED[basis(scenario)],
         range=ranges(scenario, hours, (low, high), money),
         range_method=METHOD,
@@ -215,9 +228,7 @@ def assumptions(
             for path, constant in constants(scenario)
         ),
         *(
-            Assumption(
-                "scenario", said.text, "", scenario.name, "scenario", status="assumed"
-            )
+            _assumed("scenario", said.text, scenario.name)
             for said in scenario.assumptions
         ),
         *_price_assumptions(scenario),
@@ -314,4 +325,9 @@ def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
             f"{price.instead_of} is not of this GPU"
         )
     if text:
-        yield Assumption("price", text, "", price.name, "scenario", status="assumed")
+        yield _assumed("price", text, price.name)
+
+
+def _assumed(name: str, text: str, source: str) -> Assumption:
+    """Return a statement that the answer rests on."""
+    return Assumption(name, text, "", source, "scenario", status="assumed")

@@ -103,6 +103,20 @@ class PhaseReport:
     step_s: float = 0.0
     wall_s: float = 0.0
     source: str = ""
+    scaled_from: str = ""
+    """The node that published hours were spent on, where that has another GPU."""
+
+    @property
+    def follows_step(self) -> bool:
+        """Whether its hours are as long as the simulated step says."""
+        return self.basis == "simulated" or bool(self.scaled_from)
+
+    @property
+    def basis_title(self) -> str:
+        """The basis in words."""
+        if self.scaled_from:
+            return f"{self.basis}, scaled from {self.scaled_from}"
+        return self.basis
 
 
 @dataclass(frozen=True)
@@ -164,9 +178,7 @@ class Report:
     @property
     def published_gpu_hours(self) -> float:
         """GPU-hours that are taken from their source, not predicted."""
-        return sum(
-            phase.gpu_hours for phase in self.phases if phase.basis == "published"
-        )
+        return sum(phase.gpu_hours for phase in self.phases if not phase.follows_step)
 
     @property
     def wall_range_s(self) -> tuple[float, float]:

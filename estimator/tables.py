@@ -162,7 +162,7 @@ def phases(report: Report) -> Table:
         is_simulated = phase.basis == "simulated"
         table.add_row(
             phase.name,
-            phase.basis,
+            phase.basis_title,
             short(phase.num_tokens) if is_simulated else "",
             f"{phase.num_steps:,}" if is_simulated else "",
             f"{phase.step_s:.2f}" if is_simulated else "",

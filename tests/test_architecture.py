@@ -32,7 +32,7 @@ LAYERS = [
     {"report", "grid", "bill"},
     {"wording", "ranges"},
     {"findings", "fields", "asked"},
-    {"step_model"},
+    {"step_model", "published"},
     {"breakdown", "training", "attribution", "splits"},
     {"phases"},
     {

@@ -128,7 +128,7 @@ def _phases(report: Report) -> None:
                     "Phase": plain(phase.name),
                     "Basis": "simulated"
                     if phase.basis == "simulated"
-                    else ":orange-badge[published]",
+                    else f":orange-badge[{plain(phase.basis_title)}]",
                     "GPU-hours": short(phase.gpu_hours),
                     "USD": short(phase.cost_usd),
                     "Days": f"{phase.wall_s / DAY_S:.1f}",
