@@ -73,6 +73,14 @@ def test_shares_add_up_to_what_the_table_tells(three):
             assert whole == pytest.approx(told[name] * first, rel=1e-9)
 
 
+def test_a_cause_is_the_number_that_was_set_not_the_name_of_its_file(run):
+    vary = "price.usd_per_gpu_hour=2,3"
+    (cause,) = run("compare", "deepseek-v3", "--vary", vary, "--json").json[
+        "attribution"
+    ]
+    assert cause["input"] == "price.usd_per_gpu_hour: 2 -> 3"
+
+
 def test_a_free_first_column_has_no_ratio():
     made = comparison.compare(
         ["deepseek-v3"], ["price.usd_per_gpu_hour=0,2"], ["plan.schedule=1f1b"]
@@ -150,18 +158,26 @@ def test_run_shows_the_scenarios_that_work(run):
     assert "does not describe a Scenario" in alone.err
 
 
-def test_the_page_shows_the_one_that_works_and_why_the_other_does_not():
-    def script():
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("plan.pp=15", "does not divide num"),
+        ("model=./secret.yaml", "only built-in files are read here"),
+    ],
+)
+def test_the_page_shows_the_one_that_works_and_why_the_other_does_not(override, why):
+    def script(override):
         from estimator.pages import compare
         from estimator.pages.question import Question
 
-        compare.page(Question("deepseek-v3", ("plan.pp=15",)))
+        compare.page(Question("deepseek-v3", (override,)))
 
-    app = AppTest.from_function(script, default_timeout=60)
+    kwargs = {"override": override}
+    app = AppTest.from_function(script, default_timeout=60, kwargs=kwargs)
     app.session_state["has_painted"] = True
     app.run()
     assert not app.exception
     (said,) = app.error
-    assert "does not divide num" in said.value.replace("\\", "")
+    assert why in said.value.replace("\\", "")
     shown = app.table[0].value
     assert "deepseek-v3" in [str(name).replace("\\", "") for name in shown.columns]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from estimator import attribution, catalog, comparison, provenance, tables_compare
+from estimator.attempts import Failed, one_line
 from estimator.comparison import Comparison, Share
+from estimator.errors import EstimatorError
 from estimator.findings.difference import brief, difference
 from estimator.pages.downloads import buttons, of_tables
 from estimator.pages.drawing import draw
@@ -122,12 +125,19 @@ def _take_no_variant() -> None:
 
 @st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
 def _compared(question: Question, baseline: str) -> Comparison:
+    try:
+        _ = question.resolved  # nothing that a link asks is estimated unchecked
+    except EstimatorError as error:
+        made = comparison.of_documents([catalog.scenario_document(baseline)])
+        asked = ", ".join((question.scenario, *question.overrides))
+        return replace(made, failed=(Failed(asked, one_line(error), 1),))
     return comparison.of_documents(_documents(question, baseline))
 
 
 def _documents(question: Question, baseline: str) -> list[Any]:
     before = catalog.scenario_document(baseline)
-    after = catalog.scenario_document(question.scenario, question.overrides)
+    with catalog.built_in_only(besides=question.scenario):
+        after = catalog.scenario_document(question.scenario, question.overrides)
     if question.overrides:
         after.put("name", f"{after['name']}, changed", after.place)
     return [before, after]
