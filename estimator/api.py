@@ -74,7 +74,7 @@ class _Reported(Walk):
             step_s=spent.step_s,
             wall_s=spent.wall_s,
             source="" if is_simulated else phase.source,
-            scaled_from=phase.on if is_scaled else "",
+            scaled_from=phase.node if is_scaled else "",
         )
 
     def _step_s(self, model: StepModel, global_batch: int) -> float:

@@ -86,7 +86,7 @@ def _plan(scenario: Scenario) -> str:
 def _phase(phase: Phase) -> str:
     batch = phase.global_batch_size
     if phase.basis == "published" or batch is None:
-        return f"as published, on {phase.on}" if phase.on else "as published"
+        return f"as published, on {phase.node}" if phase.node else "as published"
     return (
         f"{short(phase.num_tokens or 0)} tokens; {_batch(batch)} sequences of "
         f"{phase.seq_len:,} tokens a step"

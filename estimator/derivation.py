@@ -109,8 +109,8 @@ def _settle_phases(before: Map, after: Map, *, is_other_model: bool) -> None:
         _keep(phases, lambda phase: phase not in published)
     elif isinstance(node, str) and node != _at(after, NODE):
         for phase in published:
-            if "on" not in phase:
-                phase.put("on", node, phases.place)
+            if "node" not in phase:
+                phase.put("node", node, phases.place)
 
 
 def _say(document: Map, text: str, about: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ class Published:
 
     def hours(self, phase: Phase) -> float | None:
         """Return a published phase's GPU-hours, or None where it is left out."""
-        ratio = self._ratio(phase.on)
+        ratio = self._ratio(phase.node)
         if isinstance(ratio, EstimatorError):
             return None
         return (phase.gpu_hours or 0.0) * ratio
@@ -37,15 +37,15 @@ class Published:
         """Return how a phase's hours were carried over; empty where they were not."""
         if not is_elsewhere(self.scenario, phase):
             return ""
-        ratio = self._ratio(phase.on)
+        ratio = self._ratio(phase.node)
         if isinstance(ratio, EstimatorError):
             return (
-                f"{phase.name} is left out: its hours are those of {phase.on}, and "
+                f"{phase.name} is left out: its hours are those of {phase.node}, and "
                 f"what they would be here cannot be told ({ratio.what})"
             )
         main = self.scenario.main_phase
         return (
-            f"{phase.name}: the hours published of {phase.on} times {ratio:.4g}, the "
+            f"{phase.name}: the hours published of {phase.node} times {ratio:.4g}, the "
             f"GPU-hours that {main.name} takes here over those it takes there"
         )
 
@@ -69,11 +69,11 @@ class Published:
 
 def is_elsewhere(scenario: Scenario, phase: Phase) -> bool:
     """Whether a phase's hours were published of another GPU than the scenario's."""
-    if not phase.on:
+    if not phase.node:
         return False
-    is_known = phase.on in catalog.names("node")
+    is_known = phase.node in catalog.names("node")
     own = scenario.cluster.node.gpu.name
-    return not is_known or _node(phase.on).gpu.name != own
+    return not is_known or _node(phase.node).gpu.name != own
 
 
 def _moved(scenario: Scenario, node: Node) -> Scenario:

@@ -314,7 +314,7 @@ def test_published_hours_stay_on_the_same_gpu(patch):
     ("node", "why"), [("tpu-v5p-pod", "fp8"), ("../x.yaml", "no built-in node")]
 )
 def test_published_hours_that_cannot_be_carried_over_are_left_out(node, why):
-    made = estimate(V3, [f"phases.1.on={node}"], has_range=False, is_played=False)
+    made = estimate(V3, [f"phases.1.node={node}"], has_range=False, is_played=False)
     assert "context-extension" not in hours(made)
     assert made.gpu_hours == pytest.approx(sum(hours(made).values()))
     (said,) = (
@@ -330,13 +330,13 @@ def test_hours_that_name_no_node_are_of_the_one_they_were_given_for(tmp_path):
         " {name: b, basis: published, gpu_hours: 1000, source: us}]"
     )
     base = file(tmp_path, f"base: {V3}\nname: mine\nphases: {phases}\n")
-    assert catalog.load_scenario(base).phases[1].on == ""
-    assert catalog.load_scenario(base, [H20]).phases[1].on == "hgx-h800"
+    assert catalog.load_scenario(base).phases[1].node == ""
+    assert catalog.load_scenario(base, [H20]).phases[1].node == "hgx-h800"
 
 
 def test_a_simulated_phase_was_not_published_of_a_node():
     with pytest.raises(InputError, match="phases"):
-        catalog.load_scenario(V3, ["phases.0.on=hgx-h800"])
+        catalog.load_scenario(V3, ["phases.0.node=hgx-h800"])
 
 
 @pytest.mark.parametrize(

@@ -347,7 +347,7 @@ class Phase:
     global_batch_size: GlobalBatchField | None = None
     gpu_hours: Number | None = None
     source: str = ""
-    on: str = ""
+    node: str = ""
     """The built-in node that a published phase's hours were spent on; the scenario's
     own unless given."""
 
@@ -355,7 +355,7 @@ class Phase:
         simulated = ("num_tokens", "seq_len", "global_batch_size")
         published = ("gpu_hours", "source")
         wanted, barred = (
-            (simulated, ("gpu_hours", "on"))
+            (simulated, ("gpu_hours", "node"))
             if self.basis == "simulated"
             else (published, ("num_tokens", "seq_len", "global_batch_size"))
         )
