@@ -17,6 +17,7 @@ from math import inf
 import numpy as np
 
 from estimator import catalog, plan_rows
+from estimator.batch import Batch
 from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
@@ -145,6 +146,8 @@ def plan(
         key=lambda row: (getattr(row, objective), row.num_gpus),
     )
     if not rows:
+        if given is None:  # perhaps no plan can be right: say what is wrong
+            Batch(scenario).answer()
         raise InfeasibleError(
             f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
             why=f"{scenario.memory_headroom.value:.1%} of it are left free",
