@@ -27,7 +27,6 @@ from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.pages.turns import in_turn
 from estimator.results import Result
-from estimator.specs.scenario import Scenario
 from estimator.wording import (
     dollars,
     duration,
@@ -150,11 +149,11 @@ _attributed = in_turn(comparison.of_documents)
 @st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
 def _compared(question: Question, baseline: str) -> Comparison:
     documents = _documents(question, baseline)
-    is_sequential = _is_sequential(documents, question.resolved)
+    is_sequential = _is_sequential(documents, question)
     return _attributed(documents, is_sequential=is_sequential)
 
 
-def _is_sequential(documents: Sequence[Map], scenario: Scenario) -> bool:
+def _is_sequential(documents: Sequence[Map], question: Question) -> bool:
     """Return whether an average over all orders would take longer than a page may.
 
     Raises
@@ -162,8 +161,10 @@ def _is_sequential(documents: Sequence[Map], scenario: Scenario) -> bool:
     InfeasibleError
         If even one order would.
     """
+    if question.problem:
+        return False  # nothing is attributed to what has no answer
     count = comparison.num_inputs(*documents)
-    each_s = uploads.POINT_SHARE * uploads.expected_s(scenario)
+    each_s = uploads.POINT_SHARE * uploads.expected_s(question.resolved)
     if count * each_s > uploads.MOST_S:
         raise InfeasibleError(
             f"{count} inputs differ: more than a page attributes",
