@@ -25,6 +25,7 @@ from estimator.report import (
     Report,
     Step,
 )
+from estimator.soundness import sound
 from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
@@ -41,10 +42,12 @@ from estimator.units import HOUR_S
 
 @dataclass
 class _Reported(Walk):
-    """Phases as they are reported, with the step of each."""
+    """Phases as they are reported, with the step of the first that is simulated."""
 
     is_played: bool = True
     steps: list[Step] = field(default_factory=list)
+    known_s: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Seconds of a step by sequence length and batch: phases may share them."""
 
     def phase(self, phase: Phase) -> PhaseReport:
         """Return one phase: simulated, or its published GPU-hours; not its bill."""
@@ -64,13 +67,18 @@ class _Reported(Walk):
         )
 
     def _flop(self, phase: Phase) -> float:
-        """Return the model FLOP of a phase whose step was the last."""
-        return self.steps[-1].flop_per_token * (phase.num_tokens or 0.0)
+        """Return the model FLOP of a simulated phase."""
+        return self.model(phase).flop_per_token() * (phase.num_tokens or 0.0)
 
     def _step_s(self, model: StepModel, global_batch: int) -> float:
-        step = step_report(model, global_batch, is_played=self.is_played)
-        self.steps.append(step)
-        return step.step_s
+        key = model.seq_len, global_batch
+        if not self.steps:
+            step = step_report(model, global_batch, is_played=self.is_played)
+            self.steps.append(step)
+            self.known_s[key] = step.step_s
+        elif key not in self.known_s:
+            self.known_s[key] = model.step_s(model.num_microbatches(global_batch))
+        return self.known_s[key]
 
 
 def billed(phases: Sequence[PhaseReport], cost_usd: float) -> tuple[PhaseReport, ...]:
@@ -124,7 +132,7 @@ def estimate(
     made = outcome(scenario, hours)
     money = money_effects(scenario, hours)
     total_flop = sum(phase.model_flop for phase in phases)
-    return Report(
+    report = Report(
         scenario=scenario.name,
         question=scenario.question,
         gpu=scenario.cluster.node.gpu.name,
@@ -155,6 +163,7 @@ def estimate(
             scenario.cluster.node.gpu, "moe" if scenario.model.moe else "dense"
         ),
     )
+    return sound(scenario.name, report)
 
 
 def layers(scenario: Scenario) -> dict[str, float]:

@@ -27,7 +27,7 @@ from estimator.units import BareNumber
 
 MAX_POINTS = 20_000_000
 EXAMPLE = "--vary cluster.fabric.bytes_per_s='25 GB/s:100 GB/s:16'"
-_END = r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([A-Za-zµ/][\w/µ]*)?\s*"
+_END = r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?:([A-Za-zµ/][\w/µ]*)\s*)?"
 _RANGE = re.compile(rf"{_END}:{_END}(?::\s*(\d+)\s*)?\Z")
 
 
@@ -104,7 +104,14 @@ def split(text: str) -> list[str]:
     >>> split("none, [layernorm, mlp],full")
     ['none', '[layernorm, mlp]', 'full']
     """
-    return [part.strip() for part in re.split(r",(?![^\[{]*[\]}])", text)]
+    parts, depth = [""], 0
+    for piece in re.split(r"([,\[\]{}])", text):
+        depth += (piece in "[{") - (piece in "]}") if piece else 0
+        if piece == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts]
 
 
 def _count(path: str, text: str, *, is_drawn: bool) -> int:

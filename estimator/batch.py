@@ -17,6 +17,7 @@ from estimator.bill import bill, total
 from estimator.breakdown import model_mfu
 from estimator.lanes import Floats, Index, in_agreement, lanes
 from estimator.phases import Walk, simulated
+from estimator.soundness import sound
 from estimator.specs.base import with_lanes
 from estimator.specs.scenario import Scenario
 from estimator.step_model import StepModel
@@ -114,4 +115,6 @@ def answers(
     for index, made in in_agreement(evaluate, num_lanes):
         for name, value in made.items():
             columns[name][index] = value
+    ends = {name: (row.min(), row.max()) for name, row in columns.items()}
+    sound(scenario.name, ends if num_lanes else {})
     return columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from estimator.costs.flop import mfu
 from estimator.costs.rates import half_precision
@@ -16,6 +17,8 @@ from estimator.specs.scenario import Scenario
 from estimator.step_model import StepModel
 from estimator.workload.chunks import Chunks
 
+MOST_PLAYED = 20_000
+"""Instructions of a step that SimPy plays in a second."""
 SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
 
 
@@ -25,7 +28,8 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     Parameters
     ----------
     is_played : bool
-        As SimPy plays it; else by the graph's clock, the same within rounding.
+        As SimPy plays it, up to :data:`MOST_PLAYED` instructions; else by the graph's
+        clock, the same within rounding.
     """
     scenario, num_microbatches = model.scenario, model.num_microbatches(global_batch)
     work = model.chunks(num_microbatches=num_microbatches)
@@ -37,13 +41,13 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         made = model.program(count, num_microbatches)
         more = (
             rank_rows(model.simulate(count, num_microbatches), len(made.ranks))
-            if is_played
+            if is_played and sum(map(len, made.ranks)) <= MOST_PLAYED
             else clocked_rows(model, count, num_microbatches)
         )
         rows = _added(rows, more, weight)
         for cause, seconds in causes(made, work).items():
             parts[cause] = parts.get(cause, 0.0) + weight * seconds
-    rows = [RankRow(**{**vars(row), "optimizer_s": optimizer_s}) for row in rows]
+    rows = [replace(row, optimizer_s=optimizer_s) for row in _awaited(rows)]
     bubble_s = sum(row.bubble_s for row in rows) / len(rows)
     sync_s = sum(
         seconds
@@ -152,6 +156,21 @@ def _added(total: list[RankRow], more: list[RankRow], weight: float) -> list[Ran
             )
         )
     return made
+
+
+def _awaited(rows: list[RankRow]) -> list[RankRow]:
+    """Return rows of which none is busy for longer than the step.
+
+    A step that follows from two shorter ones is off by as much as these differ.
+    """
+    if all(row.bubble_s >= 0 for row in rows):
+        return rows
+    busy_s = [row.total_s - row.bubble_s for row in rows]
+    step_s = max(rows[0].total_s, *busy_s)
+    return [
+        replace(row, bubble_s=step_s - busy)
+        for row, busy in zip(rows, busy_s, strict=True)
+    ]
 
 
 def causes(made: Program, work: Chunks) -> dict[str, float]:

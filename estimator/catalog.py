@@ -7,7 +7,6 @@ reaches into the whole, and every mistake is reported at once with its file and 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +39,7 @@ from estimator.specs.fit import Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
+from estimator.units import MAX_LETTERS, shown
 
 T = TypeVar("T")
 
@@ -81,6 +81,8 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
 }
+MOST_MISTAKES = 20
+"""That one message lists."""
 _NAMED = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
 DEFAULTS = {"power": "world-average"}
 SHORTHANDS = {"precision": "recipe"}
@@ -152,15 +154,20 @@ def _on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map
 def existing(name: str, origin: str = "") -> Path:
     """Return the path of an input file, or say at ``origin`` that there is none."""
     path = Path(name)
-    try:
-        is_folder, is_there = path.is_dir(), path.exists()
-    except OSError:  # a name that is too long
-        is_folder = is_there = False
-    if is_folder:
+    if not is_there(path):
+        said = name[:200] if name.isprintable() else repr(name[:200])
+        raise InputError(f"there is no file {said}", where=_at(origin))
+    if path.is_dir():
         raise InputError(f"{name} is a folder, not a file", where=_at(origin))
-    if not is_there:
-        raise InputError(f"there is no file {name[:200]}", where=_at(origin))
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Return whether a path exists, whatever its letters."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a null byte
+        return False
 
 
 def _path(kind: str, name: str, origin: str) -> Path:
@@ -173,7 +180,7 @@ def _path(kind: str, name: str, origin: str) -> Path:
             )
         return existing(name, origin)
     built_in = data_folder() / KINDS[kind].folder / f"{name}.yaml"
-    if not built_in.is_file() or Path(name).name != name:
+    if not is_there(built_in) or Path(name).name != name:
         known = names(kind)
         raise InputError(
             f"there is no {kind} called {name[:80]!r}",
@@ -205,6 +212,8 @@ def read_text(path: Path, most: int = MAX_BYTES) -> str:
         raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
+    except ValueError:
+        raise InputError(f"{str(path)[:200]!r} is no path: a null byte") from None
     return text
 
 
@@ -243,7 +252,8 @@ def resolved(path: str, name: str, place: str) -> Any:
 def _near(name: str, place: str) -> str:
     """Return a path as seen from the file that names it, where there is one."""
     beside = Path(place.rpartition(":")[0]).parent / name
-    return str(beside) if name.endswith((".yaml", ".yml")) and beside.exists() else name
+    is_path = name.endswith((".yaml", ".yml"))
+    return str(beside) if is_path and is_there(beside) else name
 
 
 def apply(
@@ -292,10 +302,10 @@ def _step_into(
 
 
 def _index(holder: Seq, key: str, here: str, place: str) -> int:
-    if key.isdecimal() and int(key) < len(holder):
+    if key.isdecimal() and len(key) < 9 and int(key) < len(holder):
         return int(key)
     raise InputError(
-        f"{here!r}: write a number from 0 to {len(holder) - 1}, not {key!r}",
+        f"{here!r}: write a number from 0 to {len(holder) - 1}, not {shown(key)}",
         where=[place],
     )
 
@@ -393,7 +403,7 @@ def _apply_variant(document: Map, variant: str, name: str) -> None:
     known = sorted(variants) if isinstance(variants, Map) else []
     if not isinstance(variants, Map) or variant not in variants:
         raise InputError(
-            f"{name.partition('@')[0]!r} has no variant {variant!r}",
+            f"{name.partition('@')[0]!r} has no variant {shown(variant)}",
             why=f"known: {', '.join(known) or 'none'}",
             fix=suggestion(variant, known),
         )
@@ -436,7 +446,7 @@ def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False)
         if isinstance(made, Scenario) and not is_hypothetical:
             check(frameworks(made))
     except ValidationError as error:
-        where = list(dict.fromkeys(_mistakes(error, document)))
+        where = _mistakes(error, document)
         found = [item.get("ctx", {}).get("error") for item in error.errors()]
         misfits = found[0].misfits if isinstance(found[0], MisfitError) else ()
     except MisfitError as error:
@@ -444,11 +454,10 @@ def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False)
         misfits = error.misfits
     else:
         return made
-    shown = where[:20] + ([f"and {len(where) - 20} more"] if where[20:] else [])
     what = f"{name} does not describe a {KINDS[kind].spec.__name__}"
     if misfits:
-        raise UnfitError(what, shown, misfits)
-    raise InputError(what, where=shown)
+        raise UnfitError(what, where, misfits)
+    raise InputError(what, where=where)
 
 
 def _misplaced(each: Misfit, document: Map) -> str:
@@ -469,8 +478,16 @@ def _check_schedule(document: Map) -> None:
         )
 
 
-def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
-    for item in error.errors(include_url=False, include_input=False):
+def _mistakes(error: ValidationError, document: Map) -> list[str]:
+    """Return a line for each of the first mistakes, and how many more there are."""
+    items = error.errors(include_url=False)
+    lines = list(dict.fromkeys(_lines(items[:MOST_MISTAKES], document)))
+    more = len(items) - MOST_MISTAKES
+    return lines + ([f"and {more:,} more"] if more > 0 else [])
+
+
+def _lines(items: Iterable[Any], document: Map) -> Iterator[str]:
+    for item in items:
         path = tuple(item["loc"])
         misfit = item.get("ctx", {}).get("error")
         if isinstance(misfit, MisfitError):
@@ -480,7 +497,7 @@ def _mistakes(error: ValidationError, document: Map) -> Iterable[str]:
             named = _NAMED.match(str(item["msg"]))
             path = (*path, *named[1].split(".")) if named and not path else path
         place = place_of(document, path)
-        field = ".".join(str(key) for key in item["loc"])
+        field = ".".join(str(key)[:MAX_LETTERS] for key in item["loc"])
         yield f"{place}: {_message(item, field)}"
 
 
@@ -491,12 +508,16 @@ def _message(item: Any, field: str) -> str:
         return f"field {field!r} is missing"
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         known = {item.name for cls in SPECS.values() for item in fields(cls)} - {last}
-        close = difflib.get_close_matches(last, known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = suggestion(last, sorted(known))
+        hint = f"; did you mean {close}?" if close else ""
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):
         return f"{field}: write a mapping of fields here"
     if kind == "tuple_type":
         return f"{field}: write a list here, in brackets"
+    if kind == "int_parsing_size":
+        return f"{field}: {shown(item['input'])} is more than any count may be: 1e9"
     text = str(item["msg"]).removeprefix("Value error, ")
+    if kind != "value_error":
+        text += f", not {shown(item['input'])}"
     return f"{field}: {text[0].lower()}{text[1:]}" if field else text

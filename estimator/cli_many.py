@@ -14,6 +14,7 @@ import typer
 from estimator.cli_options import Json, Overrides, Quiet, print_json
 from estimator.endings import line, stopped
 from estimator.errors import InputError
+from estimator.extras import how
 
 if TYPE_CHECKING:
     from estimator.sweeps import Progress
@@ -170,7 +171,7 @@ def uncertainty_command(
 
     made = uncertainty(scenario, overrides or (), num_samples=samples, seed=seed)
     if made.sobol is None and not quiet:
-        typer.echo("Sobol indices need SALib: install the extra 'search'", err=True)
+        typer.echo(f"Sobol indices need SALib: {how('search')}", err=True)
     if as_json:
         print_json(made.to_dict())
         return

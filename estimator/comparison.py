@@ -65,6 +65,16 @@ class Comparison:
     """Scenarios that cannot be estimated, and why; they have no other entry here."""
 
     @property
+    def said(self) -> tuple[str, ...]:
+        """What was changed, a sentence for each that is not what was asked for."""
+        told = zip(self.reports, self.adjusted, strict=False)
+        return tuple(
+            f"{report.scenario} is the nearest that runs: {note}."
+            for report, note in told
+            if note
+        )
+
+    @property
     def baselines(self) -> tuple[int, ...]:
         """The column that each is told against.
 

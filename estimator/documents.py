@@ -15,14 +15,14 @@ from typing import Any
 import yaml
 
 from estimator.errors import InputError
-from estimator.units import BareNumber
+from estimator.units import MAX_LETTERS, BareNumber
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
 MAX_DEPTH = 40
 
 _INT = re.compile(r"[-+]?(0|[1-9][\d_]*)\Z")
-_FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
+_FLOAT = re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 _NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)\Z", re.IGNORECASE)
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None}
 
@@ -139,7 +139,11 @@ def scalar(text: str) -> object:
 
     >>> scalar("405e9"), scalar("16"), scalar("no"), scalar("12:30:00"), scalar("true")
     (405000000000.0, 16, 'no', '12:30:00', True)
+
+    A row of digits too long for a number is text, which no number's field takes.
     """
+    if len(text) > MAX_LETTERS:
+        return text
     if text.lower() in _WORDS or not text:
         return _WORDS.get(text.lower())
     if _INT.match(text):

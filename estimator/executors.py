@@ -6,6 +6,7 @@ Work that is interrupted or fails ends at once: nobody waits for what others sti
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -152,6 +153,8 @@ def connected(address: str) -> Iterator[Client]:
     from distributed import Client
 
     _check_answers(address)
+    # what it logs of a lost scheduler is said here
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     client = Client(address, timeout=DASK_TIMEOUT, set_as_default=False)
     with client:
         _check_workers(client.run(own_version), address)

@@ -47,7 +47,8 @@ def check_target(path: Path, suffixes: Sequence[str] = ()) -> None:
     if is_folder:
         raise InputError(f"{path} is a folder, not a file")
     if not has_folder:
-        raise InputError(f"there is no folder {path.parent} for {path}")
+        what = f"there is no folder {path.parent} for {path.name}"
+        raise InputError(what, where=[str(path)])
     if not os.access(path if is_there else path.parent, os.W_OK):
         raise InputError(f"{path} cannot be written", why="permission denied")
 

@@ -21,7 +21,13 @@ def require(what: str, extra: str, *modules: str) -> None:
     """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise EstimatorError(
-            f"{what} needs {' and '.join(missing)}: "
-            f"install the extra {extra!r} (pip install 'estimator[{extra}]')"
-        )
+        raise EstimatorError(f"{what} needs {' and '.join(missing)}: {how(extra)}")
+
+
+def how(extra: str) -> str:
+    """Return how an extra is installed.
+
+    >>> how("export")
+    "install the extra 'export' (pip install 'estimator[export]')"
+    """
+    return f"install the extra {extra!r} (pip install 'estimator[{extra}]')"

@@ -93,6 +93,9 @@ def _rows(result: Result) -> Iterator[tuple[str, Row]]:
                 "against": made.reports[place].scenario,
             }
             yield "against_first", names | changes
+        for report, note in zip(made.reports, made.adjusted, strict=False):
+            if note:
+                yield "adjusted", {"scenario": report.scenario, "adjusted": note}
     for each in result.failed:
         yield "failed", {"scenario": each.scenario, "error": each.error}
 
@@ -219,6 +222,7 @@ def _constant(row: Row) -> Iterator[Row]:
 LONG_ROWS: Mapping[str, Callable[[Row], Iterable[Row]]] = {
     "summary": lambda row: [row],
     "assumptions": _constant,
+    "adjusted": lambda row: [{"quantity": "adjusted", "text": row["adjusted"]}],
     "failed": lambda row: [{"quantity": "error", "text": row["error"]}],
 }
 """What is not simply a row of numbers."""

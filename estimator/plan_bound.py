@@ -1,55 +1,32 @@
 """A closed form below the step of every plan: what no schedule can do without.
 
 A rank's step lasts at least as long as its own work, plus the way of the first
-micro-batch to it, plus the way of the last one back where backward passes are whole.
-Of a chunk counts what its compute stream does, or its chain of dependent operations if
-that is longer and no pair can hide it; beside pairs, a rank's communication stream is
-busy no longer than the rank. Sends, waits and the optimizer come on top.
+micro-batch to it, plus the way of the last one back where backward passes are whole,
+and the optimizer of the fullest rank. Of a chunk counts what its compute stream does,
+or its chain of dependent operations if that is longer and no pair can hide it; beside
+pairs, a rank's communication stream is busy no longer than the rank, and neither is the
+stream on which sharded weights travel. Sends and waits come on top.
 """
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
+from estimator.plan_elements import Elements, Row, elements_of
+from estimator.plan_shards import Shards, shards_of
 from estimator.plan_space import Pipe, Placement, Shape, placement
-from estimator.schedules.ir import Op, Pipeline, program
+from estimator.schedules.ir import Pipeline
 from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario
 from estimator.step_model import fewest_scheduled
-from estimator.workload.chunks import Chunks, chunks
-from estimator.workload.memory import (
-    COLLECTIVE_BUFFER_BYTES,
-    CONTEXT_BYTES,
-    layer_activations,
-)
-from estimator.workload.operations import Stream, play
-from estimator.workload.stages import Element, held
-from estimator.workload.synchronisation import FORMAT_BYTES, MASTER
-
-ROWS = (
-    "forward_chain",
-    "forward",
-    "input_chain",
-    "backward",
-    "until_input",
-    "until_weight",
-    "shared",
-    "experts",
-    "communication",
-)
-"""Of each element: seconds, bytes kept, parameters."""
-
-
-PAIRED = ("dualpipe", Pipeline(2, 4))
-"""A schedule with overlapped pairs: their all-to-alls run at other rates."""
-
+from estimator.workload.memory import COLLECTIVE_BUFFER_BYTES, CONTEXT_BYTES
 
 LONG = 4
 """Micro-batches per rank from which on a few more do not matter to a bound."""
@@ -59,6 +36,7 @@ LONG = 4
 class Bound:
     """What a plan takes at least."""
 
+    zero: int
     step_s: float
     wall_s: float
     """Of the main phase."""
@@ -71,14 +49,35 @@ class Bounds:
 
     scenario: Scenario
     num_gpus: int
+    _shards: dict[object, tuple[Shards, ...]] = field(default_factory=dict)
 
     def of_shape(self, shape: Shape) -> ShapeBounds | None:
         """Return what is common to plans of a shape, or None where it cannot be."""
         inner, experts = shape.tp * shape.cp, shape.ep * shape.etp
         if self.num_gpus % inner or self.num_gpus % experts:
             return None
-        costs = element_costs(self.scenario, shape)
-        return None if costs is None else ShapeBounds(self, shape, costs)
+        made = elements_of(self.scenario, shape)
+        return None if made is None else ShapeBounds(self, shape, made)
+
+    def shards(
+        self, shape: Shape, pipe: Pipe, placed: Placement, made: Elements
+    ) -> tuple[Shards, ...]:
+        """Return what each ZeRO stage adds, the same for plans that differ in time."""
+        split = (shape.tp, shape.cp, shape.ep, shape.etp)
+        key = (split, pipe.pp, pipe.layout, placed.num_stages, placed.where)
+        if key not in self._shards:
+            starts = self.starts(pipe, placed)
+            self._shards[key] = shards_of(
+                self.scenario, shape, pipe.pp, placed, made, starts
+            )
+        return self._shards[key]
+
+    def starts(self, pipe: Pipe, placed: Placement) -> Index:
+        """Return the first element of each stage."""
+        model = self.scenario.model
+        return _starts(
+            pipe.layout, model.num_layers, model.num_mtp_modules, placed.num_stages
+        )
 
 
 @dataclass
@@ -87,72 +86,77 @@ class ShapeBounds:
 
     bounds: Bounds
     shape: Shape
-    costs: Floats
-    """Shape (:data:`ROWS`, elements)."""
+    made: Elements
 
-    def of_pipe(self, pipe: Pipe) -> Bound | None:
-        """Return the bound of a plan, or None where its parts do not fit together."""
+    def of_pipe(self, pipe: Pipe) -> Iterator[Bound]:
+        """Yield the bounds of a plan, one for each ZeRO stage that makes a difference.
+
+        None where its parts do not fit together.
+        """
         scenario, shape = self.bounds.scenario, self.shape
         placed, num_gpus = placement(pipe), self.bounds.num_gpus
         width = shape.tp * shape.cp * pipe.pp
         if placed is None or num_gpus % width:
-            return None
-        per_rank = num_gpus // pipe.pp
-        if per_rank % (shape.ep * shape.etp):
-            return None
-        phase, dp = scenario.main_phase, num_gpus // width
+            return
+        if num_gpus // pipe.pp % (shape.ep * shape.etp):
+            return
+        phase = scenario.main_phase
         batch = phase.global_batch_size
         assert batch is not None  # noqa: S101 - the phase is simulated
-        replica = shape.micro_batch_size * dp
+        replica = shape.micro_batch_size * (num_gpus // width)
         if not splits_evenly(scenario, replica):
-            return None
+            return
         count = _scheduled(pipe, max(1, -(-batch.final // replica)))
         if count is None:
-            return None
-        model = scenario.model
-        starts = _starts(
-            pipe.layout, model.num_layers, model.num_mtp_modules, placed.num_stages
-        )
-        of_stage = np.add.reduceat(self.costs, starts, axis=1)
-        step_s = _step_s(placed, of_stage, count)
+            return
+        starts = self.bounds.starts(pipe, placed)
+        of_stage = np.add.reduceat(self.made.rows, starts, axis=1)
+        active = self._active(placed, of_stage, starts)
         seq_len, num_tokens = phase.seq_len or 1, phase.num_tokens or 0.0
         ramped = min(batch.ramp_tokens, num_tokens)
         num_steps = (num_tokens - ramped) / (batch.final * seq_len)
         num_steps += ramped / (seq_len * replica * count)
-        return Bound(
-            step_s, step_s * num_steps, self._memory(placed, of_stage, dp, per_rank)
+        for shards in self.bounds.shards(shape, pipe, placed, self.made):
+            step_s = _step_s(placed, of_stage, shards, count) + shards.optimizer_s
+            most = float(np.max(shards.state_bytes + active))
+            yield Bound(shards.zero, step_s, step_s * num_steps, most)
+
+    def _active(self, placed: Placement, of_stage: Floats, starts: Index) -> Floats:
+        """Return each rank's bytes of activations and buffers, at least.
+
+        Longer programs hold as many chunks, but perhaps of another of its stages.
+        """
+        active = np.zeros(len(placed.holds))
+        for alive, row in (
+            (placed.alive_until_input, Row.UNTIL_INPUT),
+            (placed.alive_until_weight, Row.UNTIL_WEIGHT),
+        ):
+            least = np.min(np.where(placed.holds, of_stage[row], np.inf), axis=1)
+            active += np.sum(alive, axis=1) * least
+        active *= 1 - self.bounds.scenario.plan.activation_offload
+        logits = np.maximum.reduceat(self.made.rows[Row.LOGITS], starts)
+        passing = np.maximum(
+            np.max(placed.holds * logits, axis=1), self.made.layer_buffer
         )
-
-    def _memory(
-        self, placed: Placement, of_stage: Floats, dp: int, per_rank: int
-    ) -> float:
-        """Return the bytes that the fullest rank holds at least."""
-        scenario, shape = self.bounds.scenario, self.shape
-        precision, zero = scenario.precision, scenario.plan.zero
-        shared, experts = placed.holds @ of_stage[6], placed.holds @ of_stage[7]
-        sharers = dp * shape.cp * placed.num_copies
-        expert_sharers = per_rank // (shape.ep * shape.etp) * placed.num_copies
-        shard = shared / sharers + experts / max(1, expert_sharers)
-        state = MASTER + 2 * FORMAT_BYTES[precision.moments]
-        kept = 1.0 + FORMAT_BYTES[precision.gradients]  # a weight has a byte at least
-        whole = shared + experts
-        held_bytes = (shard if zero else whole) * state
-        held_bytes += (shard if zero > 1 else whole) * kept
-        active = placed.alive_until_input @ of_stage[4]
-        active += placed.alive_until_weight @ of_stage[5]
         fixed = CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES
-        return float(np.max(held_bytes + active)) + fixed
+        made: Floats = active + passing + fixed
+        return made
 
 
-def _step_s(placed: Placement, of_stage: Floats, count: int) -> float:
-    forward, backward = of_stage[1], of_stage[3]
+def _step_s(placed: Placement, of_stage: Floats, shards: Shards, count: int) -> float:
+    forward = of_stage[Row.FORWARD] + shards.forward_copy_s
+    backward = of_stage[Row.BACKWARD] + shards.backward_copy_s + shards.scatter_copy_s
     if not placed.has_pairs:
-        forward = np.maximum(of_stage[0], forward)
+        chain = of_stage[Row.FORWARD_CHAIN] + shards.forward_copy_s
+        forward = np.maximum(chain, forward)
         if not placed.is_split:
-            backward = np.maximum(of_stage[2], backward)
+            chain = of_stage[Row.INPUT_CHAIN] + shards.backward_copy_s
+            backward = np.maximum(chain, backward)
     busy_s = count * (placed.share @ (forward + backward))
+    busy_s = np.maximum(busy_s, count * (placed.share @ shards.travel_s))
     if placed.has_pairs:
-        busy_s = np.maximum(busy_s, count * (placed.share @ of_stage[8]))
+        travel_s = count * (placed.share @ of_stage[Row.COMMUNICATION])
+        busy_s = np.maximum(busy_s, travel_s)
     way = np.cumsum(forward) - forward
     if not placed.is_split:
         way += np.cumsum(backward) - backward
@@ -183,78 +187,3 @@ def _starts(
         stages = parse_layout(layout)
     sizes = [len(stage) + stage.count("m") for stage in stages]
     return np.cumsum([0, *sizes[:-1]]).astype(np.intp)
-
-
-def element_costs(scenario: Scenario, shape: Shape) -> Floats | None:
-    """Return what each element of the model takes and keeps, shape (ROWS, elements).
-
-    None where the model or the GPU does not allow the shape.
-    """
-    alone = _alone(scenario, shape)
-    seq_len = scenario.main_phase.seq_len or 1
-    try:
-        work = chunks(alone, seq_len, program("1f1b", Pipeline(1, 1)))
-        beside = chunks(alone, seq_len, program(*PAIRED))
-    except (EstimatorError, ValueError):
-        return None
-    known: dict[tuple[str, str, int], list[float]] = {}
-    columns = []
-    for element in work.stages[0]:
-        key = (element.name if not element.is_layer else "", *element.look)
-        if key not in known:
-            known[key] = _costs(alone, work, beside, element)
-        columns.append(known[key])
-    return np.array(columns).T
-
-
-def _alone(scenario: Scenario, shape: Shape) -> Scenario:
-    """Return a scenario whose only pipeline rank holds all layers, not checked."""
-    plan = copy.copy(scenario.plan)
-    changes = {
-        **shape._asdict(),
-        "pp": 1,
-        "schedule": "1f1b",
-        "stages_per_rank": None,
-        "stage_layout": EVEN,
-        "dp_shard": 0,
-    }
-    modules = changes.pop("recompute")
-    for name, value in changes.items():
-        object.__setattr__(plan, name, value)
-    made = copy.copy(scenario)
-    object.__setattr__(made, "plan", plan)
-    object.__setattr__(made, "recompute", modules)
-    return made
-
-
-def _costs(
-    scenario: Scenario, work: Chunks, beside: Chunks, element: Element
-) -> list[float]:
-    """Return one element's column; ``beside`` has the rates of overlapped pairs."""
-    one, paired = copy.copy(work), copy.copy(beside)
-    one.stages, one.sharding = ((element,),), None
-    paired.stages, paired.sharding = ((element,),), None
-    paired._times, paired._ends = one._times, one._ends
-    forward = one.operations(Op.F, 0)
-    inputs, weights = one.operations(Op.I, 0), one.operations(Op.W, 0)
-    busy = [
-        sum(item.seconds for item in items if item.stream is Stream.COMPUTE)
-        for items in (forward, inputs, weights)
-    ]
-    kept = layer_activations(work.size, element) if element.is_layer else (0.0, 0.0)
-    own = held(scenario, element)
-    return [
-        play(forward).makespan_s,
-        busy[0],
-        play(inputs).makespan_s,
-        busy[1] + busy[2],
-        *kept,
-        own.shared,
-        own.experts,
-        sum(
-            item.seconds
-            for op in (Op.F, Op.I)
-            for item in paired.operations(op, 0)
-            if item.stream is Stream.COMMUNICATION
-        ),
-    ]

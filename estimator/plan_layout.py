@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from estimator.lanes import Index
-from estimator.plan_bound import element_costs
+from estimator.plan_elements import Row, elements_of
 from estimator.plan_space import Shape
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
@@ -23,11 +23,11 @@ def balanced_layouts(scenario: Scenario, counts: set[int]) -> dict[int, str]:
     own = Shape(
         plan.tp, plan.cp, plan.ep, plan.etp, plan.micro_batch_size, scenario.recompute
     )
-    costs = element_costs(scenario, own)
+    made = elements_of(scenario, own)
     symbols = "E" + "t" * model.num_layers + "m" * model.num_mtp_modules + "L"
-    if costs is None:
+    if made is None:
         return dict.fromkeys(counts, EVEN)
-    spent = iter((costs[1] + costs[3]).tolist())
+    spent = iter((made.rows[Row.FORWARD] + made.rows[Row.BACKWARD]).tolist())
     seconds = [next(spent) + (next(spent) if name == "m" else 0) for name in symbols]
     until = np.concatenate([[0.0], np.cumsum(seconds)]) / sum(seconds)
     most = max(counts)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from estimator.batch import Batch
-from estimator.errors import EstimatorError, InfeasibleError
+from estimator.errors import EstimatorError
 from estimator.specs.scenario import Scenario
-from estimator.wording import dollars, duration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SAME = 1e-9
+"""Relative difference up to which two times are one."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class PlanRow:
     mfu: float
     memory_bytes: float
     fits: bool
+    fits_with_headroom: bool
 
     @property
     def overrides(self) -> tuple[str, ...]:
@@ -43,6 +47,17 @@ class PlanRow:
             ),
             "plan.dp_shard=0",
             f"recompute={f'[{modules}]' if modules else 'none'}",
+        )
+
+    def of(self, scenario: Scenario) -> Scenario:
+        """Return the scenario under this plan."""
+        sizes = {name: value for name, value in self.plan.items() if name != "dp"}
+        modules = tuple(sizes.pop("recompute"))
+        return replace(
+            scenario,
+            cluster=replace(scenario.cluster, num_gpus=self.num_gpus),
+            plan=replace(scenario.plan, dp_shard=0, **sizes),
+            recompute=modules,
         )
 
 
@@ -66,7 +81,7 @@ class Plans:
     scenario: str
     objective: str
     plans: tuple[PlanRow, ...]
-    """The best first; all fit in memory."""
+    """The best first, no two of them equal in time; all fit with headroom."""
     num_considered: int
     num_feasible: int
     """Plans whose parts fit together and whose least memory fits."""
@@ -77,6 +92,8 @@ class Plans:
     """The scenario's own plan."""
     pareto: tuple[PlanRow, ...]
     """Per number of GPUs the best plan, where no other is both cheaper and faster."""
+    memory_headroom: float = 0.0
+    """Share of the GPU's memory that every plan leaves free."""
     answer: PlanRow | None = None
     """What meets the deadline with the fewest dollars, or the budget soonest."""
     cost_basis: str = ""
@@ -96,10 +113,19 @@ class Plans:
         return pd.DataFrame(rows).drop(columns="plan")
 
 
-def evaluated(scenario: Scenario) -> PlanRow | None:
-    """Return what a scenario's plan takes, or None if its parts do not fit together."""
+def evaluated(scenario: Scenario, *, if_it_fits: bool = False) -> PlanRow | None:
+    """Return what a scenario's plan takes, or None if its parts do not fit together.
+
+    Parameters
+    ----------
+    if_it_fits : bool
+        None, too, if it does not fit with headroom: memory is looked at first.
+    """
+    batch = Batch(scenario)
     try:
-        made = Batch(scenario).answer()
+        if if_it_fits and batch.memory_bytes() > scenario.usable_bytes:
+            return None
+        made = batch.answer()
     except (EstimatorError, ValueError):
         return None
     plan = scenario.plan
@@ -126,6 +152,28 @@ def evaluated(scenario: Scenario) -> PlanRow | None:
         mfu=made.mfu,
         memory_bytes=made.peak_bytes,
         fits=made.peak_bytes <= made.hbm_bytes,
+        fits_with_headroom=made.peak_bytes <= scenario.usable_bytes,
+    )
+
+
+def distinct(rows: Iterable[PlanRow]) -> list[PlanRow]:
+    """Return rows of which no two take the same time on the same GPUs, by time.
+
+    Plans that are equal but for their names are one row: that with the least memory.
+    """
+    kept: list[PlanRow] = []
+    for row in sorted(rows, key=lambda row: (row.num_gpus, row.step_s, row.wall_s)):
+        if not kept or not _are_twins(kept[-1], row):
+            kept.append(row)
+        elif row.memory_bytes < kept[-1].memory_bytes:
+            kept[-1] = row
+    return sorted(kept, key=lambda row: row.wall_s)
+
+
+def _are_twins(one: PlanRow, other: PlanRow) -> bool:
+    return one.num_gpus == other.num_gpus and all(
+        math.isclose(getattr(one, name), getattr(other, name), rel_tol=SAME)
+        for name in ("step_s", "wall_s")
     )
 
 
@@ -136,27 +184,3 @@ def pareto(rows: Sequence[PlanRow]) -> list[PlanRow]:
         if not kept or row.cost_usd < kept[-1].cost_usd:
             kept.append(row)
     return kept
-
-
-def answer(
-    rows: Sequence[PlanRow], deadline_s: float | None, budget_usd: float | None
-) -> PlanRow | None:
-    """Return the cheapest row in time, or the fastest one within the budget."""
-    if deadline_s is None and budget_usd is None:
-        return None
-    fitting = [
-        row
-        for row in rows
-        if (deadline_s is None or row.wall_s <= deadline_s)
-        and (budget_usd is None or row.cost_usd <= budget_usd)
-    ]
-    if not fitting:
-        best = min(rows, key=lambda row: row.wall_s)
-        raise InfeasibleError(
-            "no plan meets this",
-            why=f"the fastest one takes {duration(best.wall_s)} and "
-            f"{dollars(best.cost_usd)} on {best.num_gpus:,} GPUs",
-            fix="--gpus with other numbers",
-        )
-    by_time = budget_usd is not None and deadline_s is None
-    return min(fitting, key=lambda row: row.wall_s if by_time else row.cost_usd)

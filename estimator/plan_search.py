@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -19,12 +20,23 @@ from estimator import catalog, plan_rows
 from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
+from estimator.plan_answer import answer
 from estimator.plan_bound import Bounds
 from estimator.plan_layout import balanced_layouts
 from estimator.plan_rows import PlanRow, Plans, Standing, evaluated
-from estimator.plan_space import Candidate, Pipe, pipes, placement, planned, shapes
+from estimator.plan_space import (
+    ZERO,
+    Candidate,
+    Pipe,
+    pipes,
+    placement,
+    planned,
+    shapes,
+)
 from estimator.plan_standing import standing
+from estimator.specs.base import unchecked
 from estimator.specs.fit import around
+from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S
 
@@ -125,16 +137,17 @@ def plan(
             stands = standing(scenario, candidates, bound_s, given, num_drawn, seed)
         tell(most)
     every = [row for one in found for row in one.rows]
-    if given and given.fits and own in numbers and given not in every:
+    if given and given.fits_with_headroom and own in numbers:
         every.append(given)
     rows = sorted(
-        every,
+        plan_rows.distinct(every),
         key=lambda row: (getattr(row, objective), row.num_gpus),
     )
     if not rows:
         raise InfeasibleError(
             f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
-            fix="--gpus with more, or a GPU with more memory",
+            why=f"{scenario.memory_headroom.value:.1%} of it are left free",
+            fix="--gpus with more, a GPU with more memory, or less memory_headroom",
         )
     return Plans(
         scenario=scenario.name,
@@ -146,7 +159,8 @@ def plan(
         is_proven=all(one.is_proven for one in found),
         given=given,
         pareto=tuple(plan_rows.pareto(rows)),
-        answer=plan_rows.answer(rows, deadline_s, budget_usd),
+        memory_headroom=scenario.memory_headroom.value,
+        answer=answer(scenario, rows, deadline_s, budget_usd),
         cost_basis=basis_title(scenario),
         standing=stands,
     )
@@ -166,8 +180,8 @@ def _check(
     if not 1 <= top <= MAX_TOP:
         raise InputError(f"--top is 1 to {MAX_TOP}, not {top}")
     for name, value in (("deadline", deadline_s), ("budget", budget_usd)):
-        if value is not None and not value > 0:
-            raise InputError(f"--{name} is positive, not {value}")
+        if value is not None and not 0 < value < inf:
+            raise InputError(f"--{name} is positive and finite, not {value}")
     if any(number < 1 or number > 10**7 for number in gpus):
         raise InputError("--gpus are 1 to 10,000,000")
 
@@ -198,8 +212,8 @@ def _on(scenario: Scenario, num_gpus: int) -> Scenario:
     """Return the scenario on another number of GPUs, its own plan not checked."""
     if num_gpus == scenario.cluster.num_gpus:
         return scenario
-    cluster = replace(scenario.cluster, num_gpus=num_gpus)
-    alone = replace(
+    cluster = unchecked(scenario.cluster, num_gpus=num_gpus)
+    alone = unchecked(
         scenario.plan,
         tp=1,
         cp=1,
@@ -209,9 +223,10 @@ def _on(scenario: Scenario, num_gpus: int) -> Scenario:
         dp_shard=0,
         schedule="1f1b",
         stages_per_rank=None,
-        stage_layout="even",
+        stage_layout=EVEN,
     )
-    return replace(scenario, cluster=cluster, plan=alone)
+    made: Scenario = unchecked(scenario, cluster=cluster, plan=alone)
+    return made
 
 
 def _tell(progress: Progress | None, before: int, total: int, count: int) -> None:
@@ -228,31 +243,30 @@ def _search(
 ) -> _Found:
     """Evaluate the plans that promise most, until the rest cannot be better."""
     candidates, bound_s, num_considered = bounded
-    kinds = [(c.pipe.schedule, c.shape.tp > 1) for c in candidates]
+    kinds = [(c.pipe.schedule, c.shape.tp > 1, c.zero > 1) for c in candidates]
     names = list(dict.fromkeys(kinds))
     kind = np.array([names.index(name) for name in kinds], dtype=np.intp)
     ratios: defaultdict[int, list[float]] = defaultdict(list)
     factor = np.ones(len(names))
     left = np.ones(len(candidates), dtype=bool)
     rows: list[PlanRow] = []
-    num_evaluated = 0
+    num_evaluated = num_tried = 0
     while left.any() and num_evaluated < most:
-        last_s = sorted(row.wall_s for row in rows)[top - 1] if len(rows) >= top else 0
+        last_s = rows[top - 1].wall_s if len(rows) >= top else 0
         if last_s and bound_s[left].min() >= last_s:
             break
         # bounds are nearer to the truth for some schedules than for others
         index = int(np.argmin(np.where(left, bound_s * factor[kind], np.inf)))
         left[index] = False
-        row = evaluated(planned(scenario, candidates[index]))
-        num_evaluated += 1
-        tell(num_evaluated)
+        row = evaluated(planned(scenario, candidates[index]), if_it_fits=True)
+        num_tried += 1
         if row is None:
             continue
+        num_evaluated += 1
+        tell(num_evaluated)
         ratios[kind[index]].append(row.wall_s / bound_s[index])
         factor[kind[index]] = min(ratios[kind[index]])
-        if row.fits:
-            rows.append(row)
-    rows.sort(key=lambda row: row.wall_s)
+        rows = plan_rows.distinct([*rows, row])
     last_s = rows[min(top, len(rows)) - 1].wall_s if rows else 0.0
     is_proven = not left.any() or bool(rows and bound_s[left].min() >= last_s)
     return _Found(
@@ -266,18 +280,17 @@ def _bounded(scenario: Scenario) -> _Bounded:
     Phases that are not simulated take the same time under every plan.
     """
     bounds, ways = Bounds(scenario, scenario.cluster.num_gpus), _ways(scenario)
-    hbm = scenario.cluster.node.gpu.hbm_bytes
     fixed_s = sum(phase.gpu_hours or 0.0 for phase in scenario.phases)
     fixed_s *= HOUR_S / scenario.cluster.num_gpus
     candidates, bound_s, num_considered = [], [], 0
     for shape in shapes(scenario):
         of_shape = bounds.of_shape(shape)
-        num_considered += len(ways)
+        num_considered += len(ways) * len(ZERO)
         for pipe in ways if of_shape else ():
-            bound = of_shape.of_pipe(pipe) if of_shape else None
-            if bound is not None and bound.memory_bytes <= hbm:
-                candidates.append(Candidate(shape, pipe))
-                bound_s.append(bound.wall_s + fixed_s)
+            for bound in of_shape.of_pipe(pipe) if of_shape else ():
+                if bound.memory_bytes <= scenario.usable_bytes:
+                    candidates.append(Candidate(shape, pipe, bound.zero))
+                    bound_s.append(bound.wall_s + fixed_s)
     return candidates, np.array(bound_s), num_considered
 
 

@@ -23,6 +23,10 @@ MAX_CP = 16
 MAX_PP = 64
 MICRO_BATCHES = (1, 2, 4, 8)
 STAGES_PER_RANK = (2, 3, 4, 6, 8)
+ZERO = (0, 1, 2, 3)
+SHORTEST = 3
+"""Micro-batches that a placement is read from at least: a step of two puts off weight
+passes that a longer one does not."""
 NOT_TRAINING = ("forward-only",)
 RECOMPUTE: tuple[tuple[str, ...], ...] = (
     (),
@@ -55,10 +59,12 @@ class Pipe(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A plan: how layers are cut, and how they follow one another."""
+    """A plan: how layers are cut, how they follow one another, what replicas share."""
 
     shape: Shape
     pipe: Pipe
+    zero: int
+    """What replicas hold in shards, as ``plan.zero``."""
 
 
 def shapes(scenario: Scenario) -> Iterator[Shape]:
@@ -150,7 +156,7 @@ def planned(scenario: Scenario, candidate: Candidate) -> Scenario:
     ValueError
         If the plan does not fit the model or the cluster.
     """
-    shape, pipe = candidate
+    shape, pipe, zero = candidate
     plan: ParallelPlan = replace(
         scenario.plan,
         tp=shape.tp,
@@ -161,6 +167,7 @@ def planned(scenario: Scenario, candidate: Candidate) -> Scenario:
         pp=pipe.pp,
         schedule=pipe.schedule,
         stages_per_rank=pipe.stages_per_rank,
+        zero=zero,
         dp_shard=0,
         stage_layout=pipe.layout,
     )
@@ -194,6 +201,11 @@ class Placement:
         return first
 
     @cached_property
+    def where(self) -> bytes:
+        """Which rank holds which stage: equal ones hold the same parameters."""
+        return self.holds.tobytes()
+
+    @cached_property
     def holds(self) -> NDArray[np.bool_]:
         """Shape (ranks, stages): whether a rank holds a stage."""
         return self.share > 0
@@ -206,7 +218,7 @@ def placement(pipe: Pipe) -> Placement | None:
 
 @lru_cache(maxsize=4096)
 def _placement(pipe: Pipe) -> Placement | None:
-    for count in range(pipe.pp, 2 * pipe.pp + 2):
+    for count in range(max(SHORTEST, pipe.pp), 2 * pipe.pp + 2):
         pipeline = Pipeline(pipe.pp, count, pipe.stages_per_rank)
         try:
             made = program(pipe.schedule, pipeline)

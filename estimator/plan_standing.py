@@ -36,7 +36,7 @@ def standing(
             num_fitting += _fits(scenario, candidates[index])
             continue
         row = _row(scenario, candidates[index])
-        if row and row.fits:
+        if row:
             num_fitting += 1
             num_better += row.wall_s < given.wall_s
     return Standing(
@@ -46,14 +46,14 @@ def standing(
 
 def _program(candidate: Candidate) -> tuple[str, ...]:
     """Return what plans next to one another share, to be made once."""
-    shape, pipe = candidate
+    shape, pipe, _ = candidate
     replica = shape.tp * shape.cp * shape.micro_batch_size
     return (*map(str, pipe), str(replica))
 
 
 def _row(scenario: Scenario, candidate: Candidate) -> PlanRow | None:
     try:
-        return evaluated(planned(scenario, candidate))
+        return evaluated(planned(scenario, candidate), if_it_fits=True)
     except ValueError:
         return None
 
@@ -63,4 +63,4 @@ def _fits(scenario: Scenario, candidate: Candidate) -> bool:
         needed = Batch(planned(scenario, candidate)).memory_bytes()
     except (EstimatorError, ValueError):
         return False
-    return needed <= scenario.cluster.node.gpu.hbm_bytes
+    return needed <= scenario.usable_bytes

@@ -35,7 +35,7 @@ def combined_range(effects: Mapping[str, Pair]) -> Pair:
     """
     down = up = 0.0
     for pair in effects.values():
-        logs = [math.log(ratio) for ratio in pair]
+        logs = [math.log(ratio) if ratio > 0 else -math.inf for ratio in pair]
         down += min(0.0, *logs) ** 2
         up += max(0.0, *logs) ** 2
     return math.exp(-math.sqrt(down)), math.exp(math.sqrt(up))
@@ -64,7 +64,7 @@ def money_effects(scenario: Scenario, gpu_hours: float) -> dict[str, dict[str, P
             for end in (constant.low, constant.high)
         )
         for name, middle in value.items():
-            if low[name] != high[name]:
+            if middle and low[name] != high[name]:
                 made[name][path] = low[name] / middle, high[name] / middle
     return made
 

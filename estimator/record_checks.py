@@ -27,22 +27,22 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
     "model": {
         "name": Field("text"),
         "type": Field("text"),
-        "layers": Field("count", 10_000),
+        "layers": Field("count", 4096),
         "hidden": Field("count", 1e7),
         "heads": Field("count", 1e5),
         "kv_heads": Field("count", 1e5),
         "head_dim": Field("count", 1e5),
-        "ffn": Field("count", 1e8),
+        "ffn": Field("count", 1e7),
         "gated_mlp": Field("truth"),
         "vocab": Field("count", 1e8),
         "tied_embeddings": Field("truth"),
         "experts": Field("count", 1e5),
         "top_k": Field("count", 1e5),
-        "moe_ffn": Field("count", 1e8),
+        "moe_ffn": Field("count", 1e7),
         "shared_experts": Field("count", 1e4, 0),
-        "shared_ffn": Field("count", 1e8, 0),
+        "shared_ffn": Field("count", 1e7, 0),
         "dense_layers": Field("count", 1e4, 0),
-        "dense_ffn": Field("count", 1e8, 0),
+        "dense_ffn": Field("count", 1e7, 0),
         "moe_layer_step": Field("count", 1e4),
         "attention": Field("text"),
         "q_lora_rank": Field("count", 1e6, 0),
@@ -50,7 +50,7 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
         "qk_nope_head_dim": Field("count", 1e5),
         "qk_rope_head_dim": Field("count", 1e5),
         "v_head_dim": Field("count", 1e5),
-        "mtp_depth": Field("count", 100, 0),
+        "mtp_depth": Field("count", 64, 0),
         "max_nodes_per_token": Field("count", 1e4),
     },
     "cluster": {
@@ -114,6 +114,9 @@ _TEXTS = (
 """Fields beside the sections that are read as text; a number is one, too."""
 _NESTED = (Mapping, list, tuple, set)
 _SHOWN = 60
+MOST_DERIVED = 1e30
+MOST_LETTERS = 2_000
+"""Of a text in a record, which patterns are looked for in."""
 
 
 def checked(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +133,7 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
             made[section] = _numbered(record[section], known)
     problems = list(_problems(made))
     if problems:
-        raise InputError("; ".join(problems[:8]))
+        raise InputError("; ".join(problems[:8])[:MOST_LETTERS])
     for section, known in _FIELDS.items():
         made[section] = {
             key: int(value) if key in known and known[key].kind == "count" else value
@@ -164,6 +167,7 @@ def _problems(record: Mapping[str, Any]) -> Iterator[str]:
             value = (given or {}).get(key)
             if value is not None and (problem := _problem(value, field)):
                 yield f"{section}.{key} {problem}"
+    yield from _long_texts(record)
     for key in _TEXTS:
         if isinstance(record.get(key), _NESTED):
             yield f"{key} is text, not {shown(record[key])}"
@@ -173,6 +177,17 @@ def _problems(record: Mapping[str, Any]) -> Iterator[str]:
             yield f"{section}.{key} is missing"
 
 
+def _long_texts(record: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from (f"{str(key)[:_SHOWN]}.{each}" for each in _long_texts(value))
+        elif isinstance(value, str) and len(value) > MOST_LETTERS:
+            yield (
+                f"{str(key)[:_SHOWN]} has {len(value):,} letters, of which a text has "
+                f"at most {MOST_LETTERS:,}"
+            )
+
+
 def _problem(value: object, field: Field) -> str:
     if field.kind == "text":
         return "" if isinstance(value, str) else f"is text, not {shown(value)}"
@@ -180,14 +195,15 @@ def _problem(value: object, field: Field) -> str:
         return "" if isinstance(value, bool) else f"is yes or no, not {shown(value)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is a number, not {shown(value)}"
-    if not math.isfinite(value):
+    if value != value or abs(value) == math.inf:
         return f"is a finite number, not {value}"
+    if field.kind == "number" and value <= field.low:
+        return f"is positive, not {shown(value)}"
+    if not field.low <= value <= field.high:
+        bounds = f"{field.low:,.0f} and {field.high:,.0f}"
+        return f"lies between {bounds}, not at {shown(value)}"
     if field.kind == "count" and value != int(value):
         return f"is a whole number, not {value}"
-    if field.kind == "number" and value <= field.low:
-        return f"is positive, not {value}"
-    if not field.low <= value <= field.high:
-        return f"lies between {field.low:,.0f} and {field.high:,.0f}, not at {value}"
     return ""
 
 
@@ -207,12 +223,11 @@ def shown(value: object) -> str:
 
 
 def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite, positive numbers of a mapping."""
+    """Return the positive numbers of a mapping, within bounds."""
     return {
         str(key): float(value)
         for key, value in given.items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value > 0
+        and 0 < value < MOST_DERIVED
     }

@@ -9,11 +9,34 @@ from typing import Any, NamedTuple
 import yaml
 
 from estimator.errors import InputError
+from estimator.units import MAX_LETTERS
 
 MAX_BYTES = 20_000_000
 MAX_RECORDS = 20_000
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader; a date is text, and so are more digits than a number has."""
+
+
+def _whole(loader: Any, node: yaml.ScalarNode) -> object:
+    is_long = len(node.value) > MAX_LETTERS
+    return node.value if is_long else loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
+_Loader.add_constructor(
+    "tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str
+)
+_UNREADABLE = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
+"""What PyYAML raises on a text, or on a value that its tag does not fit."""
 _ENTRY = re.compile(r"^- ", re.MULTILINE)
 _ID = re.compile(r"^(?:- |  )id:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 
@@ -43,7 +66,7 @@ def parse_records(text: str, name: str) -> list[Any]:
     """
     try:
         found = yaml.load(text, Loader=_Loader)  # noqa: S506 - the safe loader in C
-    except (yaml.YAMLError, ValueError) as error:
+    except _UNREADABLE as error:
         found = _one_by_one(text, name)
         if all(isinstance(entry, Broken) for entry in found):
             raise InputError(
@@ -54,21 +77,26 @@ def parse_records(text: str, name: str) -> list[Any]:
     if not isinstance(found, list):
         kind = "empty" if found is None else f"a {type(found).__name__}, not a list"
         raise InputError(f"{name} is {kind}", fix="a YAML list of records: '- id: ...'")
-    if len(found) > MAX_RECORDS:
-        raise InputError(
-            f"{name} has {len(found):,} records", why=f"{MAX_RECORDS:,} are the limit"
-        )
+    _check_number(len(found), name)
     return found
+
+
+def _check_number(count: int, name: str) -> None:
+    if count > MAX_RECORDS:
+        raise InputError(
+            f"{name} has {count:,} records", why=f"{MAX_RECORDS:,} are the limit"
+        )
 
 
 def _one_by_one(text: str, name: str) -> list[Any]:
     bounds = [match.start() for match in _ENTRY.finditer(text)] + [len(text)]
+    _check_number(len(bounds) - 1, name)
     made: list[Any] = []
     for index, (start, end) in enumerate(pairwise(bounds)):
         part = text[start:end]
         try:
             made += yaml.load(part, Loader=_Loader)  # noqa: S506 - likewise
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except (*_UNREADABLE, RecursionError) as error:
             named = _ID.search(part)
             first = text.count("\n", 0, start)
             made.append(

@@ -12,10 +12,14 @@ from estimator.errors import InputError
 
 T = TypeVar("T")
 
+MOST_LETTERS = 80
+"""Of a name that one may have meant."""
+
 
 def suggestion(name: str, known: list[str]) -> str:
     """Return the known name that is closest to ``name``, quoted, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1)
+    is_name = len(name) <= MOST_LETTERS  # comparing takes long where texts are long
+    close = difflib.get_close_matches(name, known, n=1) if is_name else ()
     return repr(close[0]) if close else ""
 
 
@@ -60,7 +64,7 @@ class Registry(Generic[T]):
         if name not in self._entries:
             known = sorted(self._entries)
             raise InputError(
-                f"there is no {self.kind} called {name!r}",
+                f"there is no {self.kind} called {name[:MOST_LETTERS]!r}",
                 why=f"known: {', '.join(known)}",
                 fix=suggestion(name, known),
             )

@@ -72,11 +72,6 @@ class Step:
     """Seconds by cause, mean over ranks; they add up to ``step_s``."""
     optimizer_parts: dict[str, float]
 
-    @property
-    def flop_per_token(self) -> float:
-        """Model FLOP of one token, causal attention: what MFU counts."""
-        return self.tflop_per_s_per_gpu * 1e12 / self.tokens_per_s_per_gpu
-
 
 @dataclass(frozen=True)
 class Memory:

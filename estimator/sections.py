@@ -74,7 +74,8 @@ def sections(result: Result) -> Iterator[Section]:
             yield from _estimate(result, number)
     else:
         first = result.reports[0].scenario
-        yield Section(result.title, 1, sentences=tuple(_misfits(result.reports)))
+        told = (*_misfits(result.reports), *result.comparison.said)
+        yield Section(result.title, 1, sentences=told)
         yield words(tables_compare.comparison(result.comparison), "Side by side")
         if (more := tables_compare.changes(result.comparison)) is not None:
             yield words(more, "Against the first")

@@ -17,7 +17,7 @@ from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.interleaved_1f1b import GROUPED, group_size
-from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
+from estimator.schedules.ir import Op, Pipeline, Program, check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
@@ -97,7 +97,7 @@ class StepModel:
         period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
             return ((count, 1.0),)
-        last = count - (count - most + period - 1) // period * period
+        last = count - -(-(count - most) // period) * period
         share = (count - last) / period
         return ((last - period, -share), (last, 1.0 + share))
 
@@ -188,6 +188,16 @@ class StepModel:
         phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
+    def busy_s(self, num_microbatches: int) -> float:
+        """Return the seconds that the busiest rank computes: no step takes less."""
+        work = self.chunks(num_microbatches=num_microbatches)
+        busy_s = [0.0] * self.scenario.plan.pp
+        for count, weight in self.simulated(num_microbatches):
+            for rank, row in enumerate(self.program(count, num_microbatches).ranks):
+                for kind, times in Counter(map(duration_class, row)).items():
+                    busy_s[rank] += weight * times * work.seconds(*kind)
+        return max(busy_s)
+
     def simulate(self, num_microbatches: int, whole: int | None = None) -> StepTrace:
         """Return the pipeline part of such a program as SimPy plays it."""
         work = self.chunks(num_microbatches=num_microbatches)
@@ -251,15 +261,19 @@ def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
     InfeasibleError
         If the schedule refuses every number within reach.
     """
-    generate, first = schedule[name], pipeline.num_microbatches
+    generate, period = schedule[name], 2 * pipeline.num_ranks
+    beyond = pipeline.num_microbatches - max(MOST_SIMULATED, 2 * period)
+    whole = max(0, -(-beyond // period) * period)  # what is taken repeats
+    first = pipeline.num_microbatches - whole
+    check_size(replace(pipeline, num_microbatches=first))
     problem: InfeasibleError | None = None
-    for count in range(first, first + 2 * pipeline.num_ranks + 2):
+    for count in range(first, first + period + 2):
         try:
             next(iter(generate(0, replace(pipeline, num_microbatches=count))))
         except InfeasibleError as error:
             problem = problem or error
         else:
-            return count
+            return whole + count
     assert problem is not None  # noqa: S101 - the loop ran at least once
     raise problem
 

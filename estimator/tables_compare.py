@@ -162,9 +162,7 @@ def _change(ratio: float | None) -> str:
 
 
 def _below(made: Comparison) -> Iterator[str]:
-    for report, note in zip(made.reports, made.adjusted, strict=False):
-        if note:
-            yield f"{report.scenario} is the nearest that runs: {note}."
+    yield from made.said
     for each in made.failed:
         yield f"{each.scenario} has no answer: {each.error}."
     same = _same(made) if _is_long(made) else {}

@@ -80,7 +80,8 @@ def print_plans(made: Plans) -> None:
         table.add_row(*_plan_cells(row))
     console.print(table)
     if made.given:
-        fits = "" if made.given.fits else ", does not fit"
+        barely = ", fits without headroom" if made.given.fits else ", does not fit"
+        fits = "" if made.given.fits_with_headroom else barely
         table = _table(f"the scenario's own plan{fits}", *[""] * 8)
         table.add_row(*_plan_cells(made.given))
         console.print(table)
@@ -93,7 +94,8 @@ def print_plans(made: Plans) -> None:
             table.add_row(*_plan_cells(row))
         console.print(table)
     console.print(
-        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit, "
+        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit "
+        f"with {made.memory_headroom:.1%} of the memory free, "
         f"{made.num_evaluated:,} evaluated in full; "
         + (
             "the bounds of all others are above these"
@@ -125,6 +127,7 @@ def _plan_cells(row: PlanRow) -> tuple[str, ...]:
         for name in ("tp", "cp", "pp", "ep", "etp", "dp")
         if plan[name] > 1
     )
+    sizes += f" zero{plan['zero']}"
     stages = f" x{plan['stages_per_rank']}" if plan["stages_per_rank"] else ""
     modules = ",".join(plan["recompute"]) or "none"
     text = f"{sizes} {plan['schedule']}{stages} mbs{plan['micro_batch_size']}"

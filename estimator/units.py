@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -75,10 +76,44 @@ def _table() -> dict[str, tuple[float, str]]:
 
 
 UNITS = _table()
+MAX_LETTERS = 64
+"""Of a number as it is written, unit included; what is longer is none."""
 _QUANTITY = re.compile(
-    r"\s*(?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
-    r"(?P<unit>[A-Za-zµ1][\w/µ]*)\s*\Z"
+    r"\s*(?P<number>[-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"(?:\s*(?P<unit>[A-Za-zµ][\w/µ]*)|\s+(?P<one>1))\s*\Z"
 )
+
+
+class Domain(NamedTuple):
+    """What numbers of a unit may be."""
+
+    least: float
+    """Of what is more than nothing: a rate, a size, a share of a peak."""
+    most: float
+    noun: str
+
+
+DOMAINS: Mapping[str, Domain] = {
+    "B": Domain(1.0, 1e18, "a size"),
+    "B/s": Domain(1e3, 1e18, "a rate"),
+    "FLOP": Domain(1.0, 1e30, "an amount of work"),
+    "FLOP/s": Domain(1e6, 1e18, "a peak"),
+    "W": Domain(1e-3, 1e9, "a power"),
+    "USD": Domain(1e-6, 1e12, "a sum"),
+    "Hz": Domain(1.0, 1e15, "a clock"),
+    "s": Domain(1e-15, DAY_S, "a duration"),
+    "USD/h": Domain(1e-6, 1e6, "the price of an hour"),
+    "USD/year": Domain(1e-6, 1e9, "a pay"),
+    "USD/kW/month": Domain(1e-6, 1e6, "a rent"),
+    "USD/GB": Domain(1e-6, 1e6, "the price of a byte moved"),
+    "USD/GB/month": Domain(1e-6, 1e6, "the price of storage"),
+    "USD/kWh": Domain(1e-6, 1e3, "the price of energy"),
+    "g/kWh": Domain(1e-6, 1e5, "a carbon intensity"),
+    "mm2": Domain(1e-3, 1e6, "an area"),
+    "1": Domain(1e-6, 1e9, "a ratio"),
+}
+"""Bounds by unit, a factor of a thousand or so beyond what is built, sold or thought
+of: a what-if may go far, and no answer inside them overflows."""
 
 
 class BareNumber(float):
@@ -100,17 +135,37 @@ def parse_quantity(value: object, unit: str) -> float:
     """
     if isinstance(value, BareNumber):
         return _finite(float(value), value)
-    match = _QUANTITY.match(value) if isinstance(value, str) else None
+    is_short = isinstance(value, str) and len(value) <= MAX_LETTERS
+    match = _QUANTITY.match(value) if isinstance(value, str) and is_short else None
     if match is None:
-        raise ValueError(f"write a number and its unit ({unit}), not {value!r}")
-    if match["unit"] not in UNITS:
-        raise ValueError(f"{match['unit']!r} is not a unit known here ({unit} wanted)")
-    factor, si = UNITS[match["unit"]]
+        its_unit = "" if unit == "1" else f" and its unit ({unit})"
+        raise ValueError(f"write a number{its_unit}, not {shown(value)}")
+    written = match["unit"] or match["one"]
+    if written not in UNITS:
+        raise ValueError(f"{written!r} is not a unit known here ({unit} wanted)")
+    factor, si = UNITS[written]
     if si != unit:
         raise ValueError(
             f"{value!r} is a quantity of {si}, but {unit} is expected here"
         )
     return _finite(float(match["number"].replace("_", "")) * factor, value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: its start, and how long it is.
+
+    >>> shown("eight"), shown("1" * 20_000)
+    ("'eight'", '111111111111... (20,000 letters)')
+    """
+    if isinstance(value, str) and len(value) > MAX_LETTERS:
+        return f"{value[:12]}... ({len(value):,} letters)"
+    if isinstance(value, str | float | bool) or value is None:
+        return repr(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**MAX_LETTERS else "a giant number"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple | set) else "this"
 
 
 def _finite(number: float, shown: object) -> float:
@@ -125,6 +180,11 @@ class Unit:
 
     si: str
     is_positive: bool = True
+    least: float | None = None
+    """In place of the unit's own bound, and so below."""
+    most: float | None = None
+    noun: str = ""
+    """What lies between bounds of its own, in words."""
 
     def parse(self, value: object) -> float:
         """Return ``value`` in SI, within this field's domain."""
@@ -136,7 +196,29 @@ class Unit:
             raise ValueError(f"{value!s} is not positive")
         if number < 0:
             raise ValueError(f"{value!s} is negative")
+        if number < self.lowest:
+            raise ValueError(f"{number:g} is less than {self._bound(self.lowest)}")
+        if number > self.highest:
+            raise ValueError(f"{number:g} is more than {self._bound(self.highest)}")
         return number
+
+    @property
+    def lowest(self) -> float:
+        """The least that is taken."""
+        if self.least is not None:
+            return self.least
+        return DOMAINS[self.si].least if self.is_positive else 0.0
+
+    @property
+    def highest(self) -> float:
+        """The most that is taken."""
+        return DOMAINS[self.si].most if self.most is None else self.most
+
+    def _bound(self, number: float) -> str:
+        unit = "" if self.si == "1" else f" {self.si}"
+        extreme = "least" if number == self.lowest else "most"
+        noun = self.noun or DOMAINS[self.si].noun
+        return f"{number:g}{unit}, the {extreme} that {noun} may be"
 
     def __get_pydantic_core_schema__(
         self, _source: Any, _handler: GetCoreSchemaHandler
@@ -148,7 +230,8 @@ class Unit:
     ) -> dict[str, Any]:
         return {
             "type": "string",
-            "description": f"a number and its unit, of the kind {self.si}",
+            "description": f"a number and its unit, of the kind {self.si}, "
+            f"from {self.lowest:g} to {self.highest:g}",
             "examples": [f"1 {self.si}"],
         }
 

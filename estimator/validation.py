@@ -12,12 +12,15 @@ from estimator import catalog
 from estimator.api import estimate
 from estimator.errors import InputError
 from estimator.peers import against_peers
-from estimator.predictions import Unmapped, predict_all
+from estimator.predictions import Result, Unmapped, predict_all
 from estimator.record_files import MAX_BYTES, Broken, parse_records
 from estimator.record_scenarios import family
 from estimator.registry import suggestion
 from estimator.report import Report
 from estimator.scoring import Row, summary
+
+MOST_REASONS = 8
+"""That one message lists."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def validate(
     entries = read(runs or folder / "runs")
     kept = _filtered(entries, split, source)
     results = predict_all(kept)
+    _check_any(runs or folder / "runs", results)
     outcome = Outcome(
         rows=tuple(row for rows, _ in results for row in rows),
         unmapped=tuple(lost for _, lost in results if lost is not None),
@@ -122,9 +126,20 @@ def validate(
     return replace(outcome, rows=outcome.rows + rows, anchors=anchors)
 
 
+def _check_any(path: Path, results: Sequence[Result]) -> None:
+    """Raise unless a record, or the lack of any, is sound."""
+    lost = [reason for _, reason in results if reason and reason.is_broken]
+    if lost and len(lost) == len(results):
+        raise InputError(
+            f"{path} holds no record that can be read",
+            where=[f"{one.id}: {one.reason}" for one in lost[:MOST_REASONS]],
+        )
+
+
 def read(path: Path) -> list[Any]:
     """Return the entries of a runs file, or of all files in a folder."""
-    paths = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    is_folder = catalog.is_there(path) and path.is_dir()
+    paths = sorted(path.glob("*.yaml")) if is_folder else [path]
     if not paths:
         raise InputError(f"{path} holds no runs files (*.yaml)")
     return [

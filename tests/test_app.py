@@ -340,7 +340,8 @@ def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
     ran = run("dashboard")
     assert ran.status == 2
     assert ran.err == (
-        "the dashboard needs streamlit and plotly: install the extra 'app'\n"
+        "the dashboard needs streamlit and plotly: "
+        "install the extra 'app' (pip install 'estimator[app]')\n"
     )
 
 

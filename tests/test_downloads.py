@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from estimator import catalog, provenance
 from estimator.catalog import load_scenario
 from estimator.comparison import compare
+from estimator.extras import how
 from estimator.findings.base import finding
 from estimator.pages import downloads
 from estimator.pages.question import Question
@@ -97,11 +98,11 @@ def test_what_is_not_installed_is_named(deepseek, monkeypatch):
     tables, page, trace, figures = downloads.groups(deepseek, "")
     assert [file.ending for file in tables.files] == ["csv", "json", "md", "tex"]
     assert tables.problems == (
-        "a Parquet file needs pyarrow: install the extra 'export'",
-        "a spreadsheet needs xlsxwriter: install the extra 'export'",
+        f"a Parquet file needs pyarrow: {how('export')}",
+        f"a spreadsheet needs xlsxwriter: {how('export')}",
     )
     assert (page.files, figures.files) == ((), ())
-    problem = "a figure in PNG, SVG or PDF needs matplotlib: install the extra 'export'"
+    problem = f"a figure in PNG, SVG or PDF needs matplotlib: {how('export')}"
     assert page.problems == figures.problems == (problem,)
     assert trace.files
 

@@ -327,7 +327,9 @@ def test_a_missing_library_is_named_before_the_work(run, monkeypatch, ending, li
     monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
     ran = run("run", "nothing", "--out", f"r.{ending}")
     assert ran.status == 2
-    assert ran.err.strip().endswith(f"needs {library}: install the extra 'export'")
+    assert f"needs {library}: install the extra 'export'" in ran.err
+    assert ran.err.endswith("(pip install 'estimator[export]')\n")
+    assert ran.err.count("\n") == 1
 
 
 def test_text_formats_need_no_extra(monkeypatch):

@@ -156,12 +156,15 @@ def test_the_readme_s_sweep_answers_at_every_point(tmp_path):
     assert not told[8192]
 
 
-def test_compare_takes_the_nearest_of_what_is_varied_only(small, run):
+def test_compare_takes_the_nearest_of_what_is_varied_only(small, run, tmp_path):
     made = compare([small], ["cluster.num_gpus=8,12"])
     assert made.adjusted == ("", "num_gpus 12 -> 8")
     assert made.reports[0].gpu_hours == made.reports[1].gpu_hours
     told = run("compare", small, "--vary", "cluster.num_gpus=8,12")
     assert "num_gpus 12 -> 8" in told.out
+    out = ("--out", str(tmp_path / "both.csv"))
+    assert run("compare", small, "--vary", "cluster.num_gpus=8,12", *out).status == 0
+    assert "num_gpus 12 -> 8" in (tmp_path / "both.csv").read_text(encoding="utf-8")
     told = run("compare", small, "--vary", "cluster.num_gpus=8,12", "--json")
     assert [row["adjusted"] for row in told.json["scenarios"]] == ["", made.adjusted[1]]
     refused = run(

@@ -66,7 +66,7 @@ BROKEN = {
         BASE
         + "phases:\n  - {name: a, num_tokens: -5, seq_len: 4096, global_batch_size: 64}\n",
         4,
-        "greater than 0",
+        "greater than or equal to 1",
     ),
     "a ramp without its end": (
         BASE + "phases:\n  - {name: a, num_tokens: 1e9, seq_len: 4096, "
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_text_is_named(run, tmp_path):
         ),
         (
             ["run", "deepseek-v3", "--set", "cluster.fabric.oversubscription=0.5"],
-            "1 or more",
+            "greater than or equal to 1",
         ),
         (
             ["run", "deepseek-v3", "--set", "cluster.num_gpus=1e12"],

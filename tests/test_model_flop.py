@@ -1,5 +1,6 @@
 """Model FLOP of every architecture kind against closed forms."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,12 @@ from estimator.costs.flop import (
     mtp_flop_per_token,
 )
 from estimator.costs.params import params
+from estimator.costs.rates import Layer, half_precision
+from estimator.errors import InfeasibleError
+from estimator.specs.hardware import PEAK_OF
 from estimator.specs.model import LocalAttention
+from estimator.step_model import StepModel
+from estimator.workload.work import FORMATS
 
 
 def load(name):
@@ -189,3 +195,46 @@ def test_nothing_is_reduced_or_updated_where_nothing_runs_backward():
     step = estimate("deepseek-v3", ["plan.schedule=forward-only"]).step
     assert not step.optimizer_parts
     assert step.step_s == pytest.approx(sum(step.parts.values()))
+
+
+MODELS = ("llama-3-8b", "qwen3-30b-a3b", "nemotron-h-8b")
+HELD = (
+    "plan={pp: 1, tp: 1, ep: 1, zero: 3, schedule: 1f1b, micro_batch_size: 4}",
+    "cluster.num_gpus=8",
+    "phases.0.global_batch_size=32",
+    "recompute=none",
+)
+
+
+@pytest.fixture(scope="module")
+def held():
+    return [load_scenario("deepseek-v3", [f"model={name}", *HELD]) for name in MODELS]
+
+
+@pytest.mark.parametrize("gpu", catalog.names("gpu"))
+def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
+    part, tried = catalog.load("gpu", gpu), 0
+    for recipe, base in itertools.product(FORMATS, held):
+        node = replace(base.cluster.node, gpu=part)
+        scenario = replace(
+            base,
+            cluster=replace(base.cluster, node=node),
+            precision=replace(base.precision, recipe=recipe),
+        )
+        ripe = replace(scenario, plan=replace(scenario.plan, software_maturity=2.0))
+        try:
+            model = StepModel(scenario, 4096)
+            count = model.num_microbatches(32)
+            fastest_s = min(
+                model.step_s(count, Layer.SPECIFICATION),
+                StepModel(ripe, 4096).step_s(count),
+            )
+        except InfeasibleError:
+            continue  # no rate of this format in its file
+        half = part.peak_flop_per_s[half_precision(part)]
+        narrow = FORMATS[recipe].dtype
+        peak = max(half, part.peak_flop_per_s.get(PEAK_OF.get(narrow, narrow), 0.0))
+        flop = model.flop_per_token() * 32 * 4096 / 8
+        assert flop / fastest_s < peak, (gpu, recipe, scenario.model.name)
+        tried += 1
+    assert tried or gpu.startswith("apple")

@@ -1,5 +1,7 @@
 """Parallel plans: bounds hold, plans fit, and the published one stands high."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from estimator import plan_space
 from estimator.api import estimate
 from estimator.batch import Batch
 from estimator.catalog import load_scenario
-from estimator.errors import EstimatorError
+from estimator.errors import EstimatorError, InfeasibleError
+from estimator.plan_answer import affordable
 from estimator.plan_bound import Bounds
 from estimator.plan_layout import balanced_layouts, compact
+from estimator.plan_rows import PlanRow, distinct, evaluated
 from estimator.plan_search import plan
 from estimator.plan_space import Candidate, pipes, placement, planned, shapes
 from estimator.schedules.ir import Pipeline, program
@@ -43,11 +47,13 @@ def sampled(deepseek):
         shape = found[rng.integers(len(found))]
         of_shape = bounds.of_shape(shape)
         pipe = ways[rng.integers(len(ways))]
-        bound = of_shape and of_shape.of_pipe(pipe)
-        if not bound:
+        found_bounds = list(of_shape.of_pipe(pipe)) if of_shape else []
+        if not found_bounds:
             continue
+        bound = found_bounds[rng.integers(len(found_bounds))]
         try:
-            answer = Batch(planned(deepseek, Candidate(shape, pipe))).answer()
+            made = planned(deepseek, Candidate(shape, pipe, bound.zero))
+            answer = Batch(made).answer()
         except (EstimatorError, ValueError):
             continue
         rows.append((bound, answer))
@@ -69,12 +75,14 @@ def test_bounds_are_near_enough_to_prune(sampled):
 def test_best_plans_fit_and_equal_estimate(made, deepseek):
     costs = [row.cost_usd for row in made.plans]
     assert costs == sorted(costs)
-    assert all(row.fits for row in made.plans)
+    assert all(row.fits_with_headroom for row in made.plans)
     best = made.plans[0]
     fields = dict(best.plan)
     fields.pop("dp")
     modules = fields.pop("recompute")
-    patches = [f"plan.{name}={value}" for name, value in fields.items() if value]
+    patches = [
+        f"plan.{name}={value}" for name, value in fields.items() if value is not None
+    ]
     scenario = load_scenario(
         NAME,
         [*patches, f"recompute=[{','.join(modules)}]" if modules else "recompute=none"],
@@ -106,7 +114,7 @@ def test_other_published_plans_stand_high_too(monkeypatch, name):
 
 @pytest.mark.usefixtures("few")
 def test_a_poor_plan_does_not_stand_high():
-    poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full"]
+    poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full", "plan.zero=3"]
     assert plan(NAME, poor, top=1, num_drawn=30).standing.share_better >= 0.25
 
 
@@ -169,6 +177,87 @@ def test_the_command_prints_plans(run):
     assert {"plan", "step_s", "gpu_hours", "cost_usd", "memory_bytes"} <= set(
         printed["plans"][0]
     )
+
+
+SMALL = [
+    "model=llama-3-8b",
+    "plan.tp=8",
+    "plan.pp=1",
+    "plan.stages_per_rank=null",
+    "plan.schedule=1f1b",
+    "plan.attention_kernel=fused",
+    "cluster.num_gpus=16",
+    "phases.0.global_batch_size=128",
+]
+"""A model that sixteen GPUs of GPT-3's scenario hold in many ways."""
+
+
+@pytest.fixture(scope="module")
+def small():
+    return load_scenario("gpt3-175b", SMALL)
+
+
+def test_the_best_plan_loses_to_none_drawn_from_all_zero_stages(small, monkeypatch):
+    monkeypatch.setattr(plan_space, "STAGES_PER_RANK", (2, 4))
+    made = plan(small, top=4, most_evaluated=40)
+    best, candidates = made.plans[0], module._bounded(small)[0]
+    assert {candidate.zero for candidate in candidates} == {0, 1, 2, 3}
+    rng = np.random.default_rng(3)
+    found = []
+    while len(found) < 25:
+        drawn = candidates[rng.integers(len(candidates))]
+        found += filter(None, [evaluated(planned(small, drawn), if_it_fits=True)])
+    assert min(row.wall_s for row in found) >= best.wall_s * (1 - 1e-9)
+    assert len({row.plan["zero"] for row in found}) > 2
+
+
+def test_plans_keep_the_headroom_free(small):
+    every = module._bounded(small)[0]
+    roomy = load_scenario("gpt3-175b", [*SMALL, "memory_headroom=0.6"])
+    fewer = module._bounded(roomy)[0]
+    assert len(fewer) < len(every)
+    for row in plan(roomy, top=3, most_evaluated=6).plans:
+        assert row.memory_bytes <= 0.4 * 85.2e9
+
+
+def test_equal_plans_are_one_row_with_the_least_memory():
+    def row(step_s, memory, gpus=8):
+        wall_s = 1e6 * step_s
+        return PlanRow({}, gpus, step_s, wall_s, 1.0, 1.0, 0.4, memory, True, True)
+
+    rows = [row(2.0, 7.0), row(1.0, 9.0), row(1.0 + 1e-12, 5.0), row(1.0, 6.0, gpus=16)]
+    kept = distinct(rows)
+    assert sorted(each.memory_bytes for each in kept) == [5.0, 6.0, 7.0]
+    assert distinct(reversed(rows)) == kept
+
+
+def test_zero_stages_are_priced_as_a_scenario_of_their_own(small):
+    for zero in range(4):
+        row = evaluated(replace(small, plan=replace(small.plan, tp=4, zero=zero)))
+        assert row.of(small).plan.zero == zero
+        report = estimate(row.of(small), has_range=False, is_played=False)
+        assert report.step.step_s == pytest.approx(row.step_s, rel=1e-9)
+
+
+def test_a_budget_that_no_plan_meets_says_what_it_buys(small):
+    whole = plan(small, top=1, most_evaluated=4, gpus=[16]).plans[0]
+    with pytest.raises(InfeasibleError) as refused:
+        plan(small, top=1, most_evaluated=4, gpus=[16], budget_usd=whole.cost_usd / 2)
+    why = refused.value.why
+    assert f"cheapest full run costs ${whole.cost_usd:,.0f}" in why
+    assert "buy 150G of its 300G tokens" in why
+    assert affordable(small, whole, "cost_usd", whole.cost_usd / 4) == pytest.approx(
+        0.25, rel=1e-3
+    )
+
+
+def test_what_costs_without_tokens_is_paid_first(deepseek):
+    row = evaluated(deepseek)
+    hours = sum(phase.gpu_hours or 0.0 for phase in deepseek.phases)
+    published = hours / row.gpu_hours * row.cost_usd
+    assert affordable(deepseek, row, "cost_usd", 0.9 * published) == 0.0
+    half = (row.cost_usd + published) / 2
+    assert 0.4 < affordable(deepseek, row, "cost_usd", half) < 0.5  # a ramp comes first
 
 
 @pytest.mark.parametrize(

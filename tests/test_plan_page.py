@@ -16,7 +16,7 @@ from estimator.plan_search import plan
 
 
 def row(num_gpus, days, dollars):
-    return PlanRow({}, num_gpus, 1.0, days * 86400, 1.0, dollars, 0.4, 1e9, True)
+    return PlanRow({}, num_gpus, 1.0, days * 86400, 1.0, dollars, 0.4, 1e9, True, True)
 
 
 def numbers(app):

@@ -142,7 +142,12 @@ def test_split_projections_multiply_as_much_and_sum_their_gradients():
     def dense(flag):
         made = load_scenario(
             "llama-3.1-405b",
-            (f"plan.fused_projections={flag}", "plan.tp=1", "plan.pp=1"),
+            (
+                f"plan.fused_projections={flag}",
+                "plan.tp=1",
+                "plan.pp=1",
+                "phases.0.global_batch_size=16384",
+            ),
         )
         return sizes(made, 4096)
 

@@ -17,8 +17,9 @@ import pytest
 from estimator import axes, catalog, designs, points
 from estimator.api import estimate
 from estimator.batch import Batch
-from estimator.errors import EstimatorError, InputError
+from estimator.errors import EstimatorError, InputError, OutsideError
 from estimator.lanes import Diverged, in_agreement, lanes, largest
+from estimator.nearest import nearest
 from estimator.sweeps import sweep
 
 pytest.importorskip("pyarrow")
@@ -47,8 +48,10 @@ def command(*arguments):
 
 def single(name, patches):
     """Return what a row should hold, from ``estimate`` or the error it raises."""
+    varied = [patch.partition("=")[0] for patch in patches]
     try:
-        report = estimate(catalog.load_scenario(name, patches), has_range=False)
+        found = nearest(catalog.scenario_document(name, patches), name, varied)
+        report = estimate(found.scenario, has_range=False)
     except EstimatorError:
         return None
     return {
@@ -239,7 +242,10 @@ def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
         (("--vary", "plan.overlap.tensr=none"), "there is no path"),
         (("--vary", "cluster.fabric=ib-xyz"), "there is no fabric"),
         (("--vary", "cluster.fabric.bytes_per_s=1 GB"), "B/s is expected"),
-        (("--vary", "cluster.fabric.oversubscription=0.5,2"), "1 or more"),
+        (
+            ("--vary", "cluster.fabric.oversubscription=0.5,2"),
+            "greater than or equal to 1",
+        ),
         (("--vary", "plan.pp=sixteen"), "valid integer"),
         (("--vary", "cluster.num_gpus=1:2:1000000000000"), "000 points"),
         (("--vary", "cluster.num_gpus=1024:2048"), "no number of values"),
@@ -363,14 +369,13 @@ def dask_cluster(folder, num_workers):
         wait_for(lambda: address_file.exists() and address_file.stat().st_size)
         address = json.loads(address_file.read_text())["address"]
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
-        workers = [
+        started += [
             subprocess.Popen(
                 [*dask, "worker", address, *options], env=environment, **quiet
             )
             for _ in range(num_workers)
         ]
-        started += workers
-        yield address, workers
+        yield address, started
     finally:
         for process in started:
             process.kill()
@@ -381,18 +386,41 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(tmp_path):
     distributed = pytest.importorskip("distributed")
     vary = ["cluster.num_gpus=1024:40960:40", "cluster.fabric.bytes_per_s=2e10:9e10:9"]
     out = tmp_path / "rows.parquet"
-    with dask_cluster(tmp_path, 2) as (address, workers):
+    with dask_cluster(tmp_path, 2) as (address, started):
         with distributed.Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=20)
         killed = []
 
         def kill_one(done, total):
             if not killed and done < total:
-                workers[0].kill()
+                started[1].kill()
                 killed.append(done)
 
         made = sweep(BASE, vary, SMALL[1::2], out=out, dask=address, progress=kill_one)
     assert killed
+    pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
+
+
+def test_a_dask_scheduler_that_ends_is_one_failure_and_the_rows_are_kept(
+    tmp_path, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("estimator.executors.DASK_TIMEOUT", "1s")
+    monkeypatch.setattr("estimator.points.COMBINATIONS_PER_TASK", 1)
+    vary = ["cluster.num_gpus=1024:20480:20"]
+    out = tmp_path / "rows.csv"
+    with dask_cluster(tmp_path, 1) as (address, started):
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=20)
+        with pytest.raises(OutsideError, match="the Dask cluster was lost") as lost:
+            sweep(
+                *(BASE, vary, SMALL[1::2]),
+                out=out,
+                dask=address,
+                progress=lambda *_: started[0].kill(),
+            )
+    assert "parts are kept in" in lost.value.why
+    made = sweep(BASE, vary, SMALL[1::2], out=out, resume=True)
     pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
 
 

@@ -11,7 +11,7 @@ from estimator import export, perfetto
 from estimator.breakdown import executed_flop
 from estimator.catalog import load_scenario
 from estimator.cli import cli
-from estimator.errors import InputError
+from estimator.errors import OutsideError
 from estimator.perfetto import PASSES
 from estimator.schedules.ir import Op
 from estimator.step_model import StepModel
@@ -277,7 +277,7 @@ def test_a_wrong_scenario_is_refused(run, tmp_path):
 
 
 def test_a_step_that_is_too_long_is_refused(run, tmp_path):
-    option = ("--set", "phases.0.global_batch_size=1000000")
+    option = ("--set", "phases.0.global_batch_size=1024000")
     ran = run("trace", "deepseek-v3", "--out", str(tmp_path / "a.json"), *option)
     assert ran.status == 2
     assert "a trace shows at most 500,000" in ran.err
@@ -291,7 +291,7 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export, "_write_parts", full)
-    with pytest.raises(InputError, match="cannot be written") as error:
+    with pytest.raises(OutsideError, match="cannot be written") as error:
         export.write_trace(target, [], {})
     assert error.value.why == "No space left on device"
     assert target.read_bytes() == b"before"

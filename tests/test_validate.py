@@ -246,7 +246,7 @@ def test_one_entry_that_is_not_yaml_does_not_take_the_rest_along():
         (record(cluster__gpus=7.5), "a whole number"),
         (record(cluster__gpus=6), "does not divide 6 GPUs"),
         (record(cluster__gpu="Abacus 9000"), "no node with 'Abacus 9000'"),
-        (record(model__layers=10**8), "lies between 1 and 10,000"),
+        (record(model__layers=10**8), "lies between 1 and 4,096"),
         (record(model__heads=0), "lies between 1 and"),
         (record(parallel="tp2"), "parallel: a mapping is needed"),
         (record(parallel__tp=32, cluster__gpus=64), "does not divide 16 heads"),

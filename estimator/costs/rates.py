@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from estimator.errors import InfeasibleError
+from estimator.lanes import smallest
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 
@@ -44,6 +46,20 @@ class Layer(StrEnum):
     SPECIFICATION = "specification"
     ACHIEVABLE = "achievable"
     IN_SITU = "in-situ"
+
+
+SUSTAINED = (
+    "hbm_bytes_per_s",
+    "elementwise_bytes_per_s",
+    "plain_bytes_per_s",
+    "cast_bytes_per_s",
+    "permutation_bytes_per_s",
+    "attention_forward_flop_per_s",
+    "attention_backward_flop_per_s",
+    "attention_forward_most",
+    "attention_backward_most",
+)
+"""Rates of a :class:`Device` that are single numbers."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +108,29 @@ class Device:
         """
         return self.num_sms < FEWEST_SMS
 
-    def matured(self, maturity: float) -> Device:
-        """Return the rates of software that reaches this share of each."""
+    def matured(self, maturity: float, most: Device) -> Device:
+        """Return the rates of software that reaches this share of each.
 
-        def scaled(rates: Mapping[str, float]) -> dict[str, float]:
-            return {kernel: maturity * rate for kernel, rate in rates.items()}
+        None is above that of ``most``, the part as its vendor specifies it.
+        """
 
+        def each(
+            rates: Mapping[str, float], highest: Mapping[str, float]
+        ) -> dict[str, float]:
+            return {
+                kernel: smallest(maturity * rate, highest.get(kernel, inf))
+                for kernel, rate in rates.items()
+            }
+
+        single: dict[str, Any] = {
+            name: smallest(maturity * getattr(self, name), getattr(most, name))
+            for name in SUSTAINED
+        }
         return replace(
             self,
-            gemm_flop_per_s=scaled(self.gemm_flop_per_s),
-            weight_flop_per_s=scaled(self.weight_flop_per_s),
-            hbm_bytes_per_s=maturity * self.hbm_bytes_per_s,
-            elementwise_bytes_per_s=maturity * self.elementwise_bytes_per_s,
-            plain_bytes_per_s=maturity * self.plain_bytes_per_s,
-            cast_bytes_per_s=maturity * self.cast_bytes_per_s,
-            permutation_bytes_per_s=maturity * self.permutation_bytes_per_s,
-            attention_forward_flop_per_s=maturity * self.attention_forward_flop_per_s,
-            attention_backward_flop_per_s=maturity * self.attention_backward_flop_per_s,
-            attention_forward_most=maturity * self.attention_forward_most,
-            attention_backward_most=maturity * self.attention_backward_most,
+            gemm_flop_per_s=each(self.gemm_flop_per_s, most.gemm_flop_per_s),
+            weight_flop_per_s=each(self.weight_flop_per_s, most.weight_flop_per_s),
+            **single,
             tile_s=self.tile_s / maturity,
             launch_s=self.launch_s / maturity,
             small_kernel_s=self.small_kernel_s / maturity,

@@ -57,7 +57,8 @@ def page(question: Question) -> None:
     scenario, report = question.resolved, question.report
     st.subheader(plain(f"The best plans for {scenario.name}"), anchor=False)
     st.caption(
-        "Every way to spread the model over the GPUs gets a lower bound of its time; "
+        "Every way to spread the model and its ZeRO shards over the GPUs gets a lower "
+        "bound of its time; "
         "the most promising ones are evaluated as any scenario is. "
         + plain(f"{price_words(report)}.")
     )
@@ -197,8 +198,9 @@ def _counts(made: Plans) -> str:
         else "one that was not evaluated may still be better"
     )
     return (
-        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit in "
-        f"memory, {made.num_evaluated:,} evaluated: {proof}."
+        f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit with "
+        f"{made.memory_headroom:.1%} of the memory free, {made.num_evaluated:,} "
+        f"evaluated: {proof}."
     )
 
 

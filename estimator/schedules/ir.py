@@ -27,6 +27,8 @@ __all__ = [
     "Pipeline",
     "Program",
     "check",
+    "check_length",
+    "check_size",
     "need",
     "overlapped",
     "parse_instruction",
@@ -35,7 +37,8 @@ __all__ = [
     "schedule",
 ]
 
-MAX_CHUNKS = 1_000_000
+MAX_CHUNKS = 40_000
+"""Micro-batches times stages: so many are made and run in two seconds."""
 
 Generator = Callable[[int, Pipeline], Iterator[Instruction]]
 
@@ -56,22 +59,42 @@ def program(name: str, pipeline: Pipeline) -> Program:
     InfeasibleError
         If the schedule refuses this shape.
     """
-    num_chunks = pipeline.num_ranks * pipeline.num_microbatches
-    num_chunks *= pipeline.stages_per_rank or 1
-    if num_chunks > MAX_CHUNKS:
-        raise InfeasibleError(
-            f"{pipeline.num_ranks:,} ranks x {pipeline.num_microbatches:,} "
-            f"micro-batches are {num_chunks:,} chunks",
-            why=f"each is played, and {MAX_CHUNKS:,} are the limit",
-            fix="fewer and larger micro-batches",
-        )
+    check_size(pipeline)
     return _made(name, pipeline)
+
+
+def check_size(pipeline: Pipeline) -> None:
+    """Raise InfeasibleError where a shape has more than :data:`MAX_CHUNKS` chunks."""
+    num_stages = pipeline.stages_per_rank or 1
+    num_chunks = pipeline.num_ranks * num_stages * pipeline.num_microbatches
+    if num_chunks > MAX_CHUNKS:
+        stages = f" of {num_stages:,} stages" if num_stages > 1 else ""
+        raise InfeasibleError(
+            f"{pipeline.num_ranks:,} ranks{stages} x {pipeline.num_microbatches:,} "
+            f"micro-batches are {num_chunks:,} chunks",
+            why=f"each is looked at, and {MAX_CHUNKS:,} are the limit",
+            fix="fewer ranks of a pipeline, fewer stages on each, or fewer "
+            "micro-batches",
+        )
+
+
+def check_length(num_instructions: int) -> None:
+    """Raise InfeasibleError where a program has more than two for each chunk."""
+    if num_instructions > 2 * MAX_CHUNKS:
+        raise InfeasibleError(
+            f"a program of {num_instructions:,} instructions is too long",
+            why=f"each is looked at, and {2 * MAX_CHUNKS:,} are the limit",
+            fix="fewer ranks, fewer stages on each, or fewer micro-batches",
+        )
 
 
 @lru_cache(maxsize=32)
 def _made(name: str, pipeline: Pipeline) -> Program:
     generate = schedule[name]
-    ranks = tuple(tuple(generate(rank, pipeline)) for rank in range(pipeline.num_ranks))
+    first = tuple(generate(0, pipeline))
+    check_length(len(first) * pipeline.num_ranks)
+    others = (tuple(generate(rank, pipeline)) for rank in range(1, pipeline.num_ranks))
+    ranks = (first, *others)
     made = Program(name, pipeline, ranks)
     placed = made.num_stages // pipeline.num_ranks
     if pipeline.stages_per_rank not in {None, placed}:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from estimator.errors import InputError
 from estimator.schedules.check import check
+from estimator.schedules.ir import check_length
 from estimator.schedules.notation import (
     Instruction,
     Pipeline,
@@ -45,6 +46,8 @@ def parse_program(text: str, name: str) -> Program:
     ------
     InputError
         If it is not CSV, or a cell is no instruction: naming row and column.
+    InfeasibleError
+        If it is too long.
     ScheduleError
         If a pass is missing or runs twice, or ranks wait for each other: naming the
         rank, the step and what it waits for.
@@ -54,7 +57,9 @@ def parse_program(text: str, name: str) -> Program:
     >>> parse_program("0F0,0B0", "mine").pipeline
     Pipeline(num_ranks=1, num_microbatches=1, stages_per_rank=1)
     """
-    ranks = _instructions(_cells(text, name), name)
+    cells = _cells(text, name)
+    check_length(sum(map(len, cells)))
+    ranks = _instructions(cells, name)
     parts = [part for row in ranks for step in row for part in step.parts]
     num_stages = 1 + max(part.stage for part in parts)
     pipeline = Pipeline(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from estimator.units import BareNumber, Unit
+from estimator.units import BareNumber, Unit, shown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -39,11 +38,26 @@ def spec(cls: type[T]) -> type[T]:
     return made
 
 
-Count = Annotated[int, Field(gt=0, le=10**9)]
+Count = Annotated[int, Field(gt=0, le=10**8)]
+"""GPUs, ranks, experts: things that stand side by side."""
+CountOrNone = Annotated[int, Field(ge=0, le=10**9)]
 Depth = Annotated[int, Field(gt=0, le=4096)]
 """Layers, stages and ranks of a pipeline, each of which is looked at one by one."""
-CountOrNone = Annotated[int, Field(ge=0, le=10**9)]
-Number = Annotated[float, Field(gt=0)]
+FewOrNone = Annotated[int, Field(ge=0, le=64)]
+"""Things of which one layer or one model has a handful."""
+Width = Annotated[int, Field(gt=0, le=10**7)]
+"""Of a layer or a part of it, in elements."""
+WidthOrNone = Annotated[int, Field(ge=0, le=10**7)]
+Rows = Annotated[int, Field(gt=0, le=10**8)]
+"""Of a vocabulary."""
+RowsOrNone = Annotated[int, Field(ge=0, le=10**8)]
+Length = Annotated[int, Field(gt=0, le=10**8)]
+"""Of a sequence, in tokens."""
+Sequences = Annotated[int, Field(gt=0, le=10**9)]
+"""Of one step."""
+Tokens = Annotated[float, Field(ge=1, le=1e18)]
+"""Of a phase."""
+GpuHours = Annotated[float, Field(gt=1e-6, le=1e12)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +79,15 @@ class ConstantOf:
     """Annotation of a :class:`Constant` field: its unit, parsed like any quantity."""
 
     si: str
-    least: float = 0.0
-    most: float = math.inf
     is_positive: bool = False
+    least: float | None = None
+    most: float | None = None
+    noun: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of its numbers, and their bounds."""
+        return Unit(self.si, self.is_positive, self.least, self.most, self.noun)
 
     def __call__(self, value: object) -> Constant:
         """Return the constant that a file, a patch or Python code describes."""
@@ -87,8 +107,7 @@ class ConstantOf:
                     status="set",
                 )
             raise ValueError(
-                "write a mapping with value, low, high and source, not "
-                f"{value if isinstance(value, str | int | float) else 'this'!r}"
+                f"write a mapping with value, low, high and source, not {shown(value)}"
             )
         unknown = set(value) - {"value", "low", "high", "source", "status"}
         missing = {"value", "low", "high", "source"} - set(value)
@@ -118,12 +137,7 @@ class ConstantOf:
     def _number(self, value: object) -> float:
         if self.si == "1" and isinstance(value, int | float):
             value = BareNumber(value)
-        number = Unit(self.si, is_positive=self.is_positive).parse(value)
-        if number > self.most:
-            raise ValueError(f"{number:g} is more than {self.most:g}, the whole")
-        if number < self.least:
-            raise ValueError(f"{number:g} is less than {self.least:g}, the least")
-        return number
+        return self.unit.parse(value)
 
     def __get_pydantic_core_schema__(
         self, _source: Any, _handler: GetCoreSchemaHandler
@@ -182,6 +196,14 @@ def with_lanes(record: Any, path: str, value: Any) -> Any:
     return _with(record, path.split("."), value)
 
 
+def unchecked(record: Any, **changes: Any) -> Any:
+    """Return a copy of a spec with other fields, as ``replace`` does, not checked."""
+    made = copy.copy(record)
+    for name, value in changes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
     key, rest = keys[0], keys[1:]
     is_mapping = isinstance(record, Mapping)
@@ -194,9 +216,7 @@ def _with(record: Any, keys: Sequence[str], value: Any) -> Any:
         )
     if is_mapping:
         return {**record, key: value}
-    made = copy.copy(record)  # as replace() does, but checks nothing
-    object.__setattr__(made, key, value)
-    return made
+    return unchecked(record, **{key: value})
 
 
 def status_of(record: Any, key: str) -> str:
@@ -224,9 +244,9 @@ def source_of(record: Any, key: str) -> str:
     return next((sources[name] for name in names if name in sources), "")
 
 
-Fraction = Annotated[Constant, ConstantOf("1", most=1.0)]
+Fraction = Annotated[Constant, ConstantOf("1", most=1.0, noun="a share")]
 """A share of another whole, or none of it."""
-Share = Annotated[Constant, ConstantOf("1", most=1.0, is_positive=True)]
+Share = Annotated[Constant, ConstantOf("1", is_positive=True, most=1.0, noun="a share")]
 """A share of a peak: something must be left of a rate."""
 PureNumber = Annotated[Constant, ConstantOf("1")]
 """A ratio, a length or a number of things, which may exceed 1."""

@@ -13,7 +13,9 @@ Sum = Annotated[Constant, ConstantOf("USD")]
 PerYear = Annotated[Constant, ConstantOf("USD/year")]
 Rent = Annotated[Constant, ConstantOf("USD/kW/month")]
 Transfer = Annotated[Constant, ConstantOf("USD/GB")]
-AtLeastOne = Annotated[Constant, ConstantOf("1", least=1.0)]
+Multiple = Annotated[Constant, ConstantOf("1", least=1.0, most=1e4, noun="a multiple")]
+"""Of a part: at least the part itself."""
+Pue = Annotated[Constant, ConstantOf("1", least=1.0, most=10.0, noun="a PUE")]
 Storage = Annotated[Constant, ConstantOf("USD/GB/month")]
 
 
@@ -23,7 +25,7 @@ class Ownership:
 
     server_usd: Sum
     """A GPU's share of its server, as bought, GPU included."""
-    server_per_gpu: PureNumber
+    server_per_gpu: Multiple
     """Price of that share over the price of the GPU alone."""
     network_share: Fraction
     """Network between servers, over the cost of servers and network together."""
@@ -84,7 +86,7 @@ class Programme:
 
     name: str
     title: str
-    compute_factor: PureNumber
+    compute_factor: Multiple
     """Computation of the whole programme over that of the final run."""
     num_contributors: PureNumber
     fte_per_contributor: Fraction
@@ -114,7 +116,7 @@ class Power:
 
     name: str
     title: str
-    pue: AtLeastOne
+    pue: Pue
     """Facility power over IT power."""
     average_power: Fraction
     """Average over maximum server power during training."""

@@ -76,8 +76,8 @@ def frameworks(scenario: Scenario) -> Iterator[Misfit]:
 
     Sources: NVIDIA/Megatron-LM, commit d98e8a6, ``transformer_config.py`` (KV heads),
     ``num_microbatches_calculator.py`` (batch), ``training/arguments.py`` (sequences and
-    context parallelism), ``tensor_parallel/utils.py`` (widths), ``tensor_parallel/
-    mappings.py`` (sequence parallelism), ``ssm/mamba_mixer.py``; pytorch/torchtitan,
+    context parallelism), ``core/utils.py`` (widths), ``tensor_parallel/mappings.py``
+    (sequence parallelism), ``ssm/mamba_mixer.py``; pytorch/torchtitan,
     ``parallel_dims.py``, and issue 2577. A launcher starts as many processes on each
     node.
     """
@@ -183,6 +183,7 @@ def _widths(scenario: Scenario) -> Iterator[tuple[str, str, int]]:
         yield "tp", "shared experts' width", model.moe.shared_width
     if model.mamba and "mamba" in blocks:
         yield "tp", "Mamba heads", model.mamba.num_heads
+        yield "tp", "Mamba groups", model.mamba.num_groups
 
 
 def _spread(scenario: Scenario) -> Iterator[Misfit]:

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from estimator.specs.base import (
+    Constant,
+    ConstantOf,
     Count,
     Duration,
     Fraction,
@@ -92,6 +96,9 @@ class Achievable:
     """How long a kernel runs that moves next to nothing."""
 
 
+Spread = Annotated[Constant, ConstantOf("1", most=0.1, noun="a spread of clocks")]
+
+
 @spec
 class InSitu:
     """What changes when computation and communication run side by side."""
@@ -105,7 +112,7 @@ class InSitu:
     rank_skew_s: Duration
     """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
     rank over the fabric."""
-    clock_spread: Fraction | None = None
+    clock_spread: Spread | None = None
     """Standard deviation of one unit's sustained clock among units of a kind, over the
     mean: a synchronous job runs at the pace of its slowest. None where clocks are
     fixed."""
@@ -142,11 +149,15 @@ class Gpu:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        for kernel in self.achievable.gemm:
-            if PEAK_OF.get(kernel, kernel) not in self.peak_flop_per_s:
-                raise ValueError(
-                    f"achievable.gemm: {kernel} has no peak in peak_flop_per_s"
-                )
+        for where, kernels in (
+            ("achievable.gemm", self.achievable.gemm),
+            ("in_situ.weight_gradient", self.in_situ.weight_gradient),
+        ):
+            for kernel in kernels:
+                if PEAK_OF.get(kernel, kernel) not in self.peak_flop_per_s:
+                    raise ValueError(
+                        f"{where}: {kernel} has no peak in peak_flop_per_s"
+                    )
 
 
 @spec
@@ -205,7 +216,7 @@ class Node:
     to small groups; over PCIe more than two GPUs share the host's memory."""
     scaleup_domain: Count | None = None
     """GPUs that the scale-up links reach; ``gpus_per_node`` by default."""
-    torus: tuple[Count, ...] = ()
+    torus: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
     """Chips along each axis of a torus."""
     host_bytes_per_s: Rate | None = None
     """What all GPUs of a PCIe node share once they do not reach each other directly."""
@@ -260,12 +271,12 @@ class Fabric:
     default."""
     step_s: Duration | None = None
     """One step of a collective across this network with full chunks, GPU to GPU."""
-    oversubscription: float = 1.0
+    oversubscription: Annotated[float, Field(ge=1, le=1e6)] = 1.0
     """Uplinks of a pod over what its GPUs can send, inverted; 1 is non-blocking."""
     pod_gpus: Count | None = None
     """GPUs that reach each other below the oversubscribed layer; without it all that
     leaves a node is squeezed."""
-    gpus_per_nic: float = 1.0
+    gpus_per_nic: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """For information: ``bytes_per_s`` is a GPU's share already."""
     has_switch_reduction: bool = False
     """Whether its switches reduce (InfiniBand SHARP)."""
@@ -276,12 +287,6 @@ class Fabric:
     recalled: tuple[str, ...] = ()
     status: Status = field(default_factory=dict)
     notes: str = ""
-
-    def __post_init__(self) -> None:
-        if self.oversubscription < 1:
-            raise ValueError(
-                f"oversubscription is 1 or more, not {self.oversubscription}"
-            )
 
 
 @spec

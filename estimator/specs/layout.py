@@ -15,7 +15,8 @@ EVEN = "even"
 
 _GROUP = re.compile(r"\(([^()]*)\)\*(\d{1,4})")
 _REPEAT = re.compile(r"([EtmL])\*(\d{1,4})")
-_MAX_SYMBOLS = 20_000
+MAX_SYMBOLS = 20_000
+"""Of a layout, as it is written and as it is meant."""
 
 
 @lru_cache(maxsize=256)
@@ -32,6 +33,8 @@ def parse_layout(text: str) -> tuple[str, ...]:
     >>> parse_layout("Et*2|(tt|)*2tmL")
     ('Ett', 'tt', 'tt', 'tmL')
     """
+    if len(text) > MAX_SYMBOLS:
+        raise ValueError(f"it has {len(text):,} letters, of at most {MAX_SYMBOLS:,}")
     expanded = "".join(text.split()).replace(",", "")
     while match := _GROUP.search(expanded):
         expanded = (
@@ -39,9 +42,9 @@ def parse_layout(text: str) -> tuple[str, ...]:
             + match[1] * int(match[2])
             + expanded[match.end() :]
         )
-        if len(expanded) > _MAX_SYMBOLS:
-            raise ValueError(f"{text[:60]!r} grows beyond {_MAX_SYMBOLS} layers")
+        _check_length(text, expanded)
     expanded = _REPEAT.sub(lambda match: match[1] * int(match[2]), expanded)
+    _check_length(text, expanded)
     strange = sorted(set(expanded) - set("EtmL|"))
     if strange:
         raise ValueError(
@@ -49,6 +52,11 @@ def parse_layout(text: str) -> tuple[str, ...]:
             "and repeats such as t*4 or (t*4|)*14"
         )
     return tuple(expanded.split("|"))
+
+
+def _check_length(text: str, expanded: str) -> None:
+    if len(expanded) > MAX_SYMBOLS:
+        raise ValueError(f"{text[:60]!r} grows beyond {MAX_SYMBOLS:,} layers")
 
 
 def even_layout(

@@ -13,7 +13,18 @@ from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
-from estimator.specs.base import Count, CountOrNone, Depth, spec
+from estimator.specs.base import (
+    Count,
+    CountOrNone,
+    Depth,
+    FewOrNone,
+    Length,
+    Rows,
+    RowsOrNone,
+    Width,
+    WidthOrNone,
+    spec,
+)
 
 BlockKind = Literal["attention", "mlp", "moe", "mamba"]
 LayerKind = Literal["dense", "moe", "attention", "mlp", "experts", "mamba"]
@@ -52,7 +63,7 @@ class LocalAttention:
 
     kind: Literal["sliding", "chunked"]
     """The last ``window`` tokens, or those of the token's own chunk of ``window``."""
-    window: Count
+    window: Length
     """Tokens, the own one included."""
     global_every: CountOrNone = 0
     """Every n-th layer sees the whole sequence (Gemma 3: 6); 0: no layer does."""
@@ -63,16 +74,16 @@ class Attention:
     """Multi-head, grouped-query, multi-query or multi-head latent attention."""
 
     kind: Literal["mha", "gqa", "mqa", "mla"]
-    num_heads: Count
-    num_kv_heads: CountOrNone = 0
+    num_heads: Width
+    num_kv_heads: WidthOrNone = 0
     """0 stands for as many as ``num_heads``, for ``mqa`` for one."""
-    head_dim: CountOrNone = 0
-    q_lora_rank: CountOrNone = 0
+    head_dim: WidthOrNone = 0
+    q_lora_rank: WidthOrNone = 0
     """0 stands for a query projection that is not compressed."""
-    kv_lora_rank: CountOrNone = 0
-    qk_nope_head_dim: CountOrNone = 0
-    qk_rope_head_dim: CountOrNone = 0
-    v_head_dim: CountOrNone = 0
+    kv_lora_rank: WidthOrNone = 0
+    qk_nope_head_dim: WidthOrNone = 0
+    qk_rope_head_dim: WidthOrNone = 0
+    v_head_dim: WidthOrNone = 0
     local: LocalAttention | None = None
     has_qkv_bias: bool = False
     has_out_bias: bool = False
@@ -113,7 +124,7 @@ class Attention:
 class Mlp:
     """The feed-forward block of dense layers; its form is that of experts, too."""
 
-    ffn_hidden_size: CountOrNone = 0
+    ffn_hidden_size: WidthOrNone = 0
     """Width of a dense layer's block; 0 where no layer has one."""
     is_gated: bool = True
     """Gated (SwiGLU, three matrices) or plain (two)."""
@@ -127,10 +138,10 @@ class Moe:
 
     num_experts: Count
     experts_per_token: Count
-    ffn_hidden_size: Count
+    ffn_hidden_size: Width
     """Width of one routed expert."""
     num_shared_experts: CountOrNone = 0
-    shared_ffn_hidden_size: CountOrNone = 0
+    shared_ffn_hidden_size: WidthOrNone = 0
     """Width of one shared expert; 0 stands for that of a routed one."""
     num_dense_layers: CountOrNone = 0
     """Leading layers without experts."""
@@ -177,15 +188,15 @@ class Mamba:
     .. [1] T. Dao and A. Gu, "Transformers are SSMs," arXiv 2405.21060, sections 6, 7.
     """
 
-    num_heads: Count
-    head_dim: Count
-    state_size: Count
+    num_heads: Width
+    head_dim: Width
+    state_size: Width
     """Width of the state that each of a head's channels carries along the sequence."""
     num_groups: Count = 1
     """Groups of heads that share the state's input (B) and output (C) projections."""
-    conv_kernel: Count = 4
+    conv_kernel: Width = 4
     """Tokens that the depthwise convolution in front of the state space covers."""
-    chunk_size: Count = 256
+    chunk_size: Length = 256
     """Tokens of one block of the scan; inside a block it is matrix products."""
 
     def __post_init__(self) -> None:
@@ -219,24 +230,24 @@ class Transformer:
     source: str
     num_layers: Depth
     """Attention and feed-forward block are one layer; in a hybrid each mixer is."""
-    hidden_size: Count
-    vocab_size: Count
+    hidden_size: Width
+    vocab_size: Rows
     attention: Attention
     mlp: Mlp = field(default_factory=Mlp)
     moe: Moe | None = None
     mamba: Mamba | None = None
     hybrid_pattern: str = ""
     """One symbol of :data:`PATTERN` a layer; empty for a transformer."""
-    num_mtp_modules: CountOrNone = 0
+    num_mtp_modules: FewOrNone = 0
     """Multi-token-prediction modules: a layer, a projection and a head each."""
     tied_embeddings: bool = False
-    num_learned_positions: CountOrNone = 0
+    num_learned_positions: RowsOrNone = 0
     """Rows of a learned position embedding; 0 for rotary, slopes or no positions."""
     has_alibi: bool = False
     """Slopes are added to scores (Press et al., 2022), nothing is rotated."""
     has_embedding_norm: bool = False
     norm: Literal["rmsnorm", "layernorm", "layernorm-no-bias"] = "rmsnorm"
-    norms_per_layer: CountOrNone = 0
+    norms_per_layer: FewOrNone = 0
     """0 stands for one a block; Gemma 2: 4, PaLM: 1."""
     is_parallel: bool = False
     """Attention and feed-forward block read the same input (PaLM, Falcon)."""

@@ -32,7 +32,12 @@ def hint_at(path: str, document: Any) -> Any:
     keys = path.split(".")
     for depth, key in enumerate(keys):
         child = here.get(key) if isinstance(here, Mapping) else None
-        if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
+        if (
+            isinstance(here, list)
+            and key.isdecimal()
+            and len(key) < 9
+            and int(key) < len(here)
+        ):
             child = here[int(key)]
         known = _children(hint, here)
         if key not in known and child is None:

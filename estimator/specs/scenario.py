@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from estimator.specs.base import Constant, Fraction, spec
 from estimator.specs.economics import Power, Price, Programme
@@ -38,7 +40,7 @@ class Scenario:
     cluster: Cluster
     plan: ParallelPlan
     precision: PrecisionField
-    phases: tuple[Phase, ...]
+    phases: Annotated[tuple[Phase, ...], Field(max_length=16)]
     price: Price
     power: Power
     programme: Programme | None = None

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from estimator.specs.base import Count, CountOrNone, Depth, Number, spec
+from estimator.specs.base import (
+    Count,
+    CountOrNone,
+    Depth,
+    FewOrNone,
+    GpuHours,
+    Length,
+    Sequences,
+    Tokens,
+    spec,
+)
 from estimator.specs.layout import EVEN
 
 Module = Literal[
@@ -167,7 +177,7 @@ class ParallelPlan:
     fused_projections: bool = True
     """Queries, keys and values are one product, and so are gate and up-projection;
     false: one each, and the gradients of the input that they share are summed."""
-    attention_copies: CountOrNone = 0
+    attention_copies: FewOrNone = 0
     """Tensors of all heads' width that are copied around attention, forward and again
     backward: queries, keys and values in another order, joined or cut apart."""
     repeats_kv: bool = False
@@ -229,13 +239,13 @@ class ParallelPlan:
     bucket_size: CountOrNone = 0
     """Parameters that travel at once, in whole weights, where gradients or weights move
     beside computation (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
-    gradient_passes: tuple[GradientPass, ...] = ()
+    gradient_passes: Annotated[tuple[GradientPass, ...], Field(max_length=8)] = ()
     """Kernels of their own over the gradients before the optimizer. ``average``:
     divides them by the replicas before the reduction, which otherwise does;
     ``check``: looks for NaN before it (Megatron-LM's ``check_for_nan_in_grad``);
     ``unscale``: takes out the loss scale of an FP16 run; ``bucket``: copies 16-bit ones
     into the buckets that are reduced, and back (PyTorch's DDP)."""
-    software_maturity: Annotated[float, Field(gt=0, le=2)] = 1.0
+    software_maturity: Annotated[float, Field(ge=1e-6, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""
     num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
@@ -277,9 +287,9 @@ class ParallelPlan:
 class GlobalBatch:
     """Sequences per optimizer step, constant or growing linearly in tokens."""
 
-    final: Count
-    initial: Count
-    ramp_tokens: Annotated[float, Field(ge=0)] = 0.0
+    final: Sequences
+    initial: Sequences
+    ramp_tokens: Annotated[float, Field(ge=0, le=1e18)] = 0.0
 
 
 def _global_batch(value: object) -> object:
@@ -342,10 +352,10 @@ class Phase:
 
     name: str
     basis: Literal["simulated", "published"] = "simulated"
-    num_tokens: Number | None = None
-    seq_len: Count | None = None
+    num_tokens: Tokens | None = None
+    seq_len: Length | None = None
     global_batch_size: GlobalBatchField | None = None
-    gpu_hours: Number | None = None
+    gpu_hours: GpuHours | None = None
     source: str = ""
 
     def __post_init__(self) -> None:

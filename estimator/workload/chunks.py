@@ -422,7 +422,8 @@ def chunks(
     size = sizes(scenario, seq_len)
     rates = device(node.gpu, layer)
     if layer is not Layer.SPECIFICATION:
-        rates = rates.matured(plan.software_maturity)
+        most = device(node.gpu, Layer.SPECIFICATION)
+        rates = rates.matured(plan.software_maturity, most)
     spread = node.gpu.in_situ.clock_spread
     if layer is Layer.IN_SITU and spread and plan.ep == 1:  # else in the rank skew
         rates = rates.clocked(slowest(spread.value, scenario.cluster.num_gpus))

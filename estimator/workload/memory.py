@@ -14,7 +14,7 @@ from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import MASK, has_eager_softmax
-from estimator.workload.stages import Element, held, total_held
+from estimator.workload.stages import Element, Held, held, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
     KEPT_GRADIENT,
@@ -22,7 +22,7 @@ from estimator.workload.synchronisation import (
     replicas,
     shards,
 )
-from estimator.workload.work import Sizes
+from estimator.workload.work import FORMATS, Sizes
 
 CONTEXT_BYTES = 1.0e9
 """CUDA context, workspace of the matrix library; assumed."""
@@ -198,7 +198,7 @@ def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float
     return peaks
 
 
-def _head(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
+def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """Return the bytes of logits, from the head's forward to its backward pass."""
     if not any(element.kind == "head" for stage in stages for element in stage):
         return 0.0
@@ -206,7 +206,7 @@ def _head(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss_kernel]
 
 
-def _layer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
+def layer_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """Return the bytes that exist while one layer's backward pass runs."""
     h, attention = size.model.hidden_size, size.model.attention
     layers = [element for stage in stages for element in stage if element.is_layer]
@@ -221,7 +221,8 @@ def _layer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
         total += size.tokens * width * 2.0
     if "full" in size.recompute:
         whole = replace(size, recompute=frozenset())
-        total += max(layer_activations(whole, element).total for element in layers)
+        kept = (layer_activations(whole, element).total for element in layers)
+        total += max(kept, default=0.0)
     return total
 
 
@@ -233,7 +234,7 @@ def _buffers(
     The logits are gone before a layer's backward pass starts, unless another chunk's
     runs beside the head.
     """
-    head, layer = _head(size, stages), _layer(size, stages)
+    head, layer = head_buffer(size, stages), layer_buffer(size, stages)
     passing = head + layer if has_pairs else max(head, layer)
     return CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES + passing
 
@@ -258,22 +259,19 @@ def memory(
         here = [stages[stage] for stage in held_here]
         has_pairs = any(len(one.parts) > 1 for one in program.ranks[rank])
         buffers = _buffers(size, here, has_pairs=has_pairs)
-        states = _states(scenario, size, here, num_copies)
+        states = _states(scenario, here, num_copies)
         ranks.append(RankMemory(*states, activations[rank], buffers))
     return tuple(ranks)
 
 
 def _states(
     scenario: Scenario,
-    size: Sizes,
     stages: list[tuple[Element, ...]],
     num_copies: int,
 ) -> tuple[float, float, float]:
     """Return the bytes of weights, gradients and optimizer."""
-    precision, zero = scenario.precision, scenario.plan.zero
     own = total_held(scenario, stages)
-    total = own.shared + own.experts
-    if not total:  # an empty stage
+    if not own.shared + own.experts:  # an empty stage
         return 0.0, 0.0, 0.0
     vocabulary = sum(
         held(scenario, element).shared
@@ -281,15 +279,31 @@ def _states(
         for element in stage
         if not element.is_layer
     )
-    weight = size.format.weight
-    weights = (total - vocabulary) * weight + vocabulary * 2
+    largest = max(sum(held(scenario, element)) for stage in stages for element in stage)
+    return state_bytes(scenario, own, vocabulary, largest, num_copies)
+
+
+def state_bytes(
+    scenario: Scenario,
+    own: Held,
+    vocabulary: float,
+    largest: float,
+    num_copies: int,
+) -> tuple[float, float, float]:
+    """Return the bytes of weights, gradients and optimizer of so many parameters.
+
+    ``vocabulary`` of them are embedding and head, ``largest`` one element's;
+    ``num_copies`` pipeline ranks hold the same ones.
+    """
+    precision, zero = scenario.precision, scenario.plan.zero
+    total = own.shared + own.experts
+    weights = (total - vocabulary) * FORMATS[precision.recipe].weight + vocabulary * 2
     gradients = total * KEPT_GRADIENT[precision.gradients]
     state = MASTER + 2 * FORMAT_BYTES[precision.moments]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     sharers = sharded if zero > 1 else whole
     shard = own.shared / sharers.shared.size + own.experts / sharers.experts.size
     share = shard / total
-    largest = max(sum(held(scenario, element)) for stage in stages for element in stage)
     if zero > 2:  # two layers gathered: one computes, the next arrives
         weights = weights * share + 2 * largest * 2.0
     if zero > 1:

@@ -30,7 +30,7 @@ class Sharding:
     experts: Group
     gathers_again: bool
     """ZeRO-3: weights are freed behind the forward pass."""
-    _seconds: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    _seconds: dict[tuple[str, str, int, str], float] = field(default_factory=dict)
 
     def gather_s(self, element: Element) -> float:
         """Return the seconds of the all-gather in BF16."""
@@ -92,7 +92,7 @@ class Sharding:
         return own.shared + own.experts
 
     def _move(self, element: Element, size: float, way: str) -> float:
-        key = (way, *element.look)
+        key = (way, *element.look, "" if element.is_layer else element.name)
         if key not in self._seconds:
             own = held(self.scenario, element)
             self._seconds[key] = sum(
