@@ -29,6 +29,7 @@ from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.pages.turns import in_turn
 from estimator.results import Result
+from estimator.specs.scenario import Scenario
 from estimator.wording import (
     dollars,
     duration,
