@@ -154,7 +154,7 @@ def _compared(question: Question, baseline: str) -> Comparison:
     try:
         scenario = question.resolved  # nothing that a link asks is estimated unchecked
     except EstimatorError as error:
-        made = comparison.of_documents([catalog.scenario_document(baseline)])
+        made = _attributed([catalog.scenario_document(baseline)])
         asked = ", ".join((question.scenario, *question.overrides))
         return replace(made, failed=(Failed(asked, one_line(error), 1),))
     documents = _documents(question, baseline)
