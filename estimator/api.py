@@ -6,18 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from estimator import catalog
+from estimator.asked import question
 from estimator.bill import (
     NOT_COUNTED,
     basis,
     basis_title,
     bill,
+    is_of_another_gpu,
     outcome,
+    price_title,
 )
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.costs.training_compute import standings
 from estimator.engine.step import StepTrace
 from estimator.phases import Walk, simulated
+from estimator.published import is_elsewhere
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
@@ -48,11 +52,23 @@ class _Reported(Walk):
     steps: list[Step] = field(default_factory=list)
     known_s: dict[tuple[int, int], float] = field(default_factory=dict)
     """Seconds of a step by sequence length and batch: phases may share them."""
+    said: list[str] = field(default_factory=list)
+    """How published hours were carried over to the scenario's GPU."""
+
+    def phases(self) -> Iterator[PhaseReport]:
+        """Yield each phase: simulated, or its published GPU-hours; not its bill."""
+        for phase in self.scenario.phases:
+            if phase.basis == "published":
+                self.said.extend(filter(None, [self.published.said(phase)]))
+                if self.published.hours(phase) is None:
+                    continue
+            yield self.phase(phase)
 
     def phase(self, phase: Phase) -> PhaseReport:
-        """Return one phase: simulated, or its published GPU-hours; not its bill."""
+        """Return one phase."""
         spent = self.spent(phase, self._step_s)
         is_simulated = phase.basis == "simulated"
+        is_scaled = not is_simulated and is_elsewhere(self.scenario, phase)
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
@@ -64,6 +80,7 @@ class _Reported(Walk):
             wall_s=spent.wall_s,
             source="" if is_simulated else phase.source,
             model_flop=self._flop(phase) if is_simulated else 0.0,
+            scaled_from=phase.node if is_scaled else "",
         )
 
     def _flop(self, phase: Phase) -> float:
@@ -119,11 +136,11 @@ def estimate(
     """
     scenario = catalog.load_scenario(scenario, overrides)
     run = _Reported(scenario, is_played=is_played)
-    phases = tuple(run.phase(phase) for phase in scenario.phases)
+    phases = tuple(run.phases())
     _, _, batch = simulated(scenario.main_phase)
     model = run.model(scenario.main_phase)
     hours = sum(phase.gpu_hours for phase in phases)
-    derived = sum(phase.gpu_hours for phase in phases if phase.basis == "simulated")
+    derived = sum(phase.gpu_hours for phase in phases if phase.follows_step)
     effects: dict[str, tuple[float, float]] = {}
     if has_range:
         effects = relative_range(model, model.num_microbatches(batch.final))
@@ -134,7 +151,7 @@ def estimate(
     total_flop = sum(phase.model_flop for phase in phases)
     report = Report(
         scenario=scenario.name,
-        question=scenario.question,
+        question=scenario.question or question(scenario),
         gpu=scenario.cluster.node.gpu.name,
         num_gpus=scenario.cluster.num_gpus,
         gpu_hours=hours,
@@ -143,14 +160,14 @@ def estimate(
         cost=bill(scenario, hours),
         cost_basis=basis(scenario),
         cost_basis_title=basis_title(scenario),
+        price_title=price_title(scenario),
         energy_joules=made["energy_joules"],
         co2_kg=made["co2_kg"],
         phases=billed(phases, made["cost_usd"]),
         step=run.steps[0],
         memory=memory_report(model, batch.final),
-        assumptions=tuple(
-            assumptions(scenario, run.models, effects, money["cost_usd"])
-        ),
+        assumptions=tuple(assumptions(scenario, run.models, effects, money["cost_usd"]))
+        + tuple(_assumed("phases", said, "estimator") for said in run.said),
         not_counted=NOT_COUNTED[basis(scenario)],
         range=ranges(scenario, hours, (low, high), money),
         range_method=METHOD,
@@ -236,10 +253,8 @@ def assumptions(
             for path, constant in constants(scenario)
         ),
         *(
-            Assumption(
-                "scenario", text, "", scenario.name, "scenario", status="assumed"
-            )
-            for text in scenario.assumptions
+            _assumed("scenario", said.text, scenario.name)
+            for said in scenario.assumptions
         ),
         *_price_assumptions(scenario),
         *(
@@ -324,8 +339,20 @@ def _status(source: str, known: str = "read") -> str:
 
 
 def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:
-    """Yield that a price is taken for another GPU than the one it is of."""
+    """Yield how a price came to be taken for a GPU that it was not made for."""
     price, gpu = scenario.price, scenario.cluster.node.gpu.name
-    if price.gpu and price.gpu != gpu:
+    text = ""
+    if is_of_another_gpu(scenario):
         text = f"the price {price.name} is one of {price.gpu}, taken for {gpu}"
-        yield Assumption("price", text, "", price.name, "scenario", status="assumed")
+    elif price.instead_of and not price.changed:
+        text = (
+            f"the price {price.name} is {gpu}'s own; the scenario's "
+            f"{price.instead_of} is not of this GPU"
+        )
+    if text:
+        yield _assumed("price", text, price.name)
+
+
+def _assumed(name: str, text: str, source: str) -> Assumption:
+    """Return a statement that the answer rests on."""
+    return Assumption(name, text, "", source, "scenario", status="assumed")

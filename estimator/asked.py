@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.bill import basis_title
+from estimator.bill import RENT, basis_title
 from estimator.costs.params import params
-from estimator.phases import simulated
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
 from estimator.wording import CLOSE, dollars, quantity, short
 
 AXES = ("pp", "tp", "cp", "ep", "etp")
+
+
+def question(scenario: Scenario) -> str:
+    """Return in a sentence what a scenario asks, where nobody wrote it."""
+    num_tokens = sum(phase.num_tokens or 0.0 for phase in scenario.phases)
+    return (
+        f"What does training {scenario.model.title} with {short(num_tokens)} tokens "
+        f"take on {scenario.cluster.num_gpus:,} x {scenario.cluster.node.gpu.title}?"
+    )
 
 
 def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -36,7 +44,7 @@ def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _price(scenario: Scenario) -> str:
     price = scenario.price
-    if price.usd_per_gpu_hour is None:
+    if price.usd_per_gpu_hour is None or RENT in price.changed:
         return basis_title(scenario)
     return (
         f"{basis_title(scenario)}, {dollars(price.usd_per_gpu_hour, CLOSE)} a GPU-hour"
@@ -78,12 +86,12 @@ def _plan(scenario: Scenario) -> str:
 
 
 def _phase(phase: Phase) -> str:
-    if phase.basis == "published":
-        return "as published"
-    seq_len, num_tokens, batch = simulated(phase)
+    batch = phase.global_batch_size
+    if phase.basis == "published" or batch is None:
+        return f"as published, on {phase.node}" if phase.node else "as published"
     return (
-        f"{short(num_tokens)} tokens; {_batch(batch)} sequences of {seq_len:,} tokens "
-        "a step"
+        f"{short(phase.num_tokens or 0)} tokens; {_batch(batch)} sequences of "
+        f"{phase.seq_len:,} tokens a step"
     )
 
 

@@ -60,8 +60,8 @@ def attempted(
 
 def one_line(error: EstimatorError) -> str:
     """Return a message in one line: what is wrong, or where if that says more."""
-    where = "; ".join(place.partition(": ")[2] or place for place in error.where)
-    return where or error.what
+    told = (place.partition(": ")[2] for place in error.where)
+    return "; ".join(filter(None, told)) or error.what
 
 
 def in_order(

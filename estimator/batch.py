@@ -16,11 +16,10 @@ import numpy as np
 from estimator.bill import bill, total
 from estimator.breakdown import model_mfu
 from estimator.lanes import Floats, Index, in_agreement, lanes
-from estimator.phases import Walk, simulated
+from estimator.phases import Walk, clocked_s, simulated
 from estimator.soundness import sound
 from estimator.specs.base import with_lanes
 from estimator.specs.scenario import Scenario
-from estimator.step_model import StepModel
 from estimator.training import peak_bytes
 from estimator.units import HOUR_S
 
@@ -61,7 +60,7 @@ class Batch(Walk):
         """
         scenario = self.scenario
         main, num_gpus = scenario.main_phase, scenario.cluster.num_gpus
-        spent = [self.spent(phase, _step_s) for phase in scenario.phases]
+        spent = [self.spent(phase, clocked_s) for phase in scenario.phases]
         hours = sum(each.gpu_hours for each in spent)
         _, _, batch = simulated(main)
         step_s = spent[scenario.phases.index(main)].step_s
@@ -82,10 +81,6 @@ class Batch(Walk):
             model = self.model(self.scenario.main_phase)
             self.peak_bytes = peak_bytes(model, batch.final)
         return self.peak_bytes
-
-
-def _step_s(model: StepModel, global_batch: int) -> float:
-    return model.step_s(model.num_microbatches(global_batch))
 
 
 def answers(

@@ -17,11 +17,13 @@ from estimator.costs.money import (
 )
 from estimator.costs.params import params
 from estimator.errors import InputError
+from estimator.specs.base import SET_BY_USER
 from estimator.specs.economics import Ownership, Programme
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S, KWH_JOULES
 
 GB = 1e9
+RENT = "usd_per_gpu_hour"
 NOT_COUNTED = {
     "rental": "research and ablations, failed runs, staff, data, storage, idle time",
     "owned": (
@@ -42,12 +44,36 @@ def basis(scenario: Scenario) -> str:
 
 def basis_title(scenario: Scenario) -> str:
     """Return the basis in words."""
-    price = scenario.price
-    verb = {"rental": "rented", "owned": "owned"}[price.basis]
-    hours = f"{verb} GPUs ({price.name}, {price.date})"
+    verb = {"rental": "rented", "owned": "owned"}[scenario.price.basis]
+    hours = f"{verb} GPUs ({price_title(scenario)})"
     if scenario.programme:
         return f"full programme ({scenario.programme.name}) on {hours}"
     return hours
+
+
+def price_title(scenario: Scenario) -> str:
+    """Return what an hour is paid by: a dated price, or a number that was set.
+
+    A price that was taken instead of another one says so, and one of another GPU, too.
+    """
+    price = scenario.price
+    if RENT in price.changed:
+        return f"{price.usd_per_gpu_hour or 0.0:.4g} USD/h, {SET_BY_USER}"
+    words = [price.name, price.date]
+    if price.changed:
+        words.append(f"{' and '.join(price.changed)} {SET_BY_USER}")
+    if is_of_another_gpu(scenario):
+        words.append(f"a price of {price.gpu}")
+    elif price.instead_of:
+        words.append(f"instead of {price.instead_of}")
+    return ", ".join(words)
+
+
+def is_of_another_gpu(scenario: Scenario) -> bool:
+    """Whether a price is taken for another GPU than the one that it is of."""
+    price = scenario.price
+    is_another = price.gpu not in ("", scenario.cluster.node.gpu.name)
+    return is_another and RENT not in price.changed
 
 
 def compute_usd(scenario: Scenario, gpu_hours: float) -> dict[str, float]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from estimator.derivation import disown, leaves, price_over, settle
 from estimator.documents import (
     MAX_BYTES,
     Map,
@@ -33,7 +34,7 @@ from estimator.documents import (
 from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.base import SET_BY_USER, SPECS
+from estimator.specs.base import SPECS
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
@@ -148,7 +149,26 @@ def _on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map
             f"the base of {Path(file).name} is a name or a path, not {base!r}",
             where=[place],
         )
-    return merged(_read(kind, _near(base, f"{file}:"), place, above), document)
+    below = _read(kind, _near(base, f"{file}:"), place, above)
+    return derived(below, document) if kind == "scenario" else merged(below, document)
+
+
+def derived(base: Map, document: Map) -> Map:
+    """Return a scenario over another one, with what is still true of that."""
+    return _settled(base, merged(base, document), leaves(document))
+
+
+def _settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
+    """Return a scenario inlined, without what its last layer contradicts."""
+    made = inlined("scenario", after)
+    with suppress(InputError):  # a layer may mend what is broken below
+        settle(inlined("scenario", before), made, map(tuple, written), _prices)
+    return made
+
+
+@cache
+def _prices() -> tuple[Map, ...]:
+    return tuple(read("price", name) for name in names("price"))
 
 
 def existing(name: str, origin: str = "") -> Path:
@@ -237,8 +257,8 @@ def _referred(kind: str, value: Any, place: str) -> Any:
         return read(kind, _near(value, place), place)
     if isinstance(value, Map) and isinstance(value.get("base"), str):
         patch = value.copy()
-        base = patch.pop("base")
-        return merged(read(kind, _near(base, place), place), patch)
+        base = read(kind, _near(patch.pop("base"), place), place)
+        return price_over(base, patch) if kind == "price" else merged(base, patch)
     return value
 
 
@@ -364,6 +384,11 @@ def label(scenario: Named) -> str:
 
 def scenario_document(name: Named, overrides: Iterable[str] = ()) -> Map:
     """Return the inlined mapping of a scenario, variants and overrides applied."""
+    return patched(unpatched(name), parsed(overrides))
+
+
+def unpatched(name: Named) -> Map:
+    """Return the inlined mapping of a scenario, variants applied."""
     stem, at, variants = label(name).partition("@")
     if isinstance(name, Mapping):
         at, document = "", _on_base("scenario", marked(name, MAPPING), MAPPING, ())
@@ -372,33 +397,57 @@ def scenario_document(name: Named, overrides: Iterable[str] = ()) -> Map:
     for key, default in DEFAULTS.items():
         if key not in document:
             document.put(key, default, document.place)
-    if at:
-        for variant in variants.split("+"):
-            _apply_variant(document, variant, label(name))
-        document.put("name", f"{document.get('name', stem)}@{variants}", document.place)
-    for override in overrides:
-        path, value = parse_override(override, "--set")
-        apply("scenario", document, path, value, "--set")
-        _disown(document, path)
-    return inlined("scenario", document)
+    if not at:
+        return inlined("scenario", document)
+    known = [
+        patch
+        for variant in variants.split("+")
+        for patch in _variant(document, variant, label(name))
+    ]
+    made = _layered(document, known)
+    made.put("name", f"{document.get('name', stem)}@{variants}", document.place)
+    return made
 
 
-def _disown(document: Map, path: Sequence[str]) -> None:
-    """Say beside an overridden number that its file's source no longer covers it."""
-    holder: Any = document
-    owner: Map | None = None
-    for key in path[:-1]:
-        holder = holder[int(key)] if isinstance(holder, Seq) else holder[key]
-        if isinstance(holder, Map) and {"sources", "source"} & set(holder):
-            owner = holder
-    if owner is not None and isinstance(owner.get("sources"), Map):
-        owner["sources"].put(path[-1], SET_BY_USER, "--set")
-    elif owner is not None and isinstance(owner.get("source"), str):
-        text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"
-        owner.put("source", text, "--set")
+class Patch(NamedTuple):
+    """A value for a dotted path, and where it was written."""
+
+    path: tuple[str, ...]
+    value: Any
+    place: str
 
 
-def _apply_variant(document: Map, variant: str, name: str) -> None:
+def parsed(overrides: Iterable[str]) -> list[Patch]:
+    """Return what ``PATH=VALUE`` texts ask for."""
+    return [Patch(*parse_override(text, "--set"), "--set") for text in overrides]
+
+
+def patched(
+    document: Map, patches: Sequence[Patch], also: Iterable[Sequence[str]] = ()
+) -> Map:
+    """Return an inlined scenario with a person's patches, all of them one layer.
+
+    Parameters
+    ----------
+    also : iterable of sequence of str
+        Further paths that the person writes, which are set elsewhere.
+    """
+    made = _layered(document, patches, also)
+    for patch in patches:
+        disown(made, patch.path)
+    return made
+
+
+def _layered(
+    document: Map, patches: Sequence[Patch], also: Iterable[Sequence[str]] = ()
+) -> Map:
+    made = document.copy()
+    for path, value, place in patches:
+        apply("scenario", made, path, value, place)
+    return _settled(document, made, [*(patch.path for patch in patches), *also])
+
+
+def _variant(document: Map, variant: str, name: str) -> list[Patch]:
     variants = document.get("variants")
     known = sorted(variants) if isinstance(variants, Map) else []
     if not isinstance(variants, Map) or variant not in variants:
@@ -413,8 +462,10 @@ def _apply_variant(document: Map, variant: str, name: str) -> None:
             f"the variant {variant!r} is a mapping of dotted paths to values",
             where=[variants.places[variant]],
         )
-    for path, value in patch.items():
-        apply("scenario", document, path.split("."), value, patch.places[path])
+    return [
+        Patch(tuple(path.split(".")), value, patch.places[path])
+        for path, value in patch.items()
+    ]
 
 
 class UnfitError(InputError):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_COLUMNS = 64
+SAID = frozenset({"source", "sources", "changed"})
+"""Parts of a file that say where its numbers come from, and are none."""
 CHANGES = {
     "cost_change": "cost_usd",
     "gpu_hours_change": "gpu_hours",
@@ -324,8 +326,9 @@ def _by_reference(paths: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
 
 
 def _label(group: list[tuple[str, ...]], before: Map, after: Map) -> str:
-    if len(group) == 1:
-        return attribution.label(group[0], before, after)
+    told = [path for path in group if not SAID & set(path)] or group
+    if len(told) == 1:
+        return attribution.label(told[0], before, after)
     shared = group[0]
     for path in group[1:]:
         size = 0

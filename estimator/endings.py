@@ -38,8 +38,8 @@ def ended(command: Callable[[], object]) -> int:
         return _said("there is not enough memory for this", 1)
     except OSError as error:
         what = error.filename or "standard output"
-        _deaf(1)
-        return _said(f"{what} failed: {error.strerror or error}", 1)
+        status = 1 if error.filename else _deaf(1)
+        return _said(f"{what} failed: {error.strerror or error}", status)
     return status
 
 

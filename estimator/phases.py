@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from estimator.published import Published
 from estimator.report import gpu_hours
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
@@ -33,6 +34,11 @@ class Walk:
 
     scenario: Scenario
     models: dict[int, StepModel] = field(default_factory=dict)
+    published: Published = field(init=False)
+    """Phases that are not simulated."""
+
+    def __post_init__(self) -> None:
+        self.published = Published(self.scenario, _main_hours)
 
     def model(self, phase: Phase) -> StepModel:
         """Return the step model of a simulated phase."""
@@ -42,16 +48,28 @@ class Walk:
         return self.models[seq_len]
 
     def spent(self, phase: Phase, step_time: StepTime) -> Spent:
-        """Return what a phase takes: simulated, or its published GPU-hours."""
+        """Return what a phase takes: simulated, or its published GPU-hours.
+
+        Nothing where these are left out.
+        """
         num_gpus = self.scenario.cluster.num_gpus
         if phase.basis == "published":
-            hours = phase.gpu_hours or 0.0
+            hours = self.published.hours(phase) or 0.0
             return Spent(hours, hours / num_gpus * HOUR_S)
         _, num_tokens, batch = simulated(phase)
         model = self.model(phase)
         step_s = step_time(model, batch.final)
         wall_s, num_steps = phase_time(model, batch, num_tokens, step_s)
         return Spent(gpu_hours(wall_s, num_gpus), wall_s, step_s, num_steps)
+
+
+def clocked_s(model: StepModel, global_batch: int) -> float:
+    """Return the seconds of a step by the graph's clock."""
+    return model.step_s(model.num_microbatches(global_batch))
+
+
+def _main_hours(scenario: Scenario) -> float:
+    return Walk(scenario).spent(scenario.main_phase, clocked_s).gpu_hours
 
 
 def simulated(phase: Phase) -> tuple[int, float, GlobalBatch]:

@@ -17,6 +17,7 @@ from math import inf
 import numpy as np
 
 from estimator import catalog, plan_rows
+from estimator.batch import Batch
 from estimator.bill import basis_title
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
@@ -34,6 +35,7 @@ from estimator.plan_space import (
     shapes,
 )
 from estimator.plan_standing import standing
+from estimator.published import is_elsewhere
 from estimator.specs.base import unchecked
 from estimator.specs.fit import around
 from estimator.specs.layout import EVEN
@@ -144,6 +146,8 @@ def plan(
         key=lambda row: (getattr(row, objective), row.num_gpus),
     )
     if not rows:
+        if given is None:  # perhaps no plan can be right: say what is wrong
+            Batch(scenario).answer()
         raise InfeasibleError(
             f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
             why=f"{scenario.memory_headroom.value:.1%} of it are left free",
@@ -277,10 +281,15 @@ def _search(
 def _bounded(scenario: Scenario) -> _Bounded:
     """Return the plans that may fit, the least wall time of each, and how many in all.
 
-    Phases that are not simulated take the same time under every plan.
+    Phases that are not simulated take the same time under every plan, but where
+    their hours follow the plan's to another GPU: these have no bound.
     """
     bounds, ways = Bounds(scenario, scenario.cluster.num_gpus), _ways(scenario)
-    fixed_s = sum(phase.gpu_hours or 0.0 for phase in scenario.phases)
+    fixed_s = sum(
+        phase.gpu_hours or 0.0
+        for phase in scenario.phases
+        if not is_elsewhere(scenario, phase)
+    )
     fixed_s *= HOUR_S / scenario.cluster.num_gpus
     candidates, bound_s, num_considered = [], [], 0
     for shape in shapes(scenario):

@@ -15,11 +15,14 @@ import numpy as np
 from estimator import catalog, wording
 from estimator.attempts import one_line
 from estimator.batch import NUMBERS, answers
+from estimator.bill import price_title
+from estimator.catalog import Patch
 from estimator.designs import Design
 from estimator.documents import Map
 from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
 from estimator.nearest import nearest
+from estimator.specs.scenario import Scenario
 
 LANES_PER_TASK = 8192
 COMBINATIONS_PER_TASK = 8
@@ -27,11 +30,30 @@ COMBINATIONS_PER_TASK = 8
 
 FITS = ("fits", "fits_with_headroom")
 """Columns that are true or false."""
-TOLD = (*FITS, "reason", "adjusted")
-"""What a row tells beside numbers: whether it works, why not, and what was changed."""
+TOLD = (*FITS, "reason", "adjusted", "price_title")
+"""What a row tells beside numbers: whether it works, why not, what was changed, and
+what an hour is paid by."""
 
 Columns = dict[str, Any]
 """Name -> array with one value per row."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every point starts from: a scenario, and what is set in all of them."""
+
+    document: Map
+    """Inlined, nothing set."""
+    overrides: tuple[Patch, ...] = ()
+
+    def at(self, part: Part) -> Map:
+        """Return the scenario at one combination; rates are set later."""
+        patches = [
+            Patch(tuple(path.split(".")), value, f"--vary {path}")
+            for path, value in part.patches.items()
+        ]
+        rates = [path.split(".") for path in part.rates]
+        return catalog.patched(self.document, [*self.overrides, *patches], rates)
 
 
 @dataclass(frozen=True)
@@ -118,30 +140,30 @@ def inputs(design: Design, points: Index) -> Columns:
     }
 
 
-def evaluate(document: Map, task: Task) -> Columns:
+def evaluate(base: Base, task: Task) -> Columns:
     """Return the rows of a task: point, answers, what was changed, why none works."""
-    made = [_combination(document, part) for part in task.parts]
+    made = [_combination(base, part) for part in task.parts]
     return {
         "point": np.concatenate([part.points for part in task.parts]),
         **{name: np.concatenate([part[name] for part in made]) for name in made[0]},
     }
 
 
-def _combination(document: Map, part: Part) -> Columns:
-    made, size, adjusted = document.copy(), len(part.points), ""
+def _combination(base: Base, part: Part) -> Columns:
+    size, adjusted = len(part.points), ""
     try:
-        for path, value in part.patches.items():
-            catalog.apply("scenario", made, path.split("."), value, f"--vary {path}")
-        found = nearest(made, str(document.get("name", "")), part.patches)
+        name = str(base.document.get("name", ""))
+        found = nearest(base.at(part), name, part.patches)
         adjusted, room = found.adjusted, 1 - found.scenario.memory_headroom.value
         columns: Columns = dict(answers(found.scenario, part.rates, size))
     except EstimatorError as error:
         columns = {name: np.full(size, np.nan) for name in NUMBERS}
         columns |= {name: np.zeros(size, dtype=bool) for name in FITS}
-        columns["reason"] = np.full(size, one_line(error), dtype=object)
-        columns["adjusted"] = np.full(size, adjusted, dtype=object)
-        return columns
+        words = {"reason": one_line(error), "adjusted": adjusted, "price_title": ""}
+        told = {key: np.full(size, text, dtype=object) for key, text in words.items()}
+        return columns | told
     columns["adjusted"] = np.full(size, adjusted, dtype=object)
+    columns["price_title"] = np.full(size, _price(found.scenario, part), dtype=object)
     needs, has = columns["peak_bytes"], columns["hbm_bytes"]
     columns["fits"] = needs <= has
     columns["fits_with_headroom"] = needs <= has * room
@@ -150,3 +172,9 @@ def _combination(document: Map, part: Part) -> Columns:
         text = f"needs {wording.size(needs[lane])} of {wording.size(has[lane])}"
         columns["reason"][lane] = text
     return columns
+
+
+def _price(scenario: Scenario, part: Part) -> str:
+    """Return what an hour is paid by, in words."""
+    varied = [path for path in part.rates if path.startswith("price.")]
+    return "as varied" if varied else price_title(scenario)

@@ -107,6 +107,20 @@ class PhaseReport:
     source: str = ""
     model_flop: float = 0.0
     """What the phase adds to the training's operations; 0 where none were counted."""
+    scaled_from: str = ""
+    """The node that published hours were spent on, where that has another GPU."""
+
+    @property
+    def follows_step(self) -> bool:
+        """Whether its hours are as long as the simulated step says."""
+        return self.basis == "simulated" or bool(self.scaled_from)
+
+    @property
+    def basis_title(self) -> str:
+        """The basis in words."""
+        if self.scaled_from:
+            return f"{self.basis}, scaled from {self.scaled_from}"
+        return self.basis
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,8 @@ class Report:
     cost_basis: str
     """``rental``, ``owned`` or ``programme``."""
     cost_basis_title: str
+    price_title: str
+    """What an hour is paid by, in words: a dated price, or a number that was set."""
     energy_joules: float
     co2_kg: float
     phases: tuple[PhaseReport, ...]
@@ -173,9 +189,7 @@ class Report:
     @property
     def published_gpu_hours(self) -> float:
         """GPU-hours that are taken from their source, not predicted."""
-        return sum(
-            phase.gpu_hours for phase in self.phases if phase.basis == "published"
-        )
+        return sum(phase.gpu_hours for phase in self.phases if not phase.follows_step)
 
     @property
     def wall_range_s(self) -> tuple[float, float]:
@@ -207,6 +221,7 @@ class Report:
             "gpu_hours": self.gpu_hours,
             "wall_s": self.wall_s,
             "cost_usd": self.cost_usd,
+            "price_title": self.price_title,
             "step_s": step.step_s,
             "mfu": step.mfu,
             "bubble_fraction": step.bubble_fraction,

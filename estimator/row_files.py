@@ -56,7 +56,7 @@ def _csv_pieces(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def _parsed(name: str, texts: list[str]) -> Any:
     """Return a CSV column as it was written, to the last digit."""
-    if name in ("reason", "adjusted"):
+    if name in ("reason", "adjusted", "price_title"):
         return np.array(texts, dtype=object)
     if texts and set(texts) <= {"True", "False"}:
         return np.array([text == "True" for text in texts])

@@ -19,6 +19,7 @@ from estimator import catalog, points
 from estimator.axes import Axis, axes
 from estimator.batch import NUMBERS
 from estimator.bill import basis_title
+from estimator.derivation import GPU
 from estimator.designs import Design, check_design, drawn
 from estimator.documents import Map
 from estimator.errors import EstimatorError, InputError
@@ -94,7 +95,9 @@ class _Request:
     """A checked request: the base scenario and the points over it."""
 
     name: str
+    base: points.Base
     document: Map
+    """The base with what is set in all points."""
     design: Design
 
     def rows(self, evaluated: points.Columns) -> points.Columns:
@@ -107,9 +110,11 @@ class _Request:
         }
 
     def cost_basis(self) -> str:
-        """Return the basis of the dollars, unless points differ in it."""
+        """Return the basis of the dollars, unless points may differ in it."""
         varied = {axis.path.partition(".")[0] for axis in self.design.axes}
-        if varied & {"price", "programme"}:
+        gpu = ".".join((*GPU, ""))
+        is_gpu = any(gpu.startswith(f"{axis.path}.") for axis in self.design.axes)
+        if is_gpu or varied & {"price", "programme"}:
             return "as each point says"
         return basis_title(catalog.build("scenario", self.document, "scenario"))
 
@@ -222,7 +227,7 @@ def _kept(
     """Return the rows of all tasks, in the order of their points."""
     kept: list[points.Columns] = []
     num_done = 0
-    with closing(run(partial(points.evaluate, request.document), tasks)) as made:
+    with closing(run(partial(points.evaluate, request.base), tasks)) as made:
         for task, evaluated in made:
             kept.append(request.rows(evaluated))
             num_done += task.num_points
@@ -246,7 +251,7 @@ def _stored(
     num_done = sum(task.num_points for task in tasks if task.number in done)
     left = [task for task in tasks if task.number not in done]
     try:
-        with closing(run(partial(points.evaluate, request.document), left)) as made:
+        with closing(run(partial(points.evaluate, request.base), left)) as made:
             for task, evaluated in made:
                 store.write(task.number, request.rows(evaluated))
                 num_done += task.num_points
@@ -284,10 +289,12 @@ def _request(
             "a sweep varies something",
             fix="--vary cluster.num_gpus=1024,2048,4096",
         )
-    document = catalog.scenario_document(scenario, overrides)
+    base = points.Base(catalog.unpatched(scenario), tuple(catalog.parsed(overrides)))
+    document = catalog.patched(base.document, base.overrides)
     name = catalog.label(scenario)
     built = catalog.build("scenario", document, name)
     varied = axes(vary, document, built, is_drawn=num_samples is not None)
     if num_samples is None:
-        return _Request(name, document, Design(design, tuple(varied)))
-    return _Request(name, document, drawn(design, varied, num_samples, seed))
+        return _Request(name, base, document, Design(design, tuple(varied)))
+    made = drawn(design, varied, num_samples, seed)
+    return _Request(name, base, document, made)

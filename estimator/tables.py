@@ -173,7 +173,7 @@ def phases(report: Report) -> Table:
         is_simulated = phase.basis == "simulated"
         table.add_row(
             phase.name,
-            phase.basis,
+            phase.basis_title,
             short(phase.num_tokens) if is_simulated else "",
             f"{phase.num_steps:,}" if is_simulated else "",
             duration(phase.step_s) if is_simulated else "",

@@ -35,6 +35,7 @@ NUMBERS: Mapping[str, Callable[[Report], str]] = {
     "memory": lambda r: size(r.memory.peak_bytes),
     "fits": lambda r: _fits(r.memory),
     "GPUs": lambda r: f"{r.num_gpus:,} {r.gpu}",
+    "price": lambda r: r.price_title,
 }
 BRIEF = {
     "GPU-hours": "GPU-h",
@@ -98,7 +99,7 @@ def _columns(made: Comparison) -> Table:
 
 def _rows(made: Comparison) -> Table:
     """Return a row for each scenario, without what is the same in all."""
-    shown = [name for name in NUMBERS if name not in _same(made)]
+    shown = [name for name in NUMBERS if name not in (*_same(made), "price")]
     heads = [*(BRIEF.get(name, name) for name in shown), FIRST]
     table = new_table("", ("scenario", "left"), *((head, "right") for head in heads))
     table.columns[0].header = made.axis or "scenario"
@@ -122,17 +123,20 @@ def _rows(made: Comparison) -> Table:
 
 
 def changes(made: Comparison) -> Table | None:
-    """Return what a row for each scenario has no room for: all numbers over the first.
+    """Return what a row for each scenario has no room for.
 
-    None where they stand in its columns, or all say what the cost says.
+    All numbers over the first, and the price; None where all that stands already.
     """
     told = _against(made)
-    if not _is_long(made) or all(cells == told["cost"] for cells in told.values()):
+    prices = [NUMBERS["price"](report) for report in made.reports]
+    is_told = all(cells == told["cost"] for cells in told.values())
+    if not _is_long(made) or (is_told and len(set(prices)) == 1):
         return None
+    told["price"] = prices
     table = new_table(
         f"\n{FIRST.capitalize()}",
         ("scenario", "left"),
-        *((name, "right") for name in told),
+        *((name, "left" if name == "price" else "right") for name in told),
     )
     for place, report in enumerate(made.reports):
         table.add_row(report.scenario, *(cells[place] for cells in told.values()))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from estimator import api, catalog, huggingface
-from estimator.documents import MAX_BYTES, Map, merged, parse_document
+from estimator.documents import MAX_BYTES, Map, parse_document
 from estimator.errors import EstimatorError, InfeasibleError, InputError
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
@@ -180,7 +180,7 @@ def _scenario(text: str, origin: str) -> Accepted:
     base = document.pop("base", "")
     with catalog.built_in_only():
         if base:
-            document = merged(_read_base(base, document, origin), document)
+            document = catalog.derived(_read_base(base, document, origin), document)
         for key, default in catalog.DEFAULTS.items():
             if key not in document:
                 document.put(key, default, document.place)

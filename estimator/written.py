@@ -14,11 +14,11 @@ from typing import Any, get_args
 import yaml
 
 from estimator import catalog
-from estimator.documents import scalar
+from estimator.documents import parse_document, scalar
 from estimator.errors import InputError
 from estimator.specs.base import Constant, ConstantOf
 from estimator.specs.paths import field_hints, inner, metadata
-from estimator.specs.scenario import Scenario
+from estimator.specs.scenario import Assumed, Scenario
 from estimator.specs.training import GlobalBatch
 from estimator.units import Unit, parse_quantity
 
@@ -41,18 +41,39 @@ def scenario_yaml(scenario: Scenario, base: str = "") -> str:
     if base:
         below = plain(catalog.load_scenario(base), Scenario)
         below.pop("variants", None)
-        made = {"base": base, **_different(made, below, "", kept)}
+        made = _whole({"base": base, **_different(made, below, "", kept)}, scenario)
     else:
         made = _referring(made, "", kept)
+    return _dumped(made)
+
+
+def _dumped(made: dict[str, Any]) -> str:
     return yaml.dump(
         made, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88
     )
+
+
+def _whole(made: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Return a file over a base with what it would not keep of it, or not let go of."""
+    if not scenario.question:
+        made.pop("question", None)
+    own_part = parse_document(_dumped(made), "")
+    again = catalog.derived(catalog.unpatched(own_part.pop("base")), own_part)
+    read: Scenario = catalog.build("scenario", again, "the file")
+    own, kept = plain(scenario, Scenario), dict(catalog.KINDS["scenario"].references)
+    for name in ("question", "assumptions", "price", "phases"):
+        if getattr(read, name) != getattr(scenario, name):
+            is_named = name in kept
+            made[name] = _reference(own[name], name, kept) if is_named else own[name]
+    return made
 
 
 def plain(value: Any, hint: Any) -> Any:
     """Return what a file says of a value: mappings, lists, and numbers with units."""
     if isinstance(value, GlobalBatch):
         return _batch(value)
+    if isinstance(value, Assumed) and not value.about:
+        return value.text
     if isinstance(value, Constant):
         si = next(item.si for item in metadata(hint) if isinstance(item, ConstantOf))
         return {

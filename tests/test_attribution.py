@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.attribution import changed, label, patched, shapley
+from estimator.attribution import IGNORED, changed, label, patched, shapley
 from estimator.catalog import scenario_document
 
 
@@ -37,8 +37,8 @@ def test_changes_are_found_and_patched():
     assert ("plan", "schedule") in paths
     assert ("cluster", "num_gpus") in paths
     made = patched(before, after, paths)
-    assert {key: made[key] for key in made if key != "name"} == {
-        key: after[key] for key in after if key != "name"
+    assert {key: made[key] for key in made if key not in IGNORED} == {
+        key: after[key] for key in after if key not in IGNORED
     }
     assert (
         label(("plan", "schedule"), before, after) == "plan.schedule: dualpipe -> 1f1b"

@@ -57,9 +57,10 @@ def test_more_columns_than_a_terminal_has_room_for_tell_all_four(run):
     (start,) = (
         n for n, line in enumerate(made.splitlines()) if "Against first" in line
     )
-    heads, *rows = made.splitlines()[start + 1 : start + 7]
-    assert heads.split() == ["scenario", "cost", "GPU-hours", *["wall", "time", "step"]]
-    assert all(row.count("%") == 4 for row in rows)
+    heads, *below = made.splitlines()[start + 1 :]
+    told = ["scenario", "cost", "GPU-hours", "wall", "time", "step", "price"]
+    assert heads.split() == told
+    assert sum(row.count("%") == 4 for row in below) == 5
     assert max(len(line.rstrip()) for line in made.splitlines()) <= 110
 
 
@@ -73,6 +74,14 @@ def test_shares_add_up_to_what_the_table_tells(three):
             first = getattr(three.reports[0], key)
             whole = sum(getattr(each, key) for each in mine)
             assert whole == pytest.approx(told[name] * first, rel=1e-9)
+
+
+def test_a_cause_is_the_number_that_was_set_not_the_name_of_its_file(run):
+    vary = "price.usd_per_gpu_hour=2,3"
+    (cause,) = run("compare", "deepseek-v3", "--vary", vary, "--json").json[
+        "attribution"
+    ]
+    assert cause["input"] == "price.usd_per_gpu_hour: 2 -> 3"
 
 
 def test_a_free_first_column_has_no_ratio():
@@ -152,18 +161,26 @@ def test_run_shows_the_scenarios_that_work(run):
     assert "does not describe a Scenario" in alone.err
 
 
-def test_the_page_shows_the_one_that_works_and_why_the_other_does_not():
-    def script():
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("plan.pp=15", "does not divide num"),
+        ("model=./secret.yaml", "only built-in files are read here"),
+    ],
+)
+def test_the_page_shows_the_one_that_works_and_why_the_other_does_not(override, why):
+    def script(override):
         from estimator.pages import compare
         from estimator.pages.question import Question
 
-        compare.page(Question("deepseek-v3", ("plan.pp=15",)))
+        compare.page(Question("deepseek-v3", (override,)))
 
-    app = AppTest.from_function(script, default_timeout=60)
+    kwargs = {"override": override}
+    app = AppTest.from_function(script, default_timeout=60, kwargs=kwargs)
     app.session_state["has_painted"] = True
     app.run()
     assert not app.exception
     (said,) = app.error
-    assert "does not divide num" in said.value.replace("\\", "")
+    assert why in said.value.replace("\\", "")
     shown = app.table[0].value
     assert "deepseek-v3" in [str(name).replace("\\", "") for name in shown.columns]

@@ -151,7 +151,7 @@ def test_only_differences_are_listed():
     app = opened(overrides=["price.usd_per_gpu_hour=3"])
     results = app.table[1].value
     assert (results["Baseline"] != results["Now"]).all()
-    assert results["Result"].tolist() == ["cost"]
+    assert results["Result"].tolist() == ["cost", "price"]
 
 
 def test_what_the_sidebar_changes_stands_against_the_scenario():

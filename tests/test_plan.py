@@ -269,6 +269,7 @@ def test_what_costs_without_tokens_is_paid_first(deepseek):
         (("--gpus", "many"), "whole numbers"),
         (("--gpus", "0"), "1 to 10,000,000"),
         (("--gpus", "8"), "fits in memory"),
+        (("--set", "cluster.node=dgx1-v100"), "has no fp8 rate"),
         (("--standing", "-1"), "--standing is 0 to"),
         (("--standing", "5", "--seed", "-1"), "a seed is not negative"),
         (("--standing", "5", "--gpus", "4096"), "stands nowhere"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,9 +18,10 @@ from estimator import (
     tables_compare,
     uploads,
 )
+from estimator.attempts import Failed, one_line
 from estimator.comparison import Comparison, Share
 from estimator.documents import Map
-from estimator.errors import InfeasibleError
+from estimator.errors import EstimatorError, InfeasibleError
 from estimator.findings.difference import brief, difference
 from estimator.pages.downloads import buttons, of_tables
 from estimator.pages.drawing import draw
@@ -27,6 +29,7 @@ from estimator.pages.question import Question
 from estimator.pages.text import breakable, plain
 from estimator.pages.turns import in_turn
 from estimator.results import Result
+from estimator.specs.scenario import Scenario
 from estimator.wording import (
     dollars,
     duration,
@@ -148,12 +151,18 @@ _attributed = in_turn(comparison.of_documents)
 
 @st.cache_data(max_entries=KEPT, show_spinner="Attributing the difference")
 def _compared(question: Question, baseline: str) -> Comparison:
+    try:
+        scenario = question.resolved  # nothing that a link asks is estimated unchecked
+    except EstimatorError as error:
+        made = _attributed([catalog.scenario_document(baseline)])
+        asked = ", ".join((question.scenario, *question.overrides))
+        return replace(made, failed=(Failed(asked, one_line(error), 1),))
     documents = _documents(question, baseline)
-    is_sequential = _is_sequential(documents, question)
+    is_sequential = _is_sequential(documents, scenario)
     return _attributed(documents, is_sequential=is_sequential)
 
 
-def _is_sequential(documents: Sequence[Map], question: Question) -> bool:
+def _is_sequential(documents: Sequence[Map], scenario: Scenario) -> bool:
     """Return whether an average over all orders would take longer than a page may.
 
     Raises
@@ -161,10 +170,8 @@ def _is_sequential(documents: Sequence[Map], question: Question) -> bool:
     InfeasibleError
         If even one order would.
     """
-    if question.problem:
-        return False  # nothing is attributed to what has no answer
     count = comparison.num_inputs(*documents)
-    each_s = uploads.POINT_SHARE * uploads.expected_s(question.resolved)
+    each_s = uploads.POINT_SHARE * uploads.expected_s(scenario)
     if count * each_s > uploads.MOST_S:
         raise InfeasibleError(
             f"{count} inputs differ: more than a page attributes",
@@ -175,7 +182,8 @@ def _is_sequential(documents: Sequence[Map], question: Question) -> bool:
 
 def _documents(question: Question, baseline: str) -> list[Any]:
     before = catalog.scenario_document(baseline)
-    after = catalog.scenario_document(question.scenario, question.overrides)
+    with catalog.built_in_only(besides=question.scenario):
+        after = catalog.scenario_document(question.scenario, question.overrides)
     if question.overrides:
         after.put("name", f"{after['name']}, changed", after.place)
     return [before, after]

@@ -68,6 +68,12 @@ NVLINK = Control(
     lambda s: s.cluster.node.nvlink_bytes_per_s / GB,
     _gigabytes,
 )
+PRICE = Control(
+    "price",
+    "price.usd_per_gpu_hour",
+    lambda s: s.price.usd_per_gpu_hour or 0.0,
+    "{:.10g}".format,
+)
 REST = (
     Control("gpus", "cluster.num_gpus", lambda s: s.cluster.num_gpus),
     NVLINK,
@@ -77,12 +83,7 @@ REST = (
         lambda s: s.cluster.fabric.bytes_per_s / GB,
         _gigabytes,
     ),
-    Control(
-        "price",
-        "price.usd_per_gpu_hour",
-        lambda s: s.price.usd_per_gpu_hour or 0.0,
-        "{:.10g}".format,
-    ),
+    PRICE,
     Control("schedule", "plan.schedule", lambda s: s.plan.schedule),
     Control(
         "overlap",
@@ -213,11 +214,12 @@ def set_value(question: Question, path: str, value: str) -> None:
 
 
 def _take_node() -> None:
-    """Set the control of what the node brings."""
+    """Set the controls of what the node brings: NVLink, and its GPU's own price."""
     with suppress(EstimatorError):
         patch = f"{NODE.path}={st.session_state[NODE.key]}"
         scenario = listed().patched(patch).resolved
-        st.session_state[NVLINK.key] = NVLINK.default(scenario)
+        for control in (NVLINK, PRICE):
+            st.session_state[control.key] = control.default(scenario)
 
 
 def _node(scenario: Scenario) -> None:

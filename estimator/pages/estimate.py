@@ -131,7 +131,7 @@ def _phases(report: Report) -> None:
                     "Phase": plain(phase.name),
                     "Basis": "simulated"
                     if phase.basis == "simulated"
-                    else ":orange-badge[published]",
+                    else f":orange-badge[{plain(phase.basis_title)}]",
                     "GPU-hours": short(phase.gpu_hours),
                     "Cost": plain(dollars(phase.cost_usd)),
                     "Wall time": duration(phase.wall_s),

@@ -59,7 +59,7 @@ def _counted(report: Report, scenario: Scenario) -> None:
     lines = [
         f"Counted: {', '.join(phase.name for phase in report.phases)}.",
         *(
-            f"Taken over as published, not predicted: {phase.name}, "
+            f"Taken over as {phase.basis_title}, not predicted: {phase.name}, "
             f"{short(phase.gpu_hours)} GPU-hours ({phase.source})."
             for phase in published
         ),

@@ -228,6 +228,8 @@ def _chosen(
             st.caption(plain(f"{MOST_LINES} of {len(y[1])} values of {y[0].words}."))
     else:
         draw(what_if(answers, column, limit), "map", source)
+    if column == "cost_usd":
+        _prices(answers)
     _reasons(answers)
     _numbers(answers)
     st.code(_command(question, x, y), language="bash", wrap_lines=True)
@@ -256,6 +258,8 @@ def _nodes(
         return
     answers = _answers(question, x, (NODE, tuple(chosen)))
     draw(lines(answers, column, limit), "nodes", provenance.of_scenario(scenario))
+    if column == "cost_usd":
+        _prices(answers)
     _reasons(answers)
 
 
@@ -314,6 +318,13 @@ def _counted(answers: Answers, column: str, head: str, words: str) -> None:
         st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
         if left:
             st.caption(f"and {left:,} more")
+
+
+def _prices(answers: Answers) -> None:
+    """Say whose dollars they are where combinations have different prices."""
+    titles = dict.fromkeys(text for text in answers.columns["price_title"].ravel())
+    if len(titles) > 1:
+        st.caption(plain(f"Prices: {'; '.join(filter(None, titles))}."))
 
 
 def _numbers(answers: Answers) -> None:

@@ -65,6 +65,10 @@ class Price:
     ] = ""
     status: Known = "read"
     notes: str = ""
+    changed: tuple[str, ...] = ()
+    """Numbers that were written over this price's own."""
+    instead_of: str = ""
+    """The scenario's price, of another GPU, that this one was taken instead of."""
 
     def __post_init__(self) -> None:
         if self.basis == "rental" and self.usd_per_gpu_hour is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from estimator.specs.base import Constant, Fraction, spec
 from estimator.specs.economics import Power, Price, Programme
@@ -32,6 +32,25 @@ small, and what libraries take beside the context and buffers that are counted."
 
 
 @spec
+class Assumed:
+    """What was assumed, and what it speaks of."""
+
+    text: str
+    about: tuple[str, ...] = ()
+    """Dotted paths; where a derived scenario has other values there, it goes. Without
+    any it goes with the model and the cluster."""
+
+
+def _assumed(value: object) -> object:
+    return {"text": value} if isinstance(value, str) else value
+
+
+AssumedField = Annotated[
+    Assumed, BeforeValidator(_assumed, json_schema_input_type=str | Assumed)
+]
+
+
+@spec
 class Scenario:
     """One question, with everything that is needed to answer it."""
 
@@ -50,7 +69,7 @@ class Scenario:
     """Share of the GPU's memory that a plan leaves free, for fragments and libraries;
     what fits is about bytes alone."""
     question: str = ""
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[AssumedField, ...] = ()
     """What the file's author assumed where sources are silent."""
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Named patches, already applied where they were asked for."""

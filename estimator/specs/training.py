@@ -357,12 +357,15 @@ class Phase:
     global_batch_size: GlobalBatchField | None = None
     gpu_hours: GpuHours | None = None
     source: str = ""
+    node: str = ""
+    """The built-in node that a published phase's hours were spent on; the scenario's
+    own unless given."""
 
     def __post_init__(self) -> None:
         simulated = ("num_tokens", "seq_len", "global_batch_size")
         published = ("gpu_hours", "source")
         wanted, barred = (
-            (simulated, ("gpu_hours",))
+            (simulated, ("gpu_hours", "node"))
             if self.basis == "simulated"
             else (published, ("num_tokens", "seq_len", "global_batch_size"))
         )
