@@ -48,7 +48,7 @@ HOSTILE = {
         HEAD
         + "plan: {pp: 1024, ep: 1, schedule: 1f1b, stage_layout: even}\n"
         + "model: {base: deepseek-v3, num_layers: 2048}\n",
-        "are the limit",
+        "more than a page works out",
     ),
     "another unit": (
         HEAD + "price: {base: deepseek-2usd, usd_per_gpu_hour: 2 GB/s}\n",
