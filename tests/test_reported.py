@@ -13,18 +13,14 @@ CASES = [pytest.param(case, id=case["id"]) for case in FACTS["cases"]]
 
 
 @pytest.fixture(scope="module")
-def answer(tmp_path_factory):
-    """A function from a scenario of the file, and overrides, to its report."""
-    folder = tmp_path_factory.mktemp("reported")
+def answer():
+    """A function from a scenario of the file, or a built-in one, to its report."""
 
     @cache
     def answered(name, *overrides):
         facts = FACTS["scenarios"].get(name)
-        if facts is None:
-            return estimate(name, overrides, has_range=False, is_played=False)
-        path = folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump({"name": name, "question": name, **facts}))
-        return estimate(str(path), overrides, has_range=False, is_played=False)
+        asked = {"name": name, "question": name, **facts} if facts else name
+        return estimate(asked, overrides, has_range=False, is_played=False)
 
     return answered
 
@@ -57,3 +53,21 @@ def test_a_reported_input_gives_its_right_value(case, answer):
 def test_a_reported_input_is_refused(case, answer):
     with pytest.raises(Exception, match=case["refused"]):
         answer(case["scenario"], *case["set"])
+
+
+def at(document, path):
+    for key in path.split("."):
+        document = document[int(key) if key.isdecimal() else key]
+    return document
+
+
+@pytest.mark.parametrize("case", FACTS["commands"], ids=lambda case: case["id"])
+def test_a_reported_command_prints_its_right_value(case, run, tmp_path):
+    files = {"FILE": tmp_path / "asked.yaml", "OUT": tmp_path / "rows.csv"}
+    if name := case.get("scenario"):
+        facts = {"name": name, "question": name, **FACTS["scenarios"][name]}
+        files["FILE"].write_text(yaml.safe_dump(facts))
+    made = run(*(str(files.get(word, word)) for word in case["command"]))
+    assert (made.status, made.err) == (0, "")
+    for path, (low, high) in case["expect"].items():
+        assert low <= at(made.json, path) <= high
