@@ -179,7 +179,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return "" if value is None else ("yes" if value else "no")
     if isinstance(value, int | float):
-        return f"{value:,.4g}" if value < 1e4 else short(value)
+        return f"{value:,.4g}" if value < 1e4 else short(value, 4)
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
     return str(value)

@@ -349,7 +349,7 @@ def test_schedules_under_each_other_say_what_each_idles(run, tmp_path):
     assert ran.status == 0, ran.err
     text = path.read_text()
     assert "1f1b idles 11% of a step, zb-h1 4%" in text
-    assert "zb-h1: 16 ranks, 120 micro-batches, step 375 s" in text
+    assert "zb-h1: 16 ranks, 120 micro-batches, step 6.25 min" in text
     assert "steady" in text
 
 
@@ -422,7 +422,7 @@ def test_what_ends_before_a_window_says_when(run, tmp_path):
     path = tmp_path / "both.svg"
     options = ("--ranks", "16", "--microbatches", "120", "--chart", str(path))
     run("schedule", "1f1b", *options, "--against", "forward-only")
-    assert "ended at 135 s" in path.read_text()
+    assert "ended at 2.25 min" in path.read_text()
 
 
 def test_every_chunk_and_send_has_its_box():

@@ -54,8 +54,8 @@ def parse_program(text: str, name: str) -> Program:
 
     Examples
     --------
-    >>> parse_program("0F0,0B0", "mine").pipeline
-    Pipeline(num_ranks=1, num_microbatches=1, stages_per_rank=1)
+    >>> parse_program("0F0,0B0", "mine").pipeline.num_microbatches
+    1
     """
     cells = _cells(text, name)
     check_length(sum(map(len, cells)))
