@@ -8,7 +8,6 @@ considered.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.plan_answer import answer
 from estimator.plan_bound import Bounds
+from estimator.plan_guess import guess
 from estimator.plan_layout import balanced_layouts
 from estimator.plan_rows import PlanRow, Plans, Standing, evaluated
 from estimator.plan_space import (
@@ -47,6 +47,9 @@ MOST_EVALUATED = 240
 """Plans evaluated in full for one number of GPUs."""
 MAX_TOP = 1000
 MAX_DRAWN = 10_000
+EXPLORED = 6
+"""Of so many plans tried, one is the least bound, whatever is expected of it."""
+LEARNED_AT_ONCE = 8
 GPU_FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 """Numbers of GPUs tried for a deadline or a budget, over the scenario's own."""
 
@@ -247,11 +250,8 @@ def _search(
 ) -> _Found:
     """Evaluate the plans that promise most, until the rest cannot be better."""
     candidates, bound_s, num_considered = bounded
-    kinds = [(c.pipe.schedule, c.shape.tp > 1, c.zero > 1) for c in candidates]
-    names = list(dict.fromkeys(kinds))
-    kind = np.array([names.index(name) for name in kinds], dtype=np.intp)
-    ratios: defaultdict[int, list[float]] = defaultdict(list)
-    factor = np.ones(len(names))
+    guessed = guess(candidates, bound_s)
+    expected_s = bound_s
     left = np.ones(len(candidates), dtype=bool)
     rows: list[PlanRow] = []
     num_evaluated = num_tried = 0
@@ -259,8 +259,8 @@ def _search(
         last_s = rows[top - 1].wall_s if len(rows) >= top else 0
         if last_s and bound_s[left].min() >= last_s:
             break
-        # bounds are nearer to the truth for some schedules than for others
-        index = int(np.argmin(np.where(left, bound_s * factor[kind], np.inf)))
+        by_s = expected_s if num_tried % EXPLORED else bound_s
+        index = int(np.argmin(np.where(left, by_s, np.inf)))
         left[index] = False
         row = evaluated(planned(scenario, candidates[index]), if_it_fits=True)
         num_tried += 1
@@ -268,8 +268,9 @@ def _search(
             continue
         num_evaluated += 1
         tell(num_evaluated)
-        ratios[kind[index]].append(row.wall_s / bound_s[index])
-        factor[kind[index]] = min(ratios[kind[index]])
+        guessed.learn(index, row.wall_s)
+        if num_evaluated % LEARNED_AT_ONCE == 0:
+            expected_s = guessed.expected_s()
         rows = plan_rows.distinct([*rows, row])
     last_s = rows[min(top, len(rows)) - 1].wall_s if rows else 0.0
     is_proven = not left.any() or bool(rows and bound_s[left].min() >= last_s)

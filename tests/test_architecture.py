@@ -47,7 +47,7 @@ LAYERS = [
     {"axes", "executors", "store", "plan_space", "record_gaps", "uploads"},
     {"designs", "plan_elements"},
     {"points", "plan_shards", "plan_layout", "plan_rows"},
-    {"plan_answer", "plan_bound", "plan_standing", "record_scenarios"},
+    {"plan_answer", "plan_guess", "plan_bound", "plan_standing", "record_scenarios"},
     {"comparison", "sweeps", "uncertainty", "plan_search", "record_figures"},
     {"scoring"},
     {"predictions", "peers"},
