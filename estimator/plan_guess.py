@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import log2
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.lanes import Floats
 from estimator.plan_space import Candidate
@@ -17,15 +18,16 @@ RIDGE = 0.05
 
 @dataclass
 class Guess:
-    """Expected wall times of candidates, by a ridge regression of time over bound.
+    """Wall times of candidates as those that were evaluated let expect.
 
-    The logarithm of evaluated time over bound is taken as linear in what a plan is
-    made of. It decides what is evaluated next, never what is answered.
+    It decides what is evaluated next, never what is answered.
     """
 
     bound_s: Floats
     features: Floats
     """Shape (candidates, features)."""
+    kind: NDArray[np.intp]
+    """Shape (candidates,): those of one kind have bounds about as near to the truth."""
     tried: list[int] = field(default_factory=list)
     log_ratio: list[float] = field(default_factory=list)
 
@@ -34,8 +36,22 @@ class Guess:
         self.tried.append(index)
         self.log_ratio.append(float(np.log(wall_s / self.bound_s[index])))
 
+    def hoped_s(self) -> Floats:
+        """Return the seconds of each if it came as near to its bound as any did.
+
+        Any of its kind; the bound itself where none of it was evaluated.
+        """
+        factor = np.full(int(self.kind.max(initial=0)) + 1, np.inf)
+        np.minimum.at(factor, self.kind[self.tried], np.exp(self.log_ratio))
+        made: Floats = self.bound_s * np.where(np.isinf(factor), 1.0, factor)[self.kind]
+        return made
+
     def expected_s(self) -> Floats:
-        """Return the seconds that each candidate is expected to take."""
+        """Return the seconds that each is expected to take.
+
+        The logarithm of evaluated time over bound is taken as linear in what a plan is
+        made of, by ridge regression.
+        """
         if not self.tried:
             return self.bound_s
         known, width = self.features[self.tried], self.features.shape[1]
@@ -67,11 +83,24 @@ def guess(candidates: Sequence[Candidate], bound_s: Floats) -> Guess:
         ]
         for each in candidates
     ]
-    return Guess(bound_s, np.hstack([*kinds, np.array(sizes).reshape(-1, 9)]))
+    alike = [
+        (each.pipe.schedule, each.shape.tp > 1, each.zero > 1) for each in candidates
+    ]
+    return Guess(
+        bound_s,
+        np.hstack([*kinds, np.array(sizes).reshape(-1, 9)]),
+        _places(alike),
+    )
 
 
 def _one_hot(values: Sequence[Hashable]) -> Floats:
     """Return one column for each value, 1 where a candidate has it."""
-    known = list(dict.fromkeys(values))
-    place = np.array([known.index(value) for value in values], dtype=np.intp)
-    return np.eye(len(known))[place]
+    place = _places(values)
+    made: Floats = np.eye(int(place.max(initial=0)) + 1)[place]
+    return made
+
+
+def _places(values: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Return for each value its place among those that differ."""
+    known = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return np.array([known[value] for value in values], dtype=np.intp)

@@ -47,9 +47,8 @@ MOST_EVALUATED = 240
 """Plans evaluated in full for one number of GPUs."""
 MAX_TOP = 1000
 MAX_DRAWN = 10_000
-EXPLORED = 6
-"""Of so many plans tried, one is the least bound, whatever is expected of it."""
 LEARNED_AT_ONCE = 8
+"""Evaluated plans after which the others are ordered anew."""
 GPU_FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 """Numbers of GPUs tried for a deadline or a budget, over the scenario's own."""
 
@@ -251,7 +250,7 @@ def _search(
     """Evaluate the plans that promise most, until the rest cannot be better."""
     candidates, bound_s, num_considered = bounded
     guessed = guess(candidates, bound_s)
-    expected_s = bound_s
+    orders = [bound_s]
     left = np.ones(len(candidates), dtype=bool)
     rows: list[PlanRow] = []
     num_evaluated = num_tried = 0
@@ -259,7 +258,7 @@ def _search(
         last_s = rows[top - 1].wall_s if len(rows) >= top else 0
         if last_s and bound_s[left].min() >= last_s:
             break
-        by_s = expected_s if num_tried % EXPLORED else bound_s
+        by_s = orders[num_tried % len(orders)]
         index = int(np.argmin(np.where(left, by_s, np.inf)))
         left[index] = False
         row = evaluated(planned(scenario, candidates[index]), if_it_fits=True)
@@ -270,7 +269,7 @@ def _search(
         tell(num_evaluated)
         guessed.learn(index, row.wall_s)
         if num_evaluated % LEARNED_AT_ONCE == 0:
-            expected_s = guessed.expected_s()
+            orders = [guessed.expected_s(), guessed.hoped_s()] * 3 + [bound_s]
         rows = plan_rows.distinct([*rows, row])
     last_s = rows[min(top, len(rows)) - 1].wall_s if rows else 0.0
     is_proven = not left.any() or bool(rows and bound_s[left].min() >= last_s)
