@@ -198,7 +198,9 @@ def disown(document: Map, path: Path) -> None:
     holder: Any = document
     owner: Map | None = None
     for key in path[:-1]:
-        holder = holder[int(key)] if isinstance(holder, Seq) else holder[key]
+        holder = _at(holder, (key,))  # gone where another patch replaced the whole
+        if holder is None:
+            return
         if isinstance(holder, Map) and {"sources", "source"} & set(holder):
             owner = holder
     if owner is None:

@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 from estimator.documents import scalar
 from estimator.errors import InputError
 
+MOST_LAYERS = 4096
+LEAST = 1e-9
+"""What a measured number is above: less is no step, rate or size of a run."""
+
 
 class Field(NamedTuple):
     """What a value in a record must be."""
@@ -27,7 +31,7 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
     "model": {
         "name": Field("text"),
         "type": Field("text"),
-        "layers": Field("count", 4096),
+        "layers": Field("count", MOST_LAYERS),
         "hidden": Field("count", 1e7),
         "heads": Field("count", 1e5),
         "kv_heads": Field("count", 1e5),
@@ -74,7 +78,7 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
     "measured": {
         "oom": Field("truth"),
         **{
-            name: Field("number", 1e15, 0)
+            name: Field("number", 1e15, LEAST)
             for name in (
                 "step_time_s",
                 "tokens_per_s",
@@ -198,7 +202,8 @@ def _problem(value: object, field: Field) -> str:
     if value != value or abs(value) == math.inf:
         return f"is a finite number, not {value}"
     if field.kind == "number" and value <= field.low:
-        return f"is positive, not {shown(value)}"
+        bound = f"above {field.low:g}" if field.low else "positive"
+        return f"is {bound}, not {shown(value)}"
     if not field.low <= value <= field.high:
         bounds = f"{field.low:,.0f} and {field.high:,.0f}"
         return f"lies between {bounds}, not at {shown(value)}"
@@ -229,5 +234,5 @@ def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
         for key, value in given.items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
-        and 0 < value < MOST_DERIVED
+        and LEAST < value < MOST_DERIVED
     }

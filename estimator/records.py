@@ -17,6 +17,7 @@ from typing import Any
 
 from estimator import catalog
 from estimator.errors import InputError
+from estimator.record_checks import MOST_LAYERS
 from estimator.record_mixers import hybrid_pattern, local_attention, mamba
 from estimator.specs.model import (
     MLA_FIELDS,
@@ -232,4 +233,10 @@ def _num_layers(record: Record) -> int:
         )
     h, pp = int(model["hidden"]), int(record.get("parallel", {}).get("pp", 1))
     layers: float = (float(size[1]) * 1e9 - _vocab(model) * h) / (12 * h**2)
-    return max(1, round(layers / pp)) * pp
+    made = max(1, round(layers / pp)) * pp
+    if made > MOST_LAYERS:
+        raise InputError(
+            f"a model {h:,} wide of the size in its name would have {made:,} layers",
+            why=f"at most {MOST_LAYERS:,} are worked out",
+        )
+    return made

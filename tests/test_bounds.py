@@ -14,6 +14,7 @@ from estimator.documents import scalar
 from estimator.errors import EstimatorError, InfeasibleError, InputError
 from estimator.record_checks import MOST_LETTERS, checked
 from estimator.record_files import Broken, parse_records
+from estimator.records import transformer
 from estimator.schedules.ir import MAX_CHUNKS, Pipeline, program
 from estimator.soundness import numbers, sound
 from estimator.specs.layout import parse_layout
@@ -216,6 +217,21 @@ def test_a_record_of_giant_numbers_is_one_line():
         checked(RECORD | {"batch": {"seq_len": int("1" * 400)}})
     with pytest.raises(InputError, match=r"notes has 2,001 letters"):
         checked(RECORD | {"notes": "x" * (MOST_LETTERS + 1)})
+    with pytest.raises(InputError, match=r"mfu is above 1e-09, not 5e-324"):
+        checked(RECORD | {"measured": {"mfu": 5e-324}})
+
+
+def test_a_size_in_a_name_is_no_number_of_layers_without_end():
+    sizes = {"name": "gpt-200B", "hidden": 216, "heads": 8, "ffn": 864, "vocab": 50000}
+    with pytest.raises(InputError, match=r"would have [0-9,]+ layers"):
+        transformer(checked(RECORD | {"model": sizes}))
+
+
+def test_a_patch_of_what_another_one_replaced_is_one_message(run):
+    sets = ("--set", "cluster.node.dispatch_s.source=x", "--set", "cluster=65536")
+    ran = run("run", "deepseek-v3", *sets)
+    assert (ran.status, ran.out) == (2, "")
+    assert "--set: cluster: write a mapping" in ran.err
 
 
 @pytest.mark.parametrize(
