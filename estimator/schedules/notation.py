@@ -186,7 +186,14 @@ class Program:
             ``Op.W`` counts an activation for as long as its weight gradient needs
             part of it, as the zero-bubble papers do.
         """
+        if until is Op.I:
+            return self._in_flight
         change = {Op.F: 1, Op.B: -1, until: -1}
+        return tuple(_peak(instructions, change) for instructions in self.ranks)
+
+    @cached_property
+    def _in_flight(self) -> tuple[int, ...]:
+        change = {Op.F: 1, Op.B: -1, Op.I: -1}
         return tuple(_peak(instructions, change) for instructions in self.ranks)
 
 

@@ -94,6 +94,9 @@ class Chunks:
     _times: dict[tuple[str, int, int], LayerTimes] = field(default_factory=dict)
     _ends: dict[tuple[str, str, int], Times] = field(default_factory=dict)
     _seconds: dict[tuple[str, int, int], float] = field(default_factory=dict)
+    _operations: dict[tuple[str, int, int], tuple[Operation, ...]] = field(
+        default_factory=dict
+    )
     _first: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -166,7 +169,7 @@ class Chunks:
         """
         spent: defaultdict[str, float] = defaultdict(float)
         away: defaultdict[str, float] = defaultdict(float)
-        queued = self._queued(op, stage, partner)
+        queued = self._queued(op, self._alike(stage), self._alike(partner))
         queued += self._sends(op, stage, queued)
         for operation in queued:
             is_compute = operation.stream is Stream.COMPUTE
@@ -191,7 +194,11 @@ class Chunks:
         return made + self._sends(op, stage, made)
 
     def _queued(self, op: str, stage: int, partner: int) -> list[Operation]:
-        return self._beside_collectives(self._kernels(op, stage, partner))
+        key = (op, stage, partner)
+        if key not in self._operations:
+            made = self._beside_collectives(self._kernels(op, stage, partner))
+            self._operations[key] = tuple(made)
+        return list(self._operations[key])
 
     def _kernels(self, op: str, stage: int, partner: int) -> list[Operation]:
         parts = self.stages[stage]
@@ -268,7 +275,7 @@ class Chunks:
 
     def host_s(self, op: str, stage: int) -> float:
         """Return what the host spends on the kernels and collectives of a class."""
-        return self._host_s(self._queued(op, stage, -1))
+        return self._host_s(self._queued(op, self._alike(stage), -1))
 
     def _host_s(self, made: Iterable[Operation]) -> float:
         if self.size.plan.launch == "graph":

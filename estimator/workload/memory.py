@@ -182,18 +182,22 @@ def chunk_activations(size: Sizes, stage: tuple[Element, ...]) -> Stored:
 def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float]:
     """Return the most activation bytes alive on each rank, from its program's order."""
     peaks = []
+    change = [
+        {
+            Op.F: kept.total,
+            Op.B: -kept.total,
+            Op.I: -kept.until_input,
+            Op.W: -kept.until_weight,
+        }
+        for kept in stored
+    ]
     for instructions in program.ranks:
         alive = peak = 0.0
         for instruction in instructions:
             for part in instruction.parts:
-                kept = stored[part.stage]
-                alive += {
-                    Op.F: kept.total,
-                    Op.B: -kept.total,
-                    Op.I: -kept.until_input,
-                    Op.W: -kept.until_weight,
-                }[part.op]
-                peak = max(peak, alive)
+                alive += change[part.stage][part.op]
+                if alive > peak:
+                    peak = alive
         peaks.append(peak)
     return peaks
 
