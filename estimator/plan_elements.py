@@ -100,6 +100,7 @@ def _costs(
     one, paired = copy.copy(work), copy.copy(beside)
     one.stages = paired.stages = ((element,),)
     paired._times, paired._ends = one._times, one._ends
+    one._operations, paired._operations = {}, {}
     forward = one.operations(Op.F, 0)
     inputs, weights = one.operations(Op.I, 0), one.operations(Op.W, 0)
     busy = [
