@@ -241,10 +241,9 @@ def _chosen(case: Mapped, global_batch: int) -> _Tried:
 def _fastest(fitting: Sequence[_Tried], global_batch: int) -> _Tried:
     """Return the first of those whose step is the shortest.
 
-    Plans whose busiest rank alone takes longer than a whole step found before are left
-    out.
+    Plans that take at least as long as a whole step found before are left out.
     """
-    least_s = [_seconds(made.model, global_batch, "busy_s") for made in fitting]
+    least_s = [_seconds(made.model, global_batch, "least_s") for made in fitting]
     best, best_s = 0, math.inf
     for index in sorted(range(len(fitting)), key=lambda index: (least_s[index], index)):
         if least_s[index] > best_s * SLACK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -17,7 +17,15 @@ from estimator.engine.step import StepTrace, simulate_step
 from estimator.errors import InfeasibleError
 from estimator.lanes import largest
 from estimator.schedules.interleaved_1f1b import GROUPED, group_size
-from estimator.schedules.ir import Op, Pipeline, Program, check_size, program, schedule
+from estimator.schedules.ir import (
+    Instruction,
+    Op,
+    Pipeline,
+    Program,
+    check_size,
+    program,
+    schedule,
+)
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
@@ -30,6 +38,8 @@ from estimator.workload.synchronisation import (
 
 ENDS = {"embedding", "head"}
 """What tied weights belong to."""
+BACKWARD = (Op.B, Op.I)
+"""Passes that a stage waits for from the one behind it."""
 MOST_SIMULATED = 128
 """Micro-batches up to which a step is simulated whole, on 32 ranks and fewer."""
 MOST_TRACED = 500_000
@@ -188,15 +198,23 @@ class StepModel:
         phases = optimizer_phases(self.scenario, self.played(num_microbatches), work)
         return pipeline_s + largest(*(sum(parts.values()) for parts in phases))
 
-    def busy_s(self, num_microbatches: int) -> float:
-        """Return the seconds that the busiest rank computes: no step takes less."""
+    def least_s(self, num_microbatches: int) -> float:
+        """Return seconds that no step takes less than.
+
+        A rank computes what it does, after the forward passes of the stages before its
+        first one, and before the backward passes of those before its last.
+        """
         work = self.chunks(num_microbatches=num_microbatches)
         busy_s = [0.0] * self.scenario.plan.pp
         for count, weight in self.simulated(num_microbatches):
-            for rank, row in enumerate(self.program(count, num_microbatches).ranks):
+            rows = self.program(count, num_microbatches).ranks
+            for rank, row in enumerate(rows):
                 for kind, times in Counter(map(duration_class, row)).items():
                     busy_s[rank] += weight * times * work.seconds(*kind)
-        return max(busy_s)
+        return max(
+            seconds + _way_s(work, row[0], (Op.F,)) + _way_s(work, row[-1], BACKWARD)
+            for seconds, row in zip(busy_s, rows, strict=True)
+        )
 
     def simulate(self, num_microbatches: int, whole: int | None = None) -> StepTrace:
         """Return the pipeline part of such a program as SimPy plays it."""
@@ -250,6 +268,15 @@ class StepModel:
         counts = Counter(duration_class(step) for row in made.ranks for step in row)
         size = sum(len(work.operations(*kind)) * n for kind, n in counts.items())
         return size // made.pipeline.num_microbatches
+
+
+def _way_s(work: Chunks, instruction: Instruction, ops: Collection[Op]) -> float:
+    """Return the seconds of such a pass on all stages before this one."""
+    if instruction.op not in ops:
+        return 0.0
+    return sum(
+        work.seconds(instruction.op, stage) for stage in range(instruction.stage)
+    )
 
 
 @lru_cache(maxsize=4096)

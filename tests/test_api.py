@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from estimator.api import estimate
 from estimator.catalog import load_scenario
+from estimator.schedules.ir import schedule
 from estimator.specs.base import constants
 from estimator.step_model import MOST_SIMULATED, StepModel
 
@@ -104,3 +105,11 @@ def test_the_graphs_clock_gives_what_simpy_plays(name):
     assert clocked.gpu_hours == pytest.approx(played.gpu_hours, rel=1e-12)
     for one, other in zip(clocked.step.ranks, played.step.ranks, strict=True):
         assert vars(one) == pytest.approx(vars(other), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", [*schedule])
+def test_no_step_is_shorter_than_the_least_that_is_said_of_it(name):
+    patches = ["plan.pp=4", "plan.tp=8", "cluster.num_gpus=64", f"plan.schedule={name}"]
+    patches += ["phases.0.global_batch_size=32", "plan.stages_per_rank=null"]
+    model = StepModel(load_scenario("gpt3-175b", patches), 2048)
+    assert 0.5 < model.least_s(16) / model.step_s(16) <= 1
