@@ -36,7 +36,7 @@ from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
 from estimator.specs.base import SPECS
 from estimator.specs.economics import Power, Price, Programme
-from estimator.specs.fit import Misfit, MisfitError, check, frameworks
+from estimator.specs.fit import GPUS, Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
@@ -512,8 +512,20 @@ def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False)
 
 
 def _misplaced(each: Misfit, document: Map) -> str:
-    keys = (int(key) if key.isdecimal() else key for key in each.path.split("."))
-    return f"{place_of(document, tuple(keys))}: {each}"
+    """Return a line for what does not fit, by the field that was written last.
+
+    Of those that would put it right, what a person set over a file; the GPUs first.
+    """
+    for path in (GPUS, each.path, *each.nearest):
+        place = _placed(document, path)
+        if path in each.nearest and place.startswith("--"):
+            return f"{place}: {each.blaming(path)}"
+    return f"{_placed(document, each.path)}: {each}"
+
+
+def _placed(document: Map, path: str) -> str:
+    keys = (int(key) if key.isdecimal() else key for key in path.split("."))
+    return place_of(document, tuple(keys))
 
 
 def _check_schedule(document: Map) -> None:

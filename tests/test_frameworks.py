@@ -86,6 +86,26 @@ def test_what_frameworks_refuse_is_refused_with_what_they_take(small, case):
 
 
 @pytest.mark.parametrize(
+    ("name", "written", "remedy"),
+    [
+        ("deepseek-v3", "cluster.num_gpus=2050", "cluster.num_gpus=2048"),
+        ("gpt3-175b", "cluster.num_gpus=1032", "cluster.num_gpus=1024"),
+        ("llama-3.1-405b", "cluster.num_gpus=16392", "cluster.num_gpus=16384"),
+        ("deepseek-v3", "plan.tp=3", "plan.tp=2"),
+    ],
+)
+def test_what_was_written_is_blamed_and_the_nearest_that_runs_is_named(
+    name, written, remedy
+):
+    with pytest.raises(InputError) as error:
+        catalog.load_scenario(name, [written])
+    path, value = remedy.split("=")
+    assert f"--set: {path}: " in error.value.where[0]
+    assert error.value.where[0].endswith(f"{path.removeprefix('cluster.')}: {value}")
+    catalog.load_scenario(name, [remedy])
+
+
+@pytest.mark.parametrize(
     "overrides",
     [
         ["cluster.num_gpus=4"],  # a part of a node

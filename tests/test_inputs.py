@@ -37,7 +37,7 @@ BROKEN = {
     "a pp that does not divide": (
         BASE + "plan:\n  pp: 15\n",
         4,
-        "tp 1 x pp 15 does not divide num_gpus 2048; try num_gpus: 2880",
+        "tp 1 x pp 15 does not divide num_gpus 2048; try num_gpus: 1920",
     ),
     "an ep that does not divide": (
         BASE + "plan:\n  ep: 48\n",
@@ -45,6 +45,7 @@ BROKEN = {
         "ep 48 does not divide num_gpus / pp = 128",
     ),
     "no GPUs": (BASE + "cluster:\n  num_gpus: 0\n", 4, "greater than 0"),
+    "no end": (BASE + "plan: {expert_imbalance: .inf}\n", 3, "number, not inf"),
     "not a number": (BASE + "plan: {expert_imbalance: .nan}\n", 3, "finite number"),
     "a list where a map belongs": (
         BASE + "cluster:\n  - hgx-h800\n",
@@ -137,6 +138,7 @@ def test_a_file_that_is_not_text_is_named(run, tmp_path):
         (["run", "."], "there is no scenario called '.'"),
         (["run", "../"], "is a folder, not a file"),
         (["run", "deepseek-v3@h1000"], "has no variant 'h1000'"),
+        (["run", "deepseek-v3", "--set", "memory_headroom=1"], "more than 0.5"),
         (["run", "deepseek-v3", "--set", "x"], "is not PATH=VALUE"),
         (["run", "deepseek-v3", "--set", "plan.pp="], "is not PATH=VALUE"),
         (["run", "deepseek-v3", "--set", "a.b=3"], "unknown field 'a'"),

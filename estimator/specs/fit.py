@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from estimator.specs.base import unchecked
 from estimator.specs.layout import EVEN, check_layout, parse_layout
 from estimator.specs.model import BLOCKS
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
 """The path of the GPUs, and the last key of a batch's."""
+TRIED = 32
+"""Numbers of GPUs either way among which one that runs is looked for."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,18 @@ class Misfit:
     """Fields any one of which would put it right, and the value nearest to its own."""
     remedy: str = ""
     """What to try."""
+    remedied: str = ""
+    """The field that the remedy is about, if not this one."""
 
     def __str__(self) -> str:
         words = f"{self.path}: {self.problem}"
         return f"{words}; try {self.remedy}" if self.remedy else words
+
+    def blaming(self, path: str) -> str:
+        """Return it in words by another of the fields that would put it right."""
+        is_its = path == (self.remedied or self.path)
+        remedy = self.remedy if is_its else f"{path}: {self.nearest[path]}"
+        return str(replace(self, path=path, remedy=remedy))
 
 
 class MisfitError(ValueError):
@@ -123,6 +134,30 @@ def gpus_around(scenario: Scenario) -> list[int]:
     return _by_distance(num_gpus, {*sorted(below)[-1:], *sorted(above)[:1]})
 
 
+def _gpus_that_run(scenario: Scenario) -> list[int]:
+    """Return the next number of GPUs either way that the batch fits as well.
+
+    Those that the plan alone runs on, where no number near fits the batch.
+    """
+    near, cluster = gpus_around(scenario), scenario.cluster
+    num_gpus, node = cluster.num_gpus, cluster.node.gpus_per_node
+    multiple = _gpu_multiple(scenario.plan)
+    step = math.lcm(multiple, node)
+    first = num_gpus // step - TRIED
+    found = {max(0, first + turn) * step for turn in range(2 * TRIED + 1)}
+    found |= set(range(multiple, node, multiple)) - {0}
+
+    def runs(count: int) -> bool:
+        other = unchecked(scenario, cluster=unchecked(cluster, num_gpus=count))
+        return not any(_batches(other))
+
+    sides: dict[bool, int] = {}
+    for count in _by_distance(num_gpus, {*near, *found} - {0, num_gpus}):
+        if (count > num_gpus) not in sides and runs(count):
+            sides[count > num_gpus] = count
+    return list(sides.values()) or near
+
+
 def _by_distance(value: int, found: set[int]) -> list[int]:
     return sorted(found, key=lambda other: (abs(other - value), other))
 
@@ -191,7 +226,7 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
     plan, num_gpus, dp = scenario.plan, scenario.cluster.num_gpus, scenario.dp
     width, per_rank = plan.tp * plan.cp * plan.pp, num_gpus // plan.pp
     near = gpus_around(scenario)
-    nearest, remedy = {GPUS: near[0]}, f"num_gpus: {max(near)}"
+    nearest = {GPUS: near[0]}
     if num_gpus % width:
         for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
             if num_gpus % (width // size) == 0:
@@ -202,7 +237,8 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
             f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
             f"not divide num_gpus {num_gpus}",
             nearest,
-            remedy,
+            f"num_gpus: {_gpus_that_run(scenario)[0]}",
+            GPUS,
         )
     elif per_rank % (plan.ep * plan.etp):
         for axis, rest in (("ep", plan.etp), ("etp", plan.ep)):
@@ -213,12 +249,14 @@ def _spread(scenario: Scenario) -> Iterator[Misfit]:
             f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
             f"num_gpus / pp = {per_rank}",
             nearest,
-            remedy,
+            f"num_gpus: {_gpus_that_run(scenario)[0]}",
+            GPUS,
         )
     elif dp % (plan.dp_shard or 1):
         nearest |= _nearest(scenario, "dp_shard", _divisors(dp))
         words = f"{plan.dp_shard} does not divide dp {dp}"
-        yield Misfit("plan.dp_shard", words, nearest, remedy)
+        remedy = f"num_gpus: {_gpus_that_run(scenario)[0]}"
+        yield Misfit("plan.dp_shard", words, nearest, remedy, GPUS)
 
 
 def _experts(scenario: Scenario) -> Iterator[Misfit]:
@@ -256,12 +294,11 @@ def _nodes(scenario: Scenario) -> Iterator[Misfit]:
     cluster = scenario.cluster
     per_node = cluster.node.gpus_per_node
     if cluster.num_gpus > per_node and cluster.num_gpus % per_node:
-        near = gpus_around(scenario)
         yield Misfit(
             GPUS,
             f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}",
-            {GPUS: near[0]},
-            f"num_gpus: {_either(near)}",
+            {GPUS: gpus_around(scenario)[0]},
+            f"num_gpus: {_either(_gpus_that_run(scenario))}",
         )
 
 
