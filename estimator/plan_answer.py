@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import ROUND_CEILING, Context, Decimal
 
 from estimator.batch import Answer, Batch
 from estimator.errors import InfeasibleError
@@ -11,7 +12,7 @@ from estimator.phases import Walk
 from estimator.plan_rows import PlanRow
 from estimator.specs.scenario import Scenario
 from estimator.units import DAY_S
-from estimator.wording import dollars, duration, short
+from estimator.wording import dollars, duration, several, short
 
 NONE = 1e-9
 """The share of a run's tokens that stands for none of them."""
@@ -61,7 +62,7 @@ def _refusal(
         if cheapest.cost_usd > budget_usd:
             tokens = _enough_for(scenario, cheapest, "cost_usd", budget_usd)
             why.append(f"{dollars(budget_usd)} buy {tokens}")
-            fix.append(f"--budget {cheapest.cost_usd:.0f}")
+            fix.append(f"--budget {_enough(cheapest.cost_usd)}")
     if deadline_s is not None:
         fastest = min(rows, key=lambda row: row.wall_s)
         asked.append(f"a deadline of {duration(deadline_s)}")
@@ -69,12 +70,22 @@ def _refusal(
         if fastest.wall_s > deadline_s:
             tokens = _enough_for(scenario, fastest, "wall_s", deadline_s)
             why.append(f"{duration(deadline_s)} are enough for {tokens}")
-            fix.append(f"--deadline {fastest.wall_s / DAY_S:.4g}")
+            fix.append(f"--deadline {_enough(fastest.wall_s, DAY_S)}")
     return InfeasibleError(
         f"no plan meets {' and '.join(asked)}",
         why="; ".join(why),
         fix=", ".join([*fix, "fewer tokens, or --gpus with other numbers"]),
     )
+
+
+def _enough(least: float, one: float = 1.0) -> str:
+    """Return the least limit in four digits, in units of ``one``, that is kept.
+
+    >>> _enough(2026755.2), _enough(4.568, 86400.0), _enough(0.3)
+    ('2027000', '0.00005288', '0.3')
+    """
+    exact = Decimal(repr(least)) / Decimal(repr(one))
+    return f"{Context(prec=4, rounding=ROUND_CEILING).plus(exact):f}"
 
 
 def _told(row: PlanRow) -> str:
@@ -88,7 +99,7 @@ def _enough_for(scenario: Scenario, row: PlanRow, name: str, limit: float) -> st
     """Return in words how many of a run's tokens a plan trains within a limit."""
     share = affordable(scenario, row, name, limit)
     whole = sum(phase.num_tokens or 0.0 for phase in scenario.phases)
-    return f"{short(share * whole)} of its {short(whole)} tokens"
+    return f"{short(share * whole)} of its {several(short(whole), 'token')}"
 
 
 def affordable(scenario: Scenario, row: PlanRow, name: str, limit: float) -> float:
