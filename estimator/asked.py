@@ -9,7 +9,7 @@ from estimator.costs.params import params
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
-from estimator.wording import CLOSE, dollars, quantity, short
+from estimator.wording import CLOSE, dollars, quantity, several, short
 
 AXES = ("pp", "tp", "cp", "ep", "etp")
 
@@ -17,9 +17,10 @@ AXES = ("pp", "tp", "cp", "ep", "etp")
 def question(scenario: Scenario) -> str:
     """Return in a sentence what a scenario asks, where nobody wrote it."""
     num_tokens = sum(phase.num_tokens or 0.0 for phase in scenario.phases)
+    tokens, cluster = several(short(num_tokens), "token"), scenario.cluster
     return (
-        f"What does training {scenario.model.title} with {short(num_tokens)} tokens "
-        f"take on {scenario.cluster.num_gpus:,} x {scenario.cluster.node.gpu.title}?"
+        f"What does training {scenario.model.title} with {tokens} take on "
+        f"{cluster.num_gpus:,} x {cluster.node.gpu.title}?"
     )
 
 
@@ -90,8 +91,9 @@ def _phase(phase: Phase) -> str:
     if phase.basis == "published" or batch is None:
         return f"as published, on {phase.node}" if phase.node else "as published"
     return (
-        f"{short(phase.num_tokens or 0)} tokens; {_batch(batch)} sequences of "
-        f"{phase.seq_len:,} tokens a step"
+        f"{several(short(phase.num_tokens or 0), 'token')}; "
+        f"{several(_batch(batch), 'sequence')} of "
+        f"{several(f'{phase.seq_len:,}', 'token')} a step"
     )
 
 

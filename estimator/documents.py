@@ -151,7 +151,7 @@ def scalar(text: str) -> object:
     if _FLOAT.match(text):
         return float(text.replace("_", ""))
     if _NOT_FINITE.match(text):
-        return float("nan")
+        return float(text.lower().replace(".", ""))
     return text
 
 

@@ -11,6 +11,7 @@ from estimator.grid import draw, shown_ranks
 from estimator.schedules.closed_form import Durations
 from estimator.schedules.ir import Pipeline, schedule
 from estimator.schedules.text import parse_program
+from estimator.wording import several
 
 MAX_BYTES = 20_000_000
 """Of a CSV file: enough for the million chunks that a built-in schedule may have."""
@@ -97,8 +98,8 @@ def describe(step: PipelineStep, width: int, *, has_notes: bool = True) -> list[
     """Return what a person reads: the grid, each rank's figures, the closed form."""
     made = step.graph.program
     return [
-        f"{made.schedule}: {made.pipeline.num_ranks:,} ranks, "
-        f"{made.pipeline.num_microbatches:,} micro-batches",
+        f"{made.schedule}: {several(f'{made.pipeline.num_ranks:,}', 'rank')}, "
+        f"{several(f'{made.pipeline.num_microbatches:,}', 'micro-batch')}",
         "",
         *draw(step, width, has_legend=has_notes),
         "",

@@ -26,6 +26,7 @@ from estimator.wording import (
     duration,
     misfit,
     quantity,
+    relative,
     short,
     weight,
 )
@@ -246,7 +247,7 @@ def _effect(row: Assumption) -> str:
     where = "cost " if row.cost_effect and not row.step_effect else ""
     if all(abs(ratio - 1) < SMALL for ratio in effect):
         return f"{where}under {SMALL:.2%}"
-    return where + " to ".join(f"{ratio - 1:+.1%}" for ratio in effect)
+    return where + " to ".join(relative(ratio - 1) for ratio in effect)
 
 
 def _ends(row: Assumption) -> str:

@@ -8,6 +8,7 @@ from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch
 from estimator.step_model import StepModel
+from estimator.wording import several
 
 
 def splits(
@@ -36,8 +37,9 @@ def _micro_batches(
     count, floor = model.num_microbatches(batch.final), model.scheduled(smallest)
     if floor > smallest:
         yield (
-            f"{plan.schedule} on {plan.pp} ranks runs at least {floor} micro-batches: "
-            f"a {phase} step with fewer lasts as long",
+            f"{plan.schedule} on {several(str(plan.pp), 'rank')} runs at least "
+            f"{several(str(floor), 'micro-batch')}: a {phase} step with fewer lasts "
+            "as long",
             "assumed",
         )
     if len(model.simulated(count)) > 1:
@@ -61,14 +63,14 @@ def _replicas(
     each = f"{dp} replicas of {plan.micro_batch_size}"
     if batch.final % (plan.micro_batch_size * dp):
         yield (
-            f"{batch.final} sequences do not split evenly over {each}: "
+            f"a batch of {batch.final} does not split evenly over {each}: "
             "the fullest one counts",
             "assumed",
         )
     elif batch.initial % (plan.micro_batch_size * dp):
         yield (
-            f"{phase} starts with {batch.initial} sequences, which do not split evenly "
-            f"over {each}: the batch grows through sizes that do",
+            f"{phase} starts with a batch of {batch.initial}, which does not split "
+            f"evenly over {each}: the batch grows through sizes that do",
             "assumed",
         )
 

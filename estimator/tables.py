@@ -28,6 +28,8 @@ from estimator.wording import (
     mass,
     misfit,
     quantity,
+    relative,
+    several,
     short,
     signed,
     size,
@@ -115,8 +117,8 @@ def headline(report: Report) -> Table:
     table.add_row(
         "step",
         duration(step.step_s),
-        f"{short(step.tokens_per_s_per_gpu)} tokens/s/GPU, {step.num_microbatches} "
-        "micro-batches a replica",
+        f"{short(step.tokens_per_s_per_gpu)} tokens/s/GPU, "
+        f"{several(f'{step.num_microbatches:,}', 'micro-batch')} a replica",
     )
     table.add_row(
         "MFU",
@@ -290,10 +292,10 @@ def _assumptions(rows: Sequence[Assumption]) -> Iterator[Text | Padding]:
                 line += f"  {low_end} to {high_end}"
             if row.step_effect:
                 low, high = (ratio - 1 for ratio in row.step_effect)
-                line += f"  effect {low:+.1%} {high:+.1%}"
+                line += f"  effect {relative(low)} {relative(high)}"
             elif row.cost_effect:
                 low, high = (ratio - 1 for ratio in row.cost_effect)
-                line += f"  effect on cost {low:+.1%} {high:+.1%}"
+                line += f"  effect on cost {relative(low)} {relative(high)}"
             yield Text(line + ("" if row.status == "read" else f"  [{row.status}]"))
             yield _indented(row.source, 6)
 

@@ -16,6 +16,7 @@ from estimator.wording import (
     checked_words,
     dollars,
     duration,
+    relative,
     short,
     signed,
     size,
@@ -162,7 +163,7 @@ def _against(made: Comparison) -> dict[str, list[str]]:
 
 
 def _change(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:+.1%}"
+    return "" if ratio is None else relative(ratio)
 
 
 def _below(made: Comparison) -> Iterator[str]:

@@ -77,7 +77,9 @@ def memory_report(model: StepModel, global_batch: int) -> Memory:
         in_flight=in_flight,
         parts=vars(worst).copy(),
         ranks=tuple(vars(rank).copy() for rank in ranks),
-        advice=_what_would_fit(model, global_batch) if worst.total > usable else "",
+        advice=_what_would_fit(model, global_batch, worst.total)
+        if worst.total > usable
+        else "",
     )
 
 
@@ -112,14 +114,24 @@ def rank_memory(
     return ranks, tuple(round(count) for count in alive)
 
 
-def _what_would_fit(model: StepModel, global_batch: int) -> str:
+def _what_would_fit(model: StepModel, global_batch: int, needed: float) -> str:
+    """Return what to change for a plan that needs more bytes than may be used."""
     scenario = model.scenario
+    least = needed
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
         peak = peak_bytes(leaner, global_batch)
         if peak <= scenario.usable_bytes:
             modules = ", ".join(change["recompute"])
             return f"recompute=[{modules}] needs {size(peak)} and fits"
+        least = min(least, peak)
+    free = 1 - least / scenario.cluster.node.gpu.hbm_bytes
+    if free >= 0:  # bytes fit: it is what is to be left free that does not
+        what = "the plan" if least == needed else "full recomputation"
+        return (
+            f"{what} fits with memory_headroom={int(1000 * free) / 1000:g}; else "
+            "spread the weights further (pp, tp, ep)"
+        )
     return (
         "not even full recomputation fits; spread the weights further (pp, tp, ep) or "
         "take a GPU with more memory"

@@ -49,6 +49,8 @@ _REPEATED = ("cluster.", "node.gpu.", "achievable.", "in_situ.")
 
 DIGITS, CLOSE = 3, 4
 """Significant digits of a result, and of inputs and rows that are compared."""
+LEAST_SHARE, MOST_CHANGE = 1e-5, 10.0
+"""Below which a share is told as less, and from which a ratio is told in times."""
 
 
 class Rung(NamedTuple):
@@ -73,7 +75,12 @@ def _metric(unit: str, prefixes: str = "kMGTPE", first: int = 0) -> Ladder:
     return tuple(Rung(one, one, name) for one, name in zip(ones, names, strict=True))
 
 
-COUNT = (Rung(0, 1, ""), Rung(1e4, 1e3, "K"), *_metric("", "kMGTPE")[2:])
+COUNT = (
+    Rung(0, 1, ""),
+    Rung(1e4, 1e3, "K"),
+    *_metric("", "kMGT")[2:],
+    Rung(1e15, 1, ""),  # a power: nobody counts in quadrillions
+)
 _BRIEF = (
     *_metric("s", "pnum", first=-4),
     Rung(120, 60, "min"),
@@ -204,10 +211,35 @@ def flop(count: float, digits: int = DIGITS) -> str:
 def share(value: float) -> str:
     """Return a share in percent, two digits; never 0 where it is not.
 
-    >>> share(0.368), share(3.8), share(1.2e-7)
-    ('37%', '380%', '1.2e-5%')
+    >>> share(0.368), share(3.8), share(980.0), share(1.2e-4), share(8e-12)
+    ('37%', '380%', '98,000%', '0.012%', 'less than 0.001%')
     """
-    return f"{number(100 * value, 2)}%".replace("e-0", "e-")
+    if 0 < value < LEAST_SHARE:
+        return f"less than {100 * LEAST_SHARE:g}%"
+    if value >= 1:
+        return f"{float(f'{100 * value:.2g}'):,.0f}%"
+    return f"{number(100 * value, 2)}%"
+
+
+def relative(ratio: float) -> str:
+    """Return a change of one number over another; far up, how many times it is.
+
+    >>> relative(0.1234), relative(-1e-9), relative(1e14)
+    ('+12.3%', '+0.0%', '1e14 times')
+    """
+    if ratio >= MOST_CHANGE:
+        return f"{number(1 + ratio)} times"
+    return f"{round(ratio, 3) + 0.0:+.1%}"
+
+
+def several(said: str, noun: str) -> str:
+    """Return a number in words of something, of which there may be one.
+
+    >>> several("1", "token"), several("300G", "token"), several("8", "micro-batch")
+    ('1 token', '300G tokens', '8 micro-batches')
+    """
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{said} {noun}{'' if said == '1' else ending}"
 
 
 def signed(words: str) -> str:
@@ -266,13 +298,18 @@ def price_words(report: Report) -> str:
 def compute_words(report: Report) -> str:
     """Return what operations are counted, and where they stand against the law."""
     lines = [
-        f"{share(made.share)} of {number(made.flop)} ({made.brief})"
+        f"{_over(made.share)} {number(made.flop)} ({made.brief})"
         for made in report.flop_thresholds
     ]
     said = f"model FLOP, causal attention, nothing recomputed: {', '.join(lines)}"
     if report.flop_not_counted:
         said += f"; without {', '.join(report.flop_not_counted)}: tokens not published"
     return said
+
+
+def _over(ratio: float) -> str:
+    """Return a part of something, or how many times it there is."""
+    return f"{share(ratio)} of" if ratio < MOST_CHANGE else f"{number(ratio)} times"
 
 
 def checked_words(record: TrackRecord) -> str:
@@ -297,7 +334,7 @@ def checked_words(record: TrackRecord) -> str:
 
 
 def _runs(count: int) -> str:
-    return f"{count:,} published run{'s' * (count != 1)}"
+    return several(f"{count:,}", "published run")
 
 
 def does_not_fit(memory: Memory) -> str:

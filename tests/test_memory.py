@@ -1,5 +1,7 @@
 """Memory of a rank: published counts, and what saves it."""
 
+import re
+
 import pytest
 
 from estimator.catalog import load_scenario
@@ -84,6 +86,16 @@ def test_advice_names_the_cheapest_change_that_fits():
     assert "recompute=[layernorm, mla_up_proj, moe_act]" in starved.advice
     hopeless = memory_of("cluster.node.gpu.hbm_bytes=8 GB")
     assert "not even full recomputation fits" in hopeless.advice
+
+
+def test_where_bytes_fit_the_advice_is_about_headroom():
+    full = memory_of("recompute=full")
+    share = 1.001 - full.peak_bytes / full.hbm_bytes
+    pinched = memory_of("recompute=full", f"memory_headroom={share}")
+    assert pinched.fits
+    assert not pinched.fits_with_headroom
+    advised = re.search(r"fits with (memory_headroom=[\d.]+)", pinched.advice)[1]
+    assert memory_of("recompute=full", advised).fits_with_headroom
 
 
 def test_headroom_is_kept_free_of_what_fits():

@@ -7,16 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.api import estimate
+from estimator.asked import question
+from estimator.catalog import load_scenario
 from estimator.tables import headline
 from estimator.units import parse_quantity
 from estimator.wording import (
     CLOSE,
     DIGITS,
+    compute_words,
     dollars,
     duration,
     energy,
     mass,
     quantity,
+    relative,
+    share,
     short,
     size,
 )
@@ -65,3 +70,17 @@ def test_a_run_of_minutes_is_told_in_minutes():
     cells = [str(cell) for column in headline(report).columns for cell in column.cells]
     assert not [cell for cell in cells if re.match(r"\$?0(\.0+)?( |$)", cell)]
     assert any(cell.endswith((" min", " s")) for cell in cells)
+
+
+def test_giant_and_tiny_numbers_are_told_plainly():
+    assert short(1e18) == "1e18"
+    assert [share(980.0), share(8e-12), share(0.0)] == [
+        "98,000%",
+        "less than 0.001%",
+        "0%",
+    ]
+    assert relative(99999999999999.0) == "1e14 times"
+    tiny = estimate("gpt3-175b", ["phases.0.num_tokens=1"], is_played=False)
+    assert "% of 1e25 (" in compute_words(tiny)
+    asked = load_scenario("gpt3-175b", ["phases.0.num_tokens=1"])
+    assert "with 1 token take on" in question(asked)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from estimator.findings.base import Answer, Bars, Series, finding
 from estimator.report import Assumption
-from estimator.wording import brief, quantity, weight
+from estimator.wording import brief, quantity, relative, weight
 
 MOST = 12
 """Constants shown, from the one that matters most."""
@@ -41,8 +41,8 @@ finding("sensitivity")(sensitivity)
 def _finding(rows: Sequence[Assumption]) -> str:
     if not rows:
         return "No constant has a range"
-    low, high = sorted(_effects(rows[-1]))
-    return f"{brief(rows[-1].name)} moves the step most: {low:+.1%} to {high:+.1%}"
+    low, high = map(relative, sorted(_effects(rows[-1])))
+    return f"{brief(rows[-1].name)} moves the step most: {low} to {high}"
 
 
 def _effects(row: Assumption) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from estimator.engine.graph import SEND
 from estimator.engine.step import StepTrace
 from estimator.findings.base import Answer, Box, Panel, Timeline, finding
 from estimator.schedules.ir import Instruction, Op
-from estimator.wording import CLOSE, duration
+from estimator.wording import CLOSE, duration, several
 
 KINDS: Mapping[Op, str] = {
     Op.F: "forward",
@@ -141,7 +141,8 @@ def _panel(step: PipelineStep) -> Panel:
             shift = 1 if receiver > rank else -1
             words = f"send to rank {receiver}"
             boxes["send"].append(Box(rank, start_s, end_s, words, shift))
-    shape = f"{num_ranks:,} ranks, {made.pipeline.num_microbatches:,} micro-batches"
+    count = several(f"{made.pipeline.num_microbatches:,}", "micro-batch")
+    shape = f"{several(f'{num_ranks:,}', 'rank')}, {count}"
     name = f"{_name(step)}: {shape}, step {duration(step.step_s, CLOSE)}"
     return Panel(name, num_ranks, step.step_s, _sorted(boxes))
 

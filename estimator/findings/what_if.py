@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from estimator.findings.base import Curve, Guide, Heat, Plot
 from estimator.units import DAY_S
-from estimator.wording import TIME, counted, number, rung
+from estimator.wording import TIME, counted, number, relative, rung
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,19 +203,10 @@ def _difference(answers: Answers, measure: Measure, values: NDArray[np.float64])
     first, second = answers.y.names[:2]
     ends = dict.fromkeys((int(common[0]), int(common[-1])))
     told = ", ".join(
-        f"{_change(values[1, at] / values[0, at])} with {answers.x.place(at)}"
+        f"{relative(values[1, at] / values[0, at] - 1)} with {answers.x.place(at)}"
         for at in ends
     )
     return f"{second} against {first}, {measure.words}: {told}"
-
-
-def _change(ratio: float) -> str:
-    """Return a ratio as a change in percent; no change has no minus.
-
-    >>> _change(0.9), _change(0.9999)
-    ('-10.0%', '+0.0%')
-    """
-    return f"{round(ratio - 1, 3) + 0.0:+.1%}"
 
 
 def _name(value: float | str) -> str:

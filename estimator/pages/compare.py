@@ -35,6 +35,7 @@ from estimator.wording import (
     duration,
     misfit,
     price_words,
+    relative,
     short,
     signed,
 )
@@ -199,11 +200,11 @@ def _numbers(made: Comparison) -> None:
         ("MFU", f"{after.step.mfu:.1%}", after.step.mfu / before.step.mfu - 1),
     ]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        for label, value, change in rows:
+        for label, value, ratio in rows:
             st.metric(
                 label,
                 plain(value),
-                None if change is None else f"{change:+.1%}",
+                None if ratio is None else relative(ratio),
                 delta_color="normal" if label == "MFU" else "inverse",
                 width=WIDE,
             )

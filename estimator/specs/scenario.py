@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from estimator.specs.base import Constant, Fraction, spec
+from estimator.specs.base import Constant, ConstantOf, spec
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import check, structure
 from estimator.specs.hardware import Cluster
@@ -29,6 +29,8 @@ HEADROOM = Constant(
 )
 """Memory that a plan leaves free: what the allocator cuts into pieces that are too
 small, and what libraries take beside the context and buffers that are counted."""
+Headroom = Annotated[Constant, ConstantOf("1", most=0.5, noun="a headroom")]
+"""A share of the memory: who leaves half of it free would buy half the GPU."""
 
 
 @spec
@@ -65,7 +67,7 @@ class Scenario:
     programme: Programme | None = None
     """What the cost includes beside the final run; None: nothing."""
     recompute: Recompute = ()
-    memory_headroom: Fraction = HEADROOM
+    memory_headroom: Headroom = HEADROOM
     """Share of the GPU's memory that a plan leaves free, for fragments and libraries;
     what fits is about bytes alone."""
     question: str = ""
