@@ -19,6 +19,7 @@ from estimator.bill import (
 from estimator.breakdown import step_report
 from estimator.costs.rates import Layer
 from estimator.costs.training_compute import standings
+from estimator.documents import Asked
 from estimator.engine.step import StepTrace
 from estimator.phases import Walk, simulated
 from estimator.published import is_elsewhere
@@ -108,7 +109,7 @@ def billed(phases: Sequence[PhaseReport], cost_usd: float) -> tuple[PhaseReport,
 
 def estimate(
     scenario: catalog.Named | Scenario,
-    overrides: Sequence[str] = (),
+    overrides: Asked = (),
     *,
     has_range: bool = True,
     is_played: bool = True,
@@ -119,7 +120,7 @@ def estimate(
     ----------
     scenario : str, path, mapping or Scenario
         A built-in name, a variant, a file, what a file would hold, or one resolved.
-    overrides : sequence of str
+    overrides : str, sequence of str or mapping
         ``PATH=VALUE`` patches of a name or a file.
     has_range : bool
         Also vary every sourced constant between its low and its high end.

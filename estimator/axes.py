@@ -153,6 +153,8 @@ def _axis(path: str, text: str, document: Map, scenario: Scenario) -> Axis:
             value = catalog.resolved(path, value, "--vary")
         elif not referred:
             _check(path, hint, value)
+        if path == "plan.schedule" and isinstance(value, str):
+            catalog.check_schedule(value, f"--vary {path}")
         made.append(value)
     return Axis(path, tuple(made), tuple(_shown(value) for value in values))
 

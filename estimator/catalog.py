@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -22,8 +22,10 @@ from pydantic import TypeAdapter, ValidationError
 from estimator.derivation import disown, leaves, price_over, settle
 from estimator.documents import (
     MAX_BYTES,
+    Asked,
     Map,
     Seq,
+    as_texts,
     copied,
     marked,
     merged,
@@ -34,11 +36,11 @@ from estimator.documents import (
 from estimator.errors import InputError
 from estimator.registry import suggestion
 from estimator.schedules.ir import schedule
-from estimator.specs.base import SPECS
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import GPUS, Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
+from estimator.specs.paths import field_near
 from estimator.specs.scenario import Scenario
 from estimator.units import MAX_LETTERS, shown
 
@@ -82,6 +84,8 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
 }
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+"""Pydantic's names of a field that a spec does not have."""
 MOST_MISTAKES = 20
 """That one message lists."""
 _NAMED = re.compile(r"Value error, ([a-z_]+(?:\.[a-z_]+)*): ")
@@ -343,7 +347,7 @@ def load(kind: str, name: str) -> Any:
     return build(kind, inlined(kind, read(kind, name)), name)
 
 
-def load_scenario(name: Named | Scenario, overrides: Iterable[str] = ()) -> Scenario:
+def load_scenario(name: Named | Scenario, overrides: Asked = ()) -> Scenario:
     """Return the resolved scenario of ``NAME[@VARIANT[+VARIANT...]]`` or a file.
 
     Parameters
@@ -351,8 +355,8 @@ def load_scenario(name: Named | Scenario, overrides: Iterable[str] = ()) -> Scen
     name : str, path, mapping or Scenario
         A built-in name or a path, then the variants to apply from left to right; or
         what a file would hold. A resolved scenario is returned as it is.
-    overrides : iterable of str
-        ``PATH=VALUE`` patches, applied last.
+    overrides : str, iterable of str or mapping
+        ``PATH=VALUE`` patches, or values by path, applied last.
     """
     if isinstance(name, Scenario):
         if overrides:
@@ -382,7 +386,7 @@ def label(scenario: Named) -> str:
     )
 
 
-def scenario_document(name: Named, overrides: Iterable[str] = ()) -> Map:
+def scenario_document(name: Named, overrides: Asked = ()) -> Map:
     """Return the inlined mapping of a scenario, variants and overrides applied."""
     return patched(unpatched(name), parsed(overrides))
 
@@ -417,9 +421,10 @@ class Patch(NamedTuple):
     place: str
 
 
-def parsed(overrides: Iterable[str]) -> list[Patch]:
-    """Return what ``PATH=VALUE`` texts ask for."""
-    return [Patch(*parse_override(text, "--set"), "--set") for text in overrides]
+def parsed(overrides: Asked, origin: str = "--set") -> list[Patch]:
+    """Return what ``PATH=VALUE`` texts, or values by path, ask for."""
+    texts = as_texts(overrides, origin)
+    return [Patch(*parse_override(text, origin), origin) for text in texts]
 
 
 def patched(
@@ -497,7 +502,7 @@ def build(kind: str, document: Map, name: str, *, is_hypothetical: bool = False)
         if isinstance(made, Scenario) and not is_hypothetical:
             check(frameworks(made))
     except ValidationError as error:
-        where = _mistakes(error, document)
+        where = _mistakes(error, document, KINDS[kind].spec)
         found = [item.get("ctx", {}).get("error") for item in error.errors()]
         misfits = found[0].misfits if isinstance(found[0], MisfitError) else ()
     except MisfitError as error:
@@ -531,25 +536,31 @@ def _placed(document: Map, path: str) -> str:
 def _check_schedule(document: Map) -> None:
     plan = document.get("plan")
     name = plan.get("schedule") if isinstance(plan, Map) else None
-    if isinstance(name, str) and name not in schedule:
+    if isinstance(name, str):
+        check_schedule(name, place_of(document, ("plan", "schedule")))
+
+
+def check_schedule(name: str, place: str) -> None:
+    """Raise InputError if there is no schedule of a name that is written somewhere."""
+    if name not in schedule:
         known = list(schedule)
         raise InputError(
             f"there is no schedule called {name[:60]!r}",
-            where=[place_of(document, ("plan", "schedule"))],
+            where=[place],
             why=f"known: {', '.join(known)}",
             fix=suggestion(name, known),
         )
 
 
-def _mistakes(error: ValidationError, document: Map) -> list[str]:
+def _mistakes(error: ValidationError, document: Map, spec: type[Any]) -> list[str]:
     """Return a line for each of the first mistakes, and how many more there are."""
     items = error.errors(include_url=False)
-    lines = list(dict.fromkeys(_lines(items[:MOST_MISTAKES], document)))
+    lines = list(dict.fromkeys(_lines(items[:MOST_MISTAKES], document, spec)))
     more = len(items) - MOST_MISTAKES
     return lines + ([f"and {more:,} more"] if more > 0 else [])
 
 
-def _lines(items: Iterable[Any], document: Map) -> Iterator[str]:
+def _lines(items: Iterable[Any], document: Map, spec: type[Any]) -> Iterator[str]:
     for item in items:
         path = tuple(item["loc"])
         misfit = item.get("ctx", {}).get("error")
@@ -561,17 +572,18 @@ def _lines(items: Iterable[Any], document: Map) -> Iterator[str]:
             path = (*path, *named[1].split(".")) if named and not path else path
         place = place_of(document, path)
         field = ".".join(str(key)[:MAX_LETTERS] for key in item["loc"])
-        yield f"{place}: {_message(item, field)}"
+        close = ""
+        if item["type"] in UNKNOWN:
+            close = field_near(spec, [str(key) for key in item["loc"]], document)
+        yield f"{place}: {_message(item, field, close)}"
 
 
-def _message(item: Any, field: str) -> str:
+def _message(item: Any, field: str, close: str) -> str:
+    """Return what is wrong with a field; ``close``: the one that may be meant."""
     kind = item["type"]
-    last = field.rsplit(".", 1)[-1]
     if kind == "missing":
         return f"field {field!r} is missing"
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = {item.name for cls in SPECS.values() for item in fields(cls)} - {last}
-        close = suggestion(last, sorted(known))
+    if kind in UNKNOWN:
         hint = f"; did you mean {close}?" if close else ""
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):

@@ -11,8 +11,8 @@ from estimator import api, attribution, catalog
 from estimator.attempts import Failed, attempted
 from estimator.axes import split
 from estimator.batch import Batch
-from estimator.documents import Map, parse_override
-from estimator.errors import EstimatorError, InfeasibleError, InputError
+from estimator.documents import VARY, Asked, Map, as_texts, parse_override
+from estimator.errors import InfeasibleError, InputError
 from estimator.nearest import nearest
 from estimator.report import Report
 from estimator.specs.base import ConstantOf
@@ -113,8 +113,8 @@ class Comparison:
 
 def compare(
     names: Sequence[catalog.Named],
-    vary: Sequence[str] = (),
-    overrides: Sequence[str] = (),
+    vary: Asked = (),
+    overrides: Asked = (),
     *,
     is_sequential: bool = False,
 ) -> Comparison:
@@ -124,9 +124,9 @@ def compare(
     ----------
     names : sequence of str, path or mapping
         Built-in names, variants, files, or what files would hold.
-    vary : sequence of str
+    vary : str, sequence of str or mapping
         ``PATH=V1,V2,...``; each scenario is repeated for every combination.
-    overrides : sequence of str
+    overrides : str, sequence of str or mapping
         ``PATH=VALUE`` applied to all.
     is_sequential : bool
         Attribute by changing one input after the other, in the order of the file,
@@ -141,22 +141,24 @@ def compare(
     """
     if isinstance(names, str | Mapping):
         names = [names]
+    vary = as_texts(vary, VARY)
     columns = _columns(names, vary)
     if not 2 <= len(columns) <= MAX_COLUMNS:
         raise InputError(
             f"compare takes 2 to {MAX_COLUMNS} scenarios, not {len(columns)}",
-            fix="estimator compare deepseek-v3 --vary plan.schedule=dualpipe,1f1b",
+            fix="another one, or to vary plan.schedule=dualpipe,1f1b",
         )
     documents, labels, adjusted = [], [], []
     axis = vary[0].partition("=")[0] if len(vary) == 1 else ""
     for name, patches in columns:
-        document = catalog.scenario_document(name, [*overrides, *patches])
+        asked = [*catalog.parsed(overrides), *catalog.parsed(patches, VARY)]
+        document = catalog.patched(catalog.unpatched(name), asked)
         words = ""
         if patches:
             words = " ".join(_in_words(patch, document) for patch in patches)
             label = f"{catalog.label(name)} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
-        document, note = _nearest(document, patches) if patches else (document, "")
+        document, note = _nearest(document, patches)
         adjusted.append(note)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
@@ -217,12 +219,24 @@ def num_inputs(before: Map, after: Map) -> int:
 
 
 def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:
-    """Return the nearest scenario that runs to one of a range, and what changed."""
+    """Return the nearest scenario that runs to one of a range, and what changed.
+
+    One that nothing is varied in is its own. Of what only does not fit together, a
+    column tells.
+
+    Raises
+    ------
+    InputError
+        If a name or a value is wrong.
+    """
     varied = [patch.partition("=")[0] for patch in patches]
     try:
+        if not varied:
+            _scenario(document)
+            return document, ""
         found = nearest(document, str(document.get("name", "scenario")), varied)
-    except EstimatorError:
-        return document, ""  # whoever asks for the scenario is told
+    except catalog.UnfitError:
+        return document, ""
     return found.document, found.adjusted
 
 

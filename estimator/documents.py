@@ -7,15 +7,16 @@ grows out of proportion (a file over 1 MB, aliases that multiply, nesting withou
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from estimator.errors import InputError
-from estimator.units import MAX_LETTERS, BareNumber
+from estimator.units import MAX_LETTERS, BareNumber, shown
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
@@ -23,6 +24,8 @@ MAX_DEPTH = 40
 
 _INT = re.compile(r"[-+]?(0|[1-9][\d_]*)\Z")
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
+VARY = "--vary"
+"""Where a range is asked for."""
 _NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)\Z", re.IGNORECASE)
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None}
 
@@ -235,6 +238,50 @@ class _Reader:
                 )
             made.put(key, self.value(child, depth + 1), here)
         return made
+
+
+Asked = str | Mapping[str, Any] | Iterable[str]
+"""``PATH=VALUE`` texts, one of them, or values by path."""
+
+
+def as_texts(asked: Asked, origin: str) -> list[str]:
+    """Return what a program asks for as the texts that a command line would have.
+
+    Several values of a path are joined by commas.
+
+    Raises
+    ------
+    InputError
+        If it is nothing of the kind.
+
+    Examples
+    --------
+    >>> as_texts("plan.pp=4", "--set"), as_texts({"plan.pp": (4, 8)}, "--vary")
+    (['plan.pp=4'], ['plan.pp=4,8'])
+    """
+    if isinstance(asked, str):
+        return [asked]
+    given: object = asked  # a program may hand over anything
+    if isinstance(given, Mapping) and all(isinstance(path, str) for path in given):
+        return [f"{path}={_as_text(value, origin)}" for path, value in given.items()]
+    texts = list(given) if isinstance(given, Iterable) else [given]
+    if isinstance(given, Mapping) or not all(isinstance(text, str) for text in texts):
+        raise InputError(
+            f"{origin} takes texts PATH=VALUE or a mapping of paths to values, not "
+            f"{shown(given)}",
+            fix='["cluster.num_gpus=4096"] or {"cluster.num_gpus": 4096}',
+        )
+    return [str(text) for text in texts]
+
+
+def _as_text(value: Any, origin: str) -> str:
+    """Return a value as it is written behind a path."""
+    if isinstance(value, str):
+        return value
+    plain = marked(value.tolist() if hasattr(value, "tolist") else value, origin)
+    if origin == VARY and isinstance(plain, Seq):
+        return ",".join(_as_text(item, "") for item in plain)
+    return json.dumps(plain)
 
 
 def parse_override(text: str, origin: str) -> tuple[tuple[str, ...], object]:

@@ -21,7 +21,7 @@ from estimator.batch import NUMBERS
 from estimator.bill import basis_title
 from estimator.derivation import GPU
 from estimator.designs import Design, check_design, drawn
-from estimator.documents import Map
+from estimator.documents import VARY, Asked, Map, as_texts
 from estimator.errors import EstimatorError, InputError
 from estimator.executors import Run, executor, own_version
 from estimator.row_files import read_tables
@@ -151,8 +151,8 @@ def _plain(value: Any) -> Any:
 
 def sweep(
     name: catalog.Named,
-    vary: Sequence[str],
-    overrides: Sequence[str] = (),
+    vary: Asked,
+    overrides: Asked = (),
     *,
     design: str = "grid",
     num_samples: int | None = None,
@@ -170,10 +170,10 @@ def sweep(
     ----------
     name : str, path or mapping
         A built-in scenario, a variant, a file, or what a file would hold.
-    vary : sequence of str
+    vary : str, sequence of str or mapping
         ``PATH=V1,V2,...`` or ``PATH=LO:HI:N``; a quantity may have its unit. Drawn
         designs also take ``PATH=LO:HI``.
-    overrides : sequence of str
+    overrides : str, sequence of str or mapping
         ``PATH=VALUE`` applied to all points.
     design : str
         ``grid``, or points drawn: ``random`` each on its own, ``lhs`` as a Latin
@@ -278,13 +278,14 @@ def _silent(text: str) -> None:
 
 def _request(
     scenario: catalog.Named,
-    vary: Sequence[str],
-    overrides: Sequence[str],
+    vary: Asked,
+    overrides: Asked,
     design: str,
     num_samples: int | None,
     seed: int,
 ) -> _Request:
-    if not vary:
+    texts = as_texts(vary, VARY)
+    if not texts:
         raise InputError(
             "a sweep varies something",
             fix="--vary cluster.num_gpus=1024,2048,4096",
@@ -293,7 +294,7 @@ def _request(
     document = catalog.patched(base.document, base.overrides)
     name = catalog.label(scenario)
     built = catalog.build("scenario", document, name)
-    varied = axes(vary, document, built, is_drawn=num_samples is not None)
+    varied = axes(texts, document, built, is_drawn=num_samples is not None)
     if num_samples is None:
         return _Request(name, base, document, Design(design, tuple(varied)))
     made = drawn(design, varied, num_samples, seed)

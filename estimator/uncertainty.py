@@ -7,7 +7,6 @@ are varied together are evaluated together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from estimator import catalog
 from estimator.batch import answers
 from estimator.bill import basis_title
+from estimator.documents import Asked
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
 from estimator.specs.base import Constant, constants
@@ -113,7 +113,7 @@ class Uncertainty:
 
 def uncertainty(
     scenario: catalog.Named | Scenario,
-    overrides: Sequence[str] = (),
+    overrides: Asked = (),
     *,
     num_samples: int = 2000,
     seed: int = 0,

@@ -4,9 +4,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from estimator import comparison
+from estimator.comparison import compare
+from estimator.errors import InputError
 from estimator.frames import frames, long
 from estimator.results import Result
 from estimator.sections import sections
+from estimator.sweeps import sweep
 
 THREE = ("deepseek-v3", "deepseek-v3@1f1b", "gpt3-175b")
 NUMBERS = ("cost_usd", "gpu_hours", "wall_s", "step_s")
@@ -184,3 +187,18 @@ def test_the_page_shows_the_one_that_works_and_why_the_other_does_not(override, 
     assert why in said.value.replace("\\", "")
     shown = app.table[0].value
     assert "deepseek-v3" in [str(name).replace("\\", "") for name in shown.columns]
+
+
+@pytest.mark.parametrize(
+    ("vary", "told"),
+    [
+        ("plan.schedule=dualpipe,nosuch", "known: 1f1b, breadth-first, dualpipe"),
+        ("cluster.num_gpus=abc,2048", "valid integer"),
+    ],
+)
+@pytest.mark.parametrize("call", [compare, sweep])
+def test_what_is_wrong_ends_a_table_and_what_does_not_fit_is_a_column(call, vary, told):
+    name = ["deepseek-v3"] if call is compare else "deepseek-v3"
+    with pytest.raises(InputError) as error:
+        call(name, [vary])
+    assert told in str(error.value)

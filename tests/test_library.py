@@ -89,6 +89,34 @@ def test_a_mistake_in_a_mapping_is_named(held):
     assert any("plan.pipeline" in place for place in told.value.where)
 
 
+def test_overrides_are_texts_one_text_or_a_mapping():
+    wanted = estimator.load_scenario(NAME, ["cluster.num_gpus=2048"])
+    for given in ("cluster.num_gpus=2048", {"cluster.num_gpus": np.int64(2048)}):
+        assert estimator.load_scenario(NAME, given) == wanted
+    one = estimator.compare(NAME, "plan.pp=8,16", {"recompute": "full"})
+    other = estimator.compare(NAME, {"plan.pp": [8, 16]}, "recompute=full")
+    assert one == other
+    rows = estimator.sweep(NAME, {"plan.pp": np.array([8, 16])}, {"recompute": "full"})
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize("given", [[4], 4, {4: 5}])
+def test_other_overrides_get_one_message(given):
+    for ask in (
+        lambda: estimator.estimate(NAME, given),
+        lambda: estimator.compare(NAME, given),
+        lambda: estimator.sweep(NAME, given),
+    ):
+        with pytest.raises(InputError, match="a mapping of paths to values, not"):
+            ask()
+
+
+def test_one_scenario_alone_is_told_what_is_missing():
+    with pytest.raises(InputError, match="2 to 64 scenarios, not 1") as told:
+        estimator.compare(NAME)
+    assert "estimator compare" not in told.value.fix
+
+
 def test_a_mapping_that_holds_itself_is_refused():
     endless: dict[str, object] = {}
     endless["plan"] = endless

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -27,9 +27,28 @@ def hint_at(path: str, document: Any) -> Any:
     InputError
         If there is no such path, with the names that there are.
     """
-    hint: Any = Scenario
+    return _hint_below(Scenario, path.split("."), document)
+
+
+def field_near(spec: type[Any], keys: Sequence[str], document: Any) -> str:
+    """Return the field that a wrong one may stand for, among those of its holder.
+
+    Empty if none is alike.
+    """
+    try:
+        holder = _hint_below(spec, keys[:-1], document)
+    except InputError:
+        return ""
+    kind = inner(holder)
+    is_spec = isinstance(kind, type) and is_dataclass(kind)
+    known = field_hints(kind) if is_spec else {}
+    return suggestion(keys[-1], sorted(known))
+
+
+def _hint_below(spec: type[Any], keys: Sequence[str], document: Any) -> Any:
+    hint: Any = spec
     here: Any = document
-    keys = path.split(".")
+    path = ".".join(keys)
     for depth, key in enumerate(keys):
         child = here.get(key) if isinstance(here, Mapping) else None
         if (
