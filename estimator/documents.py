@@ -27,6 +27,7 @@ _FLOAT = re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 VARY = "--vary"
 """Where a range is asked for."""
 _NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)\Z", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None, "~": None}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -79,6 +80,22 @@ def copied(value: Any) -> Any:
     return value.copy() if isinstance(value, Map | Seq) else value
 
 
+def checked_text(text: str, place: str) -> str:
+    """Return a text that no terminal or file takes for something else.
+
+    Raises
+    ------
+    InputError
+        If it has a control character but newlines and tabs, or half a character.
+    """
+    if found := _CONTROL.search(text):
+        raise InputError(
+            f"a text holds the control character U+{ord(found[0]):04X}",
+            where=[f"{place}: {text[:MAX_LETTERS]!r}"],
+        )
+    return text
+
+
 def marked(value: Any, place: str, depth: int = 0) -> Any:
     """Return plain values of a program as those of a file, with one place for all.
 
@@ -94,6 +111,7 @@ def marked(value: Any, place: str, depth: int = 0) -> Any:
         for key, child in value.items():
             if not isinstance(key, str):
                 raise InputError(f"{key!r} in {place} is not a plain word")
+            checked_text(key, place)
             made.put(key, marked(child, place, depth + 1), place)
         return made
     if isinstance(value, list | tuple):
@@ -104,7 +122,9 @@ def marked(value: Any, place: str, depth: int = 0) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     value = value.item() if hasattr(value, "item") else value  # a NumPy number
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return checked_text(value, place)
+    if value is None or isinstance(value, int | float):
         return value
     kind = type(value).__name__
     raise InputError(f"{place} holds a {kind}, which no file can hold")
@@ -130,11 +150,18 @@ def merged(base: Map, patch: Map) -> Map:
     made = base.copy()
     made.place = patch.place
     for key, value in patch.items():
-        old = made.get(key)
-        if isinstance(old, Map) and isinstance(value, Map):
-            value = merged(old, value)
-        made.put(key, copied(value), patch.places[key])
+        made.put(key, over(made.get(key), value), patch.places[key])
     return made
+
+
+def over(old: Any, value: Any) -> Any:
+    """Return a copy of ``value``, laid over ``old`` where both are mappings.
+
+    A mapping with a base of its own stands for itself.
+    """
+    if isinstance(old, Map) and isinstance(value, Map) and "base" not in value:
+        return merged(old, value)
+    return copied(value)
 
 
 def scalar(text: str) -> object:
@@ -219,6 +246,7 @@ class _Reader:
                 )
             return made
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - the third kind
+        checked_text(node.value, place)
         is_quoted = node.style in ("'", '"', "|", ">")
         return node.value if is_quoted else scalar(node.value)
 
@@ -231,6 +259,7 @@ class _Reader:
                 raise InputError(
                     f"a key in {self.name} is not a plain word", where=[here]
                 )
+            checked_text(key, here)
             if key in made:
                 raise InputError(
                     f"{self.name} gives {key[:60]!r} twice",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.documents import parse_document, parse_override, place_of
+from estimator.documents import marked, parse_document, parse_override, place_of
 from estimator.errors import InputError
 from estimator.units import UNITS, BareNumber, parse_quantity
 
@@ -77,6 +77,18 @@ def test_an_override_is_a_bare_number_or_a_quantity():
     assert parse_override("a=25 GB/s", "--set") == (("a",), "25 GB/s")
     assert parse_override("a=[x, y]", "--set") == (("a",), ["x", "y"])
     assert parse_override("a={b: 2}", "--set") == (("a",), {"b": 2.0})
+
+
+@pytest.mark.parametrize("sign", ["e", "r", "0", "x9b", "ud800"])
+def test_no_text_holds_what_a_terminal_obeys(sign):
+    for text in (f'a: "\\{sign}"', f'"\\{sign}": 1', f'a: [{{b: "x\\{sign}y"}}]'):
+        with pytest.raises(InputError, match=r"control character|not YAML"):
+            parse_document(text, "x.yaml")
+    with pytest.raises(InputError, match=r"control character|not YAML"):
+        parse_override(f'a="\\{sign}"', "--set")
+    with pytest.raises(InputError, match=r"control character U\+001B"):
+        marked({"a": ["\x1b[31m"]}, "the mapping")
+    assert parse_document("a: |\n  two\n  lines", "x.yaml") == {"a": "two\nlines"}
 
 
 @given(st.text(max_size=200))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from estimator.units import BareNumber, Unit, shown
@@ -38,6 +38,14 @@ def spec(cls: type[T]) -> type[T]:
     return made
 
 
+def _line(text: str) -> str:
+    if not text.strip() or "\n" in text:
+        raise ValueError(f"write a text of one line, not {shown(text)}")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""A name or a title."""
 Count = Annotated[int, Field(gt=0, le=10**8)]
 """GPUs, ranks, experts: things that stand side by side."""
 CountOrNone = Annotated[int, Field(ge=0, le=10**9)]

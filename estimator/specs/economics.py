@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from estimator.specs.base import Constant, ConstantOf, Fraction, PureNumber, Share, spec
+from estimator.specs.base import (
+    Constant,
+    ConstantOf,
+    Fraction,
+    Line,
+    PureNumber,
+    Share,
+    spec,
+)
 from estimator.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 
 Known = Literal["read", "derived", "recalled", "assumed", "disputed"]
@@ -46,8 +54,8 @@ class Ownership:
 class Price:
     """A dated price of one GPU for one hour: rented, or owned."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     basis: Literal["rental", "owned"]
     date: str
     source: str
@@ -88,8 +96,8 @@ class Price:
 class Programme:
     """What surrounds the final run: experiments, people, data kept and moved."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     compute_factor: Multiple
     """Computation of the whole programme over that of the final run."""
     num_contributors: PureNumber
@@ -118,8 +126,8 @@ class Programme:
 class Power:
     """Where the cluster stands, as far as electricity goes."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     pue: Pue
     """Facility power over IT power."""
     average_power: Fraction

@@ -20,6 +20,7 @@ from estimator.specs.base import (
     Count,
     Duration,
     Fraction,
+    Line,
     PureNumber,
     Rate,
     Share,
@@ -122,8 +123,8 @@ class InSitu:
 class Gpu:
     """One accelerator as its vendor specifies it, and what was measured on it."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     vendor: str
     num_sms: Count
     hbm_bytes: Bytes
@@ -199,8 +200,8 @@ class Node:
     Fabric, ICI, or PCIe where there is nothing else.
     """
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     gpu: Gpu
     gpus_per_node: Count
     nvlink_bytes_per_s: BytesPerS
@@ -253,8 +254,8 @@ class Node:
 class Fabric:
     """The network between scale-up domains, as one GPU sees it."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     topology: str
     bytes_per_s: BytesPerS
     """One way, per GPU; a GPU's share where several have one NIC."""

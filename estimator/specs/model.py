@@ -19,6 +19,7 @@ from estimator.specs.base import (
     Depth,
     FewOrNone,
     Length,
+    Line,
     Rows,
     RowsOrNone,
     Width,
@@ -225,8 +226,8 @@ class Mamba:
 class Transformer:
     """One architecture."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     source: str
     num_layers: Depth
     """Attention and feed-forward block are one layer; in a hybrid each mixer is."""

@@ -15,6 +15,7 @@ from estimator.specs.base import (
     FewOrNone,
     GpuHours,
     Length,
+    Line,
     Sequences,
     Tokens,
     spec,
@@ -350,7 +351,7 @@ GlobalBatchField = Annotated[
 class Phase:
     """A stretch of training: simulated, or taken from its source as published."""
 
-    name: str
+    name: Line
     basis: Literal["simulated", "published"] = "simulated"
     num_tokens: Tokens | None = None
     seq_len: Length | None = None
