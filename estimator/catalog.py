@@ -29,6 +29,7 @@ from estimator.documents import (
     copied,
     marked,
     merged,
+    over,
     parse_document,
     parse_override,
     place_of,
@@ -281,9 +282,20 @@ def _near(name: str, place: str) -> str:
 
 
 def apply(
-    kind: str, document: Map, path: Sequence[str], value: Any, place: str
+    kind: str,
+    document: Map,
+    path: Sequence[str],
+    value: Any,
+    place: str,
+    *,
+    is_merged: bool = False,
 ) -> None:
     """Set ``value`` at a dotted path, reaching through names of other files.
+
+    Parameters
+    ----------
+    is_merged : bool
+        Lay a mapping over the one that is there, as over a base.
 
     Raises
     ------
@@ -298,9 +310,11 @@ def apply(
     last = path[-1]
     if isinstance(holder, Seq):
         index = _index(holder, last, ".".join(path), place)
-        holder[index], holder.places[index] = copied(value), place
+        old, holder.places[index] = holder[index], place
+        holder[index] = over(old, value) if is_merged else copied(value)
     else:
-        holder.put(last, copied(value), place)
+        made = over(holder.get(last), value) if is_merged else copied(value)
+        holder.put(last, made, place)
 
 
 def _step_into(
@@ -408,7 +422,7 @@ def unpatched(name: Named) -> Map:
         for variant in variants.split("+")
         for patch in _variant(document, variant, label(name))
     ]
-    made = _layered(document, known)
+    made = _layered(document, known, is_merged=True)
     made.put("name", f"{document.get('name', stem)}@{variants}", document.place)
     return made
 
@@ -444,11 +458,15 @@ def patched(
 
 
 def _layered(
-    document: Map, patches: Sequence[Patch], also: Iterable[Sequence[str]] = ()
+    document: Map,
+    patches: Sequence[Patch],
+    also: Iterable[Sequence[str]] = (),
+    *,
+    is_merged: bool = False,
 ) -> Map:
     made = document.copy()
     for path, value, place in patches:
-        apply("scenario", made, path, value, place)
+        apply("scenario", made, path, value, place, is_merged=is_merged)
     return _settled(document, made, [*(patch.path for patch in patches), *also])
 
 

@@ -349,3 +349,32 @@ def test_a_derived_scenario_is_written_so_that_it_is_read_again(overrides, tmp_p
     again = catalog.load_scenario(file(tmp_path, scenario_yaml(scenario, LLAMA)))
     for part in ("question", "assumptions", "price", "phases", "cluster"):
         assert getattr(again, part) == getattr(scenario, part)
+
+
+def test_a_variant_is_laid_over_its_scenario_as_a_file_over_its_base(tmp_path):
+    patch = "cluster: {node: hgx-a100}\nplan: {zero: 2, overlap: {context: false}}\n"
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    nested = "\n".join(f"    {line}" for line in patch.splitlines())
+    below.write_text(f"base: llama-3.1-405b\nvariants:\n  x:\n{nested}\n")
+    above.write_text(f"base: {below}\n{patch}")
+    made, wanted = catalog.load_scenario(f"{below}@x"), catalog.load_scenario(above)
+    assert made.cluster == wanted.cluster
+    assert made.plan == wanted.plan
+    assert made.plan.tp == catalog.load_scenario("llama-3.1-405b").plan.tp
+    assert not made.plan.overlap.context
+
+
+def test_a_variant_that_names_a_base_stands_for_itself(tmp_path):
+    text = "cluster.node: {base: hgx-a100, nvlink_bytes_per_s: 100 GB/s}"
+    path = tmp_path / "x.yaml"
+    path.write_text(f"base: deepseek-v3\nvariants: {{x: {{{text}}}}}")
+    node = catalog.load_scenario(f"{path}@x", ["precision=bf16"]).cluster.node
+    assert node.gpu.name == "a100-sxm-80"
+    assert node.nvlink_bytes_per_s == 100e9
+
+
+def test_a_variant_has_no_variants(tmp_path):
+    text = "base: deepseek-v3\nvariants: {a: {variants: {b: {plan.tp: 8}}}}"
+    for name in (file(tmp_path, text), file(tmp_path, text) + "@a"):
+        with pytest.raises(InputError, match="cannot have variants of its own"):
+            catalog.load_scenario(name)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from estimator.specs.base import Constant, ConstantOf, spec
+from estimator.specs.base import Constant, ConstantOf, Line, spec
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import check, structure
 from estimator.specs.hardware import Cluster
@@ -52,11 +52,21 @@ AssumedField = Annotated[
 ]
 
 
+def _flat(variants: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    for name, patch in variants.items():
+        if any(path.partition(".")[0] == "variants" for path in patch):
+            raise ValueError(f"the variant {name!r} cannot have variants of its own")
+    return variants
+
+
+Variants = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_flat)]
+
+
 @spec
 class Scenario:
     """One question, with everything that is needed to answer it."""
 
-    name: str
+    name: Line
     model: Transformer
     cluster: Cluster
     plan: ParallelPlan
@@ -73,7 +83,7 @@ class Scenario:
     question: str = ""
     assumptions: tuple[AssumedField, ...] = ()
     """What the file's author assumed where sources are silent."""
-    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variants: Variants = field(default_factory=dict)
     """Named patches, already applied where they were asked for."""
 
     def __post_init__(self) -> None:
