@@ -157,6 +157,19 @@ def test_every_mistake_is_in_the_one_message():
     assert len(caught.value.where) == 3
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"num_hidden_layers": 10**9}, "less than or equal to 4096"),
+        ({"num_key_value_heads": 5}, "cannot share 5 KV heads"),
+        ({"_name_or_path": "a/\x1b[31m"}, "control character"),
+    ],
+)
+def test_no_model_file_is_written_that_would_be_refused(change, problem):
+    with pytest.raises(InputError, match=problem):
+        model_yaml(json.dumps(LLAMA | change))
+
+
 def test_heads_that_cannot_share_are_refused_with_a_reason():
     with pytest.raises(InputError, match="32 heads cannot share 5 KV heads"):
         imported(LLAMA | {"num_key_value_heads": 5})
@@ -168,6 +181,7 @@ def test_heads_that_cannot_share_are_refused_with_a_reason():
         ("", "is not JSON"),
         ("[1]", "holds no JSON object"),
         ("{}", "has no model_type"),
+        ('{"model_type": "llama", "model_type": "qwen2"}', "gives 'model_type' twice"),
         ('{"model_type": 3}', "has no model_type"),
         ("[" * 100_000, "is out of proportion"),
         (

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import yaml
 
 from estimator import catalog
-from estimator.documents import parse_document
+from estimator.documents import marked
 from estimator.errors import InputError
 from estimator.huggingface.config import Config
 from estimator.huggingface.families import FAMILIES, Family
@@ -39,13 +40,23 @@ def import_config(text: str, origin: str = "config.json") -> Transformer:
     InputError
         If it is not JSON, of a family that is not known, or lacks a dimension.
     """
-    document = parse_document(model_yaml(text, origin), origin)
-    made: Transformer = catalog.build("model", document, origin)
-    return made
+    return _built(_described(text, origin), origin)
 
 
 def model_yaml(text: str, origin: str = "config.json") -> str:
     """Return the model file, as YAML, for a ``config.json``; see `import_config`."""
+    document = _described(text, origin)
+    _built(document, origin)
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _built(document: Mapping[str, Any], origin: str) -> Transformer:
+    made: Transformer = catalog.build("model", marked(document, origin), origin)
+    return made
+
+
+def _described(text: str, origin: str) -> dict[str, Any]:
+    """Return the model file's fields for a ``config.json``."""
     outer = _mapping(text, origin)
     inner = outer.get("text_config")
     values = inner if isinstance(inner, dict) else outer
@@ -57,13 +68,12 @@ def model_yaml(text: str, origin: str = "config.json") -> str:
             f"{origin} does not describe a {kind} model",
             where=[f"{origin}: {mistake}" for mistake in config.mistakes],
         )
-    document = _title(outer, kind, origin) | fields
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=88)
+    return _title(outer, kind, origin) | fields
 
 
 def _mapping(text: str, origin: str) -> dict[str, Any]:
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=partial(_once, origin))
     except json.JSONDecodeError as error:
         end = text.rstrip()
         is_cut = not end.endswith("}") or error.pos >= len(end)
@@ -72,6 +82,8 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
             where=[f"{origin}:{error.lineno}:{error.colno}: {error.msg}"],
             why="it ends before its last brace: the file was cut off" if is_cut else "",
         ) from None
+    except InputError:
+        raise
     except (RecursionError, ValueError):  # or a number of thousands of digits
         raise InputError(f"{origin} is out of proportion") from None
     if not isinstance(values, dict):
@@ -79,6 +91,16 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
             f"{origin} holds no JSON object", fix='{"model_type": "llama"}'
         )
     return values
+
+
+def _once(origin: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON whose keys stand there once."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise InputError(f"{origin} gives {key[:60]!r} twice")
+        made[key] = value
+    return made
 
 
 def _family(
