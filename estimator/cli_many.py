@@ -56,8 +56,8 @@ def sweep_command(
         int | None, typer.Option(min=1, max=1024, help="Processes; one per core.")
     ] = None,
     dask: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler.")
-    ] = "",
+        str | None, typer.Option(metavar="ADDRESS", help="Run on this Dask scheduler.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,

@@ -48,9 +48,9 @@ Run = Callable[
 
 
 @contextmanager
-def executor(jobs: int | None, dask: str) -> Iterator[Run]:
+def executor(jobs: int | None, dask: str | None) -> Iterator[Run]:
     """Yield what runs tasks: ``jobs`` cores, or the Dask cluster at an address."""
-    if not dask:
+    if dask is None:
         yield partial(run_locally, jobs=jobs)
         return
     with connected(dask) as client:
@@ -149,6 +149,8 @@ def connected(address: str) -> Iterator[Client]:
         If no cluster answers at the address, it has no worker, or a worker runs
         another version of this package.
     """
+    if not address.strip():
+        raise InputError("--dask has no address", fix="--dask tcp://127.0.0.1:8786")
     require("--dask", "scale", "distributed")
     from distributed import Client
 

@@ -159,7 +159,7 @@ def sweep(
     seed: int = 0,
     out: Path | str | None = None,
     jobs: int | None = 1,
-    dask: str = "",
+    dask: str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
     note: Note | None = None,
@@ -184,7 +184,7 @@ def sweep(
         ``.parquet`` or ``.csv`` file to write the rows to, part by part.
     jobs : int, optional
         Processes; None for one per core.
-    dask : str
+    dask : str, optional
         Address of a Dask scheduler to run on instead.
     resume : bool
         Go on with the sweep to ``out`` that was interrupted.

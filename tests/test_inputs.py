@@ -1,5 +1,7 @@
 """A wrong input gives one message that says what, where and what to try."""
 
+import json
+
 import pytest
 
 BASE = "base: deepseek-v3\nname: broken\n"
@@ -122,6 +124,15 @@ def test_all_mistakes_are_reported_at_once(run, tmp_path, monkeypatch):
         assert f"two.yaml:{line}: " in ran.err
 
 
+@pytest.mark.parametrize("name", ["", " ", "two\nlines"])
+def test_a_name_is_one_line(name, run, tmp_path):
+    path = tmp_path / "named.yaml"
+    path.write_text(f"base: deepseek-v3\nname: {json.dumps(name)}\n")
+    ran = run("run", str(path))
+    assert ran.status == 2
+    assert "named.yaml:2: name: write a text of one line" in ran.err
+
+
 def test_a_file_that_is_not_text_is_named(run, tmp_path):
     path = tmp_path / "binary.yaml"
     path.write_bytes(bytes(range(256)))
@@ -173,6 +184,19 @@ def test_a_file_that_is_not_text_is_named(run, tmp_path):
             "has 16 stages, but dualpipe on 8 ranks runs 8",
         ),
         (["run", "deepseek-v3", "--set", "cluster.node=hgx-a100"], "has no fp8 rate"),
+        (
+            [
+                "sweep",
+                "deepseek-v3",
+                "--vary",
+                "plan.zero=0,1",
+                "--out",
+                "x.csv",
+                "--dask",
+                "",
+            ],
+            "--dask has no address",
+        ),
         (["list", "gpus"], "try 'gpu'"),
         (["show", "gpu", "h900"], "there is no gpu called 'h900'"),
         (["schema", "schedule"], "has no JSON Schema"),
