@@ -17,7 +17,7 @@ from estimator.bill import (
     price_title,
 )
 from estimator.breakdown import step_report
-from estimator.costs.rates import Layer
+from estimator.costs.rates import Layer, half_precision
 from estimator.costs.training_compute import standings
 from estimator.documents import Asked
 from estimator.engine.step import StepTrace
@@ -257,6 +257,7 @@ def assumptions(
             _assumed("scenario", said.text, scenario.name)
             for said in scenario.assumptions
         ),
+        *_format_assumptions(scenario),
         *_price_assumptions(scenario),
         *(
             Assumption("phases", text, "", "estimator", "scenario", status=status)
@@ -274,7 +275,7 @@ def _specification(scenario: Scenario) -> list[Assumption]:
         *(
             (f"cluster.node.gpu.peak_flop_per_s.{dtype}", peak, "FLOP/s", gpu)
             for dtype, peak in gpu.peak_flop_per_s.items()
-            if dtype in ("bf16", scenario.precision.recipe)
+            if dtype in (half_precision(gpu), scenario.precision.recipe)
         ),
         ("cluster.node.nvlink_bytes_per_s", node.nvlink_bytes_per_s, "B/s", node),
         ("cluster.node.max_power_watts", node.max_power_watts, "W", node),
@@ -337,6 +338,15 @@ def _layer(path: str) -> str:
 
 def _status(source: str, known: str = "read") -> str:
     return "set" if SET_BY_USER in source else known
+
+
+def _format_assumptions(scenario: Scenario) -> Iterator[Assumption]:
+    """Yield which format stands in for BF16 where the GPU has none."""
+    gpu = scenario.cluster.node.gpu
+    dtype = half_precision(gpu)
+    if dtype != "bf16":
+        text = f"{gpu.title} has no BF16: products run in {dtype.upper()}"
+        yield _assumed("precision", text, gpu.name)
 
 
 def _price_assumptions(scenario: Scenario) -> Iterator[Assumption]:

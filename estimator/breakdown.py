@@ -74,6 +74,7 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         mfu=model_mfu(model, global_batch, step_s),
         mfu_noncausal=model_mfu(model, global_batch, step_s, is_causal=False),
         hfu=executed / step_s / (num_gpus * half_peak(scenario)),
+        peak_dtype=half_precision(scenario.cluster.node.gpu),
         bubble_fraction=bubble_s / step_s,
         exposed_comm_s=sync_s
         + sum(seconds for cause, seconds in parts.items() if "exposed" in cause),

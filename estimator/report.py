@@ -62,6 +62,9 @@ class Step:
     mfu: float
     mfu_noncausal: float
     hfu: float
+    peak_dtype: str
+    """The 16-bit format whose peak these are shares of: ``bf16``, or ``fp16`` on a GPU
+    without it."""
     bubble_fraction: float
     exposed_comm_s: float
     """Mean over ranks: all-to-alls, skew, tensor-parallel and gradient traffic that

@@ -123,8 +123,8 @@ def headline(report: Report) -> Table:
     table.add_row(
         "MFU",
         f"{step.mfu:.1%}",
-        f"causal, of the BF16 peak; {step.mfu_noncausal:.1%} with full attention; "
-        f"HFU {step.hfu:.1%}",
+        f"causal, of the {step.peak_dtype.upper()} peak; "
+        f"{step.mfu_noncausal:.1%} with full attention; HFU {step.hfu:.1%}",
     )
     table.add_row(
         "memory",

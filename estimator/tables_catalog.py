@@ -54,7 +54,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "gpu": (
         Column("GB", "hbm_bytes", _over("hbm_bytes", GB)),
         Column("TB/s", "hbm_bytes_per_s", _over("hbm_bytes_per_s", TERA)),
-        Column("BF16 TFLOP/s", "peak_flop_per_s.bf16", _peak("bf16", "fp16")),
+        Column("16-bit TFLOP/s", "peak_flop_per_s.bf16", _peak("bf16", "fp16")),
         Column("FP8", "peak_flop_per_s.fp8", _peak("fp8")),
         Column(
             "links GB/s",

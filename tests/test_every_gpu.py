@@ -56,3 +56,14 @@ def test_every_gpu_answers_or_is_refused_in_each_command(place, small, run):
         assert "nan" not in ran.out.replace("nanotron", "")
         ended[command] = ran.status == 0 and " 0 fit" not in ran.out
     assert len(set(ended.values())) == 1, ended  # what one answers all do
+
+
+def test_what_stands_in_for_bf16_is_said(small, run):
+    old, new = (
+        run("run", small, "--set", f"cluster.node={node}")
+        for node in ("dgx1-v100", "hgx-h100")
+    )
+    assert "causal, of the FP16 peak" in old.out
+    assert "V100 SXM2 32GB has no BF16: products run in FP16" in old.out
+    assert "causal, of the BF16 peak" in new.out
+    assert "products run in" not in new.out

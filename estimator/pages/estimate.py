@@ -87,7 +87,7 @@ def _numbers(report: Report) -> None:
     helps = {
         "Cost": "GPU-hours at the price in the sidebar.",
         "Wall time": f"On {report.num_gpus:,} x {report.gpu}, without interruption.",
-        "MFU": "Causal attention, of the BF16 peak; "
+        "MFU": f"Causal attention, of the {step.peak_dtype.upper()} peak; "
         f"{step.mfu_noncausal:.1%} with full attention; HFU {step.hfu:.1%}.",
     }
     with st.container(horizontal=True, horizontal_alignment="distribute"):
