@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GlobalBatch
+from estimator.specs.training import GlobalBatch, Phase
 from estimator.step_model import StepModel
 from estimator.wording import several
 
@@ -24,10 +24,21 @@ def splits(
     for phase in scenario.phases:
         if phase.basis == "simulated" and phase.seq_len and phase.global_batch_size:
             model = models[phase.seq_len]
+            yield from _steps(phase, phase.global_batch_size)
             yield from _micro_batches(phase.name, phase.global_batch_size, model)
             yield from _replicas(phase.name, phase.global_batch_size, scenario)
     if models:
         yield from _layers(scenario, next(iter(models.values())).played().num_stages)
+
+
+def _steps(phase: Phase, batch: GlobalBatch) -> Iterator[tuple[str, str]]:
+    num_tokens, first = phase.num_tokens or 0.0, batch.initial * (phase.seq_len or 0)
+    if num_tokens < first:
+        yield (
+            f"a {phase.name} step takes {first:,} tokens, and there are "
+            f"{num_tokens:,.0f}: a whole step is counted",
+            "assumed",
+        )
 
 
 def _micro_batches(

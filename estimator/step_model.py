@@ -320,7 +320,7 @@ def optimizer_phases(
 
     There is none where nothing runs backward.
     """
-    if len(made.passes) == 1:
+    if not made.runs_backward:
         return [{}]
     of_rank = [made.stages_of(rank) for rank in range(len(made.ranks))]
     num_copies = sum(0 in stages for stages in of_rank)

@@ -27,8 +27,21 @@ def phase_time(
     """Return seconds and steps of a phase whose batch may grow linearly in tokens.
 
     In between its start and its end, step time is linear in the number of
-    micro-batches, within 0.1 %.
+    micro-batches, within 0.1 %. Fewer tokens than one batch take a whole step.
     """
+    wall_s, steps = _stretch(model, batch, num_tokens, full_step_s)
+    if steps >= 1:
+        return wall_s, steps
+    first, full = (
+        model.num_microbatches(size) for size in (batch.initial, batch.final)
+    )
+    return (full_step_s if first == full else model.step_s(first)), 1.0
+
+
+def _stretch(
+    model: StepModel, batch: GlobalBatch, num_tokens: float, full_step_s: float
+) -> tuple[float, float]:
+    """Return the same in steps and parts of them."""
     ramp_tokens = min(batch.ramp_tokens, num_tokens)
     rest = num_tokens - ramp_tokens
     steps = rest / (batch.final * model.seq_len)
@@ -58,6 +71,9 @@ LEANER = (
     {"recompute": ("full",)},
 )
 """Changes that save memory, from the cheapest to the dearest in time."""
+
+
+SPREAD = "spread the weights further (pp, tp, ep) or take a GPU with more memory"
 
 
 def memory_report(model: StepModel, global_batch: int) -> Memory:
@@ -117,6 +133,8 @@ def rank_memory(
 def _what_would_fit(model: StepModel, global_batch: int, needed: float) -> str:
     """Return what to change for a plan that needs more bytes than may be used."""
     scenario = model.scenario
+    if not model.played().runs_backward:
+        return f"nothing is kept for a backward pass; {SPREAD}"
     least = needed
     for change in LEANER:
         leaner = StepModel(replace(scenario, **change), model.seq_len)
@@ -132,10 +150,7 @@ def _what_would_fit(model: StepModel, global_batch: int, needed: float) -> str:
             f"{what} fits with memory_headroom={int(1000 * free) / 1000:g}; else "
             "spread the weights further (pp, tp, ep)"
         )
-    return (
-        "not even full recomputation fits; spread the weights further (pp, tp, ep) or "
-        "take a GPU with more memory"
-    )
+    return f"not even full recomputation fits; {SPREAD}"
 
 
 def relative_range(

@@ -57,6 +57,29 @@ def test_a_ramp_costs_more_than_the_full_batch_from_the_start(report):
     assert report.phases[0].num_steps > constant.phases[0].num_steps
 
 
+@pytest.mark.parametrize("batch", ["16", "{ramp: {from: 8, to: 16, over_tokens: 1e9}}"])
+def test_no_run_is_shorter_than_its_first_step(batch):
+    def run(num_tokens):
+        return estimate(
+            "llama-3.1-405b",
+            [
+                "model=llama-3.2-1b",
+                "plan={pp: 1, tp: 1, cp: 1}",
+                "cluster.num_gpus=8",
+                f"phases=[{{name: p, num_tokens: {num_tokens}, seq_len: 4096, "
+                f"global_batch_size: {batch}}}]",
+            ],
+            has_range=False,
+            is_played=False,
+        )
+
+    short, first = run(1), run((8 if "ramp" in batch else 16) * 4096)
+    assert short.phases[0].num_steps == 1
+    assert short.wall_s == pytest.approx(first.wall_s)
+    assert short.wall_s <= short.step.step_s * (1 + 1e-12)
+    assert any("a whole step is counted" in str(row.value) for row in short.assumptions)
+
+
 def test_a_ramp_longer_than_the_phase_never_reaches_the_full_batch():
     short = estimate(
         load_scenario("deepseek-v3", ["phases.0.num_tokens=1e11"]), has_range=False

@@ -98,6 +98,25 @@ def test_where_bytes_fit_the_advice_is_about_headroom():
     assert memory_of("recompute=full", advised).fits_with_headroom
 
 
+@pytest.mark.parametrize("recompute", ["none", "full"])
+def test_where_nothing_runs_backward_one_layer_at_a_time_is_held(recompute):
+    overrides = ("plan.schedule=forward-only", f"recompute={recompute}")
+    scenario = load_scenario("deepseek-v3", overrides)
+    size, stages = sizes(scenario, 4096), elements(scenario, 16)
+    layer = layer_activations(
+        sizes(load_scenario("deepseek-v3", ["recompute=none"]), 4096), stages[1][0]
+    ).total
+    held = memory_of(*overrides)
+    ends = 4 * size.tokens * size.model.hidden_size
+    assert held.ranks[1]["activations"] == pytest.approx(layer + ends)
+    for rank in held.ranks:
+        assert not rank["gradients"]
+        assert not rank["optimizer"]
+    starved = memory_of(*overrides, "cluster.node.gpu.hbm_bytes=8 GB")
+    assert "nothing is kept for a backward pass" in starved.advice
+    assert "recompute" not in starved.advice
+
+
 def test_headroom_is_kept_free_of_what_fits():
     needed = memory_of().peak_bytes / memory_of().hbm_bytes
     roomy, tight = (

@@ -149,14 +149,18 @@ class Program:
         return tuple(made)
 
     @cached_property
+    def runs_backward(self) -> bool:
+        """Whether anything runs backward, so that something is kept for it."""
+        parts = (part for row in self.ranks for step in row for part in step.parts)
+        return any(part.op is not Op.F for part in parts)
+
+    @cached_property
     def passes(self) -> tuple[Op, ...]:
         """The passes that each micro-batch takes on each stage, a whole one in halves.
 
         Where nothing runs backward, the forward pass alone.
         """
-        parts = (part for row in self.ranks for step in row for part in step.parts)
-        runs_backward = any(part.op is not Op.F for part in parts)
-        return (Op.F, Op.I, Op.W) if runs_backward else (Op.F,)
+        return (Op.F, Op.I, Op.W) if self.runs_backward else (Op.F,)
 
     def directions(self) -> dict[int, int]:
         """Return each micro-batch's direction, numbered by the rank that it enters at.

@@ -464,7 +464,9 @@ def chunks(
         sharding=sharding(scenario, ways, rates) if plan.zero > 1 else None,
         send_bytes=row_bytes * size.split_tokens,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
-        offload_bytes_per_s=_offload_bytes_per_s(scenario, layer),
+        offload_bytes_per_s=(
+            _offload_bytes_per_s(scenario, layer) if made.runs_backward else 0.0
+        ),
         host=host(scenario, layer),
     )
 

@@ -1,12 +1,13 @@
 """Peak bytes per rank: weights, gradients, optimizer, activations, buffers.
 
 Activations follow the program: a forward pass adds what the backward passes need, the
-input pass frees what only it needs, the weight (or full backward) pass the rest.
+input pass frees what only it needs, the weight (or full backward) pass the rest. Where
+nothing runs backward, there are weights, the layer in work and what passes it on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -210,6 +211,12 @@ def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss_kernel]
 
 
+def _exchanged(size: Sizes) -> float:
+    """Return the bytes of rows on their way to experts and back."""
+    rows = size.received_rows + size.routed_rows  # sent and received, permuted
+    return 4.0 * rows * size.model.hidden_size
+
+
 def layer_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """Return the bytes that exist while one layer's backward pass runs."""
     h, attention = size.model.hidden_size, size.model.attention
@@ -224,10 +231,37 @@ def layer_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
         width = (up + 1) * size.model.mlp.ffn_hidden_size / size.tp
         total += size.tokens * width * 2.0
     if "full" in size.recompute:
-        whole = replace(size, recompute=frozenset())
-        kept = (layer_activations(whole, element).total for element in layers)
-        total += max(kept, default=0.0)
+        total += _layer_in_work(size, layers)
     return total
+
+
+def _layer_in_work(size: Sizes, layers: Iterable[Element]) -> float:
+    """Return the bytes of the largest layer's own tensors while it runs."""
+    whole = replace(size, recompute=frozenset())
+    made = (layer_activations(whole, element).total for element in layers)
+    return max(made, default=0.0)
+
+
+def _forward_only(
+    scenario: Scenario, size: Sizes, stages: list[tuple[Element, ...]], num_copies: int
+) -> RankMemory:
+    """Return the bytes of a rank where nothing runs backward.
+
+    A layer's tensors go when the next one has its result: what a stage takes in, what
+    it hands on, and the largest layer.
+    """
+    layers = [element for stage in stages for element in stage if element.is_layer]
+    ends = 2 * 2.0 * size.split_tokens * size.model.hidden_size
+    has_experts = any(element.feed_forward == "moe" for element in layers)
+    exchanged = _exchanged(size) if has_experts else 0.0
+    passing = max(head_buffer(size, stages), exchanged)
+    return RankMemory(
+        weights=_states(scenario, stages, num_copies)[0],
+        gradients=0.0,
+        optimizer=0.0,
+        activations=ends + _layer_in_work(size, layers),
+        buffers=CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES + passing,
+    )
 
 
 def _buffers(
@@ -261,6 +295,9 @@ def memory(
     ranks = []
     for rank, held_here in enumerate(of_rank):
         here = [stages[stage] for stage in held_here]
+        if not program.runs_backward:
+            ranks.append(_forward_only(scenario, size, here, num_copies))
+            continue
         has_pairs = any(len(one.parts) > 1 for one in program.ranks[rank])
         buffers = _buffers(size, here, has_pairs=has_pairs)
         states = _states(scenario, here, num_copies)
