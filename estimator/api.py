@@ -22,7 +22,6 @@ from estimator.costs.training_compute import standings
 from estimator.documents import Asked
 from estimator.engine.step import StepTrace
 from estimator.phases import Walk, simulated
-from estimator.published import is_elsewhere
 from estimator.ranges import METHOD, MONEY, combined_range, money_effects, ranges
 from estimator.report import (
     Assumption,
@@ -69,7 +68,6 @@ class _Reported(Walk):
         """Return one phase."""
         spent = self.spent(phase, self._step_s)
         is_simulated = phase.basis == "simulated"
-        is_scaled = not is_simulated and is_elsewhere(self.scenario, phase)
         return PhaseReport(
             name=phase.name,
             basis=phase.basis,
@@ -81,7 +79,7 @@ class _Reported(Walk):
             wall_s=spent.wall_s,
             source="" if is_simulated else phase.source,
             model_flop=self._flop(phase) if is_simulated else 0.0,
-            scaled_from=phase.node if is_scaled else "",
+            scaled_from="" if is_simulated else self.published.scaled_from(phase),
         )
 
     def _flop(self, phase: Phase) -> float:

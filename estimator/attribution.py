@@ -7,19 +7,22 @@ been changed. Shares add up to the difference exactly, whatever the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations, permutations
 from math import factorial
 from typing import Any
 
 import numpy as np
 
-from estimator.documents import Map, Seq, copied
+from estimator.documents import Map, copied
 
 MAX_EXACT = 6
 """Changed inputs up to which every subset is evaluated."""
 SAMPLED_ORDERS = 40
-IGNORED = frozenset({"name", "question", "variants", "assumptions"})
+MOST_LETTERS = 60
+"""Of a value beside the other; longer ones are called changed."""
+IGNORED = frozenset({"name", "question", "variants", "assumptions", "published_on"})
+"""Parts that no number follows from, and what phases bring along."""
 
 Attribution = Callable[[int, Callable[[frozenset[int]], float]], list[float]]
 """Number of inputs and what a subset of them gives -> each input's share."""
@@ -41,8 +44,13 @@ def changed(
 
 
 def patched(before: Map, after: Map, paths: list[tuple[str, ...]]) -> Map:
-    """Return ``before`` with the values that ``after`` has at some paths."""
+    """Return ``before`` with the values that ``after`` has at some paths.
+
+    Published phases bring along what they were spent on.
+    """
     made = before.copy()
+    if any(path[0] == "phases" for path in paths):
+        paths = [*paths, ("published_on",)]
     for path in paths:
         source: Any = after
         holder: Any = made
@@ -128,18 +136,41 @@ def _over_orders(
 
 
 def label(path: tuple[str, ...], before: Map, after: Map) -> str:
-    """Return a changed input as ``path: old -> new``."""
-    return f"{'.'.join(path)}: {_shown(before, path)} -> {_shown(after, path)}"
+    """Return a changed input as ``path: old -> new``, where both have short words."""
+    name = ".".join(path)
+    old, new = (_words(_at(document, path)) for document in (before, after))
+    if not old or not new or old == new or max(len(old), len(new)) > MOST_LETTERS:
+        return f"{name} (changed)"
+    return f"{name}: {old} -> {new}"
 
 
-def _shown(document: Mapping[str, Any], path: tuple[str, ...]) -> str:
+def _at(document: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     value: Any = document
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _words(value: Any) -> str:
+    """Return a value in words: its name, or what it holds; empty where none are short.
+
+    >>> _words(["mlp", "moe"]), _words({"recipe": "fp8", "moments": "bf16"})
+    ('mlp, moe', 'recipe fp8, moments bf16')
+    >>> _words([{"name": "pre-training"}]), _words(None), _words([])
+    ('pre-training', 'default', 'none')
+    """
     if isinstance(value, Mapping):
-        return str(value.get("name", "..."))
-    if isinstance(value, Seq):
-        return "[" + ", ".join(str(item) for item in value)[:40] + "]"
+        return str(value.get("name") or _joined(value.items()))
+    if isinstance(value, list):
+        return ", ".join(map(_words, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return "default" if value is None else str(value)[:40]
+    return "default" if value is None else str(value)
+
+
+def _joined(items: Iterable[tuple[str, Any]]) -> str:
+    """Return names and values; nothing where a value has parts of its own."""
+    held = list(items)
+    if any(isinstance(value, Mapping | list) for _, value in held):
+        return ""
+    return ", ".join(f"{name} {_words(value)}" for name, value in held)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from estimator.derivation import disown, leaves, price_over, settle
+from estimator.derivation import PUBLISHED_ON, disown, leaves, price_over, settle
 from estimator.documents import (
     MAX_BYTES,
     Asked,
@@ -42,7 +42,7 @@ from estimator.specs.fit import GPUS, Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.paths import field_near
-from estimator.specs.scenario import Scenario
+from estimator.specs.scenario import Scenario, Setting
 from estimator.units import MAX_LETTERS, shown
 
 T = TypeVar("T")
@@ -79,6 +79,9 @@ KINDS: Mapping[str, Kind] = {
             "cluster.node": "node",
             "cluster.node.gpu": "gpu",
             "cluster.fabric": "fabric",
+            "published_on.cluster.node": "node",
+            "published_on.cluster.node.gpu": "gpu",
+            "published_on.cluster.fabric": "fabric",
             "price": "price",
             "power": "power",
             "programme": "programme",
@@ -168,7 +171,18 @@ def _settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
     made = inlined("scenario", after)
     with suppress(InputError):  # a layer may mend what is broken below
         settle(inlined("scenario", before), made, map(tuple, written), _prices)
+    if PUBLISHED_ON not in after and not _is_setting(made.get(PUBLISHED_ON)):
+        made.pop(PUBLISHED_ON, None)
     return made
+
+
+def _is_setting(value: object) -> bool:
+    """Whether nothing is wrong in a setting; what is is told of the scenario itself."""
+    try:
+        TypeAdapter(Setting).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 @cache

@@ -150,7 +150,12 @@ def compare(
         )
     documents, labels, adjusted = [], [], []
     axis = vary[0].partition("=")[0] if len(vary) == 1 else ""
-    for name, patches in columns:
+    is_alone = len(names) == 1
+    runs = [
+        not vary or _runs_itself(name, overrides, is_alone=is_alone) for name in names
+    ]
+    each = len(columns) // len(names)
+    for place, (name, patches) in enumerate(columns):
         asked = [*catalog.parsed(overrides), *catalog.parsed(patches, VARY)]
         document = catalog.patched(catalog.unpatched(name), asked)
         words = ""
@@ -158,7 +163,9 @@ def compare(
             words = " ".join(_in_words(patch, document) for patch in patches)
             label = f"{catalog.label(name)} {words}" if len(names) > 1 else words
             document.put("name", label, document.place)
-        document, note = _nearest(document, patches)
+        note = ""
+        if runs[place // each]:
+            document, note = _nearest(document, patches)
         adjusted.append(note)
         documents.append(document)
         labels.append(words.partition("=")[2] if axis else words)
@@ -216,6 +223,24 @@ def of_documents(
 def num_inputs(before: Map, after: Map) -> int:
     """Return how many inputs differ between two resolved documents."""
     return len(_by_reference(attribution.changed(before, after)))
+
+
+def _runs_itself(name: catalog.Named, overrides: Asked, *, is_alone: bool) -> bool:
+    """Whether a scenario runs as a person wrote it; else no range mends it.
+
+    Raises
+    ------
+    InputError
+        If it does not, and nothing else is asked for.
+    """
+    document = catalog.scenario_document(name, overrides)
+    try:
+        catalog.build("scenario", document, catalog.label(name))
+    except InputError:
+        if is_alone:
+            raise
+        return False
+    return True
 
 
 def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:

@@ -8,21 +8,27 @@ the scenario below, and goes where it is no longer true of the one above.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from estimator.documents import Map, Seq, copied, merged
 from estimator.specs.base import SET_BY_USER
+from estimator.specs.scenario import Setting
 
 Path = tuple[str, ...]
 Prices = Callable[[], Sequence[Map]]
 """The built-in prices, read when one is needed."""
 
-STORY = ("model", "cluster", "plan", "phases")
+STORY = ("model", "cluster", "plan", "phases", "precision", "recompute")
 """Parts of a scenario that its question tells."""
 SUBJECT = ("model", "cluster")
 """Parts without which an assumption that names no path is not true any more."""
+SETTING = tuple(part.name for part in fields(Setting))
+PUBLISHED_ON = "published_on"
+"""Where a scenario keeps the setting of the one below it."""
+NAMES = ("name", "title", "source", "sources")
+"""Parts of a model that say what it is called, and by whom."""
 GPU: Path = ("cluster", "node", "gpu", "name")
-NODE: Path = ("cluster", "node", "name")
 MODEL: Path = ("model", "name")
 
 BY_THE_HOUR = "by the hour"
@@ -50,14 +56,13 @@ def settle(before: Map, after: Map, written: Iterable[Path], prices: Prices) -> 
     prices : function
         Returns what may be chosen from.
     """
+    written = list(written)
     roots = {path[0] for path in written}
 
     def differs(*path: str) -> bool:
-        return bool(_at(before, path) != _at(after, path))
+        return bool(_spelled(_at(before, path)) != _spelled(_at(after, path)))
 
-    if not any(differs(part) for part in STORY):
-        return
-    if "question" not in roots:
+    if "question" not in roots and any(differs(part) for part in STORY):
         after.pop("question", None)
     if "assumptions" not in roots and isinstance(after.get("assumptions"), Seq):
         is_other = any(differs(part) for part in SUBJECT) or differs(*MODEL)
@@ -71,10 +76,18 @@ def settle(before: Map, after: Map, written: Iterable[Path], prices: Prices) -> 
                 )
             ),
         )
-    if "phases" not in roots and isinstance(after.get("phases"), Seq):
-        _settle_phases(before, after, is_other_model=differs(*MODEL))
+    if ("phases",) not in written and _trained(before) != _trained(after):
+        _leave_out_published(before, after)
+    if PUBLISHED_ON not in roots:
+        is_own = ("phases",) in written or _published(before) != _published(after)
+        _keep_setting(before, after, is_own=is_own)
     if "price" not in roots and differs(*GPU) and isinstance(after.get("price"), Map):
         _settle_price(before, after, prices)
+
+
+def _spelled(value: Any) -> Any:
+    """Return a number format as a mapping, in which form ever it is written."""
+    return {"recipe": value} if isinstance(value, str) else value
 
 
 def _about(said: Any) -> Sequence[str]:
@@ -91,26 +104,44 @@ def _keep(rows: Seq, is_kept: Callable[[Any], bool]) -> None:
     rows.places[:] = [at for _, at in kept]
 
 
-def _settle_phases(before: Map, after: Map, *, is_other_model: bool) -> None:
-    """Keep published phases to the model and the node that they were published of."""
-    phases, node = after["phases"], _at(before, NODE)
-    published = [
+def _trained(document: Map) -> dict[str, Any]:
+    """Return a scenario's model without what it is called, and by whom."""
+    model = document.get("model")
+    held = model.items() if isinstance(model, Map) else ()
+    return {key: value for key, value in held if key not in NAMES}
+
+
+def _published(document: Map) -> list[Any]:
+    phases = document.get("phases")
+    return [
         phase
-        for phase in phases
+        for phase in (phases if isinstance(phases, Seq) else ())
         if isinstance(phase, Map) and phase.get("basis") == "published"
     ]
-    if published and is_other_model:
+
+
+def _leave_out_published(before: Map, after: Map) -> None:
+    """Let go of phases that were published of another model."""
+    if published := _published(after):
         names = ", ".join(str(phase.get("name")) for phase in published)
         _say(
             after,
             f"What was published of {_at(before, MODEL)} is left out: {names}.",
             about=("model", "phases"),
         )
-        _keep(phases, lambda phase: phase not in published)
-    elif isinstance(node, str) and node != _at(after, NODE):
-        for phase in published:
-            if "node" not in phase:
-                phase.put("node", node, phases.place)
+        _keep(after["phases"], lambda phase: phase not in published)
+
+
+def _keep_setting(before: Map, after: Map, *, is_own: bool) -> None:
+    """Keep what published phases were spent on: the first scenario that has them."""
+    if is_own or not _published(after):
+        after.pop(PUBLISHED_ON, None)
+    elif PUBLISHED_ON not in after:
+        kept = Map(before.place)
+        for part in SETTING:
+            if part in before:
+                kept.put(part, copied(before[part]), before.places[part])
+        after.put(PUBLISHED_ON, kept, before.place)
 
 
 def _say(document: Map, text: str, about: Iterable[str]) -> None:

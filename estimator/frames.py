@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from estimator.report import Report
+from estimator.report import Report, phase_basis
 from estimator.results import Result
 
 Row = dict[str, Any]
@@ -200,11 +200,16 @@ TABLES: Mapping[str, Callable[[Report], Iterator[Row]]] = {
 def _numbers_of(row: Row) -> Iterator[Row]:
     """Yield the numbers of a row; its second cell says what it is about."""
     (_, _), (_, item), *cells = row.items()
-    words = {"text": row.get("basis"), "source": row.get("source")}
+    words = {"text": _basis(row), "source": row.get("source")}
     for name, value in cells:
         if isinstance(value, int | float):
             number = {"quantity": name, "value": value, "unit": unit(name)}
             yield {"item": str(item), **number, **words}
+
+
+def _basis(row: Row) -> str | None:
+    """Return how a phase's numbers are known, in words; None in other rows."""
+    return phase_basis(row["basis"], row["scaled_from"]) if "basis" in row else None
 
 
 def _constant(row: Row) -> Iterator[Row]:

@@ -151,7 +151,8 @@ def plan(
         if given is None:  # perhaps no plan can be right: say what is wrong
             Batch(scenario).answer()
         raise InfeasibleError(
-            f"no plan of {scenario.model.name} on {numbers} GPUs fits in memory",
+            f"no plan of {scenario.model.name} on "
+            f"{', '.join(map(str, numbers))} GPUs fits in memory",
             why=f"{scenario.memory_headroom.value:.1%} of it are left free",
             fix="--gpus with more, a GPU with more memory, or less memory_headroom",
         )

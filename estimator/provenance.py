@@ -11,6 +11,7 @@ from typing import Any
 
 from estimator.engine.bubble import PipelineStep
 from estimator.listing import to_plain
+from estimator.published import as_written
 from estimator.specs.scenario import Scenario
 
 DIGITS = 12
@@ -42,7 +43,7 @@ class Provenance:
 
 def of_scenario(scenario: Scenario) -> Provenance:
     """Return where a scenario's figures come from."""
-    plain = to_plain(scenario)
+    plain = to_plain(as_written(scenario))
     return _made(
         scenario.name,
         {key: part for key, part in plain.items() if key not in WORDS_ONLY},

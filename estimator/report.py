@@ -111,7 +111,8 @@ class PhaseReport:
     model_flop: float = 0.0
     """What the phase adds to the training's operations; 0 where none were counted."""
     scaled_from: str = ""
-    """The node that published hours were spent on, where that has another GPU."""
+    """What published hours were spent on, where that is not what is asked: its node,
+    or the scenario as it was written."""
 
     @property
     def follows_step(self) -> bool:
@@ -121,9 +122,16 @@ class PhaseReport:
     @property
     def basis_title(self) -> str:
         """The basis in words."""
-        if self.scaled_from:
-            return f"{self.basis}, scaled from {self.scaled_from}"
-        return self.basis
+        return phase_basis(self.basis, self.scaled_from)
+
+
+def phase_basis(basis: str, scaled_from: str) -> str:
+    """Return in words how a phase's hours are known.
+
+    >>> phase_basis("published", "hgx-h800")
+    'published, scaled from hgx-h800'
+    """
+    return f"{basis}, scaled from {scaled_from}" if scaled_from else basis
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from estimator.wording import (
     quantity,
     relative,
     short,
+    unchecked,
     weight,
 )
 
@@ -76,6 +77,7 @@ def sections(result: Result) -> Iterator[Section]:
     else:
         first = result.reports[0].scenario
         told = (*_misfits(result.reports), *result.comparison.said)
+        told += unchecked(result.reports)
         yield Section(result.title, 1, sentences=told)
         yield words(tables_compare.comparison(result.comparison), "Side by side")
         if (more := tables_compare.changes(result.comparison)) is not None:

@@ -13,13 +13,13 @@ from estimator.report import Memory, Report
 from estimator.tables import console, new_table
 from estimator.wording import (
     CLOSE,
-    checked_words,
     dollars,
     duration,
     relative,
     short,
     signed,
     size,
+    unchecked,
 )
 
 MOST_COLUMNS = 4
@@ -178,11 +178,7 @@ def _below(made: Comparison) -> Iterator[str]:
         yield "Against first: against the first row of the same scenario."
     titles = dict.fromkeys(report.cost_basis_title for report in made.reports)
     yield f"Cost: {'; '.join(titles)}."
-    yield from dict.fromkeys(
-        f"{report.gpu}: {checked_words(report.track_record)}."
-        for report in made.reports
-        if report.track_record and not report.track_record.num_runs
-    )
+    yield from unchecked(made.reports)
     left_out = dict.fromkeys(report.not_counted for report in made.reports)
     yield f"Not counted: {'; '.join(left_out)}."
 

@@ -19,6 +19,7 @@ from estimator.bill import basis_title
 from estimator.documents import Asked
 from estimator.errors import InfeasibleError, InputError
 from estimator.lanes import Floats
+from estimator.published import as_written
 from estimator.specs.base import Constant, constants
 from estimator.specs.scenario import Scenario
 
@@ -140,7 +141,7 @@ def uncertainty(
         raise InputError(f"samples are 2 to {MAX_SAMPLES:,}, not {num_samples:,}")
     if seed < 0:
         raise InputError(f"a seed is not negative, got {seed}")
-    scenario = catalog.load_scenario(scenario, overrides)
+    scenario = as_written(catalog.load_scenario(scenario, overrides))
     varied = {
         path: constant
         for path, constant in constants(scenario)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from estimator.report import Assumption, Memory, Report
@@ -331,6 +331,16 @@ def checked_words(record: TrackRecord) -> str:
         f"{said}; nearest: {nearest.title}, {nearest.why}: {runs}, median error "
         f"{nearest.median_abs_error:.1%}"
     )
+
+
+def unchecked(reports: Iterable[Report]) -> tuple[str, ...]:
+    """Return a sentence for each GPU that no run was checked on, of some answers."""
+    said = (
+        f"{report.gpu}: {checked_words(report.track_record)}."
+        for report in reports
+        if report.track_record and not report.track_record.num_runs
+    )
+    return tuple(dict.fromkeys(said))
 
 
 def _runs(count: int) -> str:

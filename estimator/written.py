@@ -16,13 +16,16 @@ import yaml
 from estimator import catalog
 from estimator.documents import parse_document, scalar
 from estimator.errors import InputError
+from estimator.published import as_written
 from estimator.specs.base import Constant, ConstantOf
 from estimator.specs.paths import field_hints, inner, metadata
-from estimator.specs.scenario import Assumed, Scenario
+from estimator.specs.scenario import Assumed, Scenario, Setting
 from estimator.specs.training import GlobalBatch
 from estimator.units import Unit, parse_quantity
 
 PREFIXES = {"P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "": 1.0, "m": 1e-3, "u": 1e-6}
+APART = ("variants", "published_on")
+"""Parts that are applied where they were asked for, or written where needed."""
 WHOLE = ("precision",)
 """Parts that a file may write as one word, over which nothing can be merged."""
 
@@ -35,15 +38,18 @@ def scenario_yaml(scenario: Scenario, base: str = "") -> str:
     base : str
         A built-in scenario of which only the differences are written; empty for none.
     """
+    scenario = as_written(scenario)
     made = plain(scenario, Scenario)
-    made.pop("variants", None)  # applied where they were asked for
+    for name in APART:
+        made.pop(name, None)
     kept = dict(catalog.KINDS["scenario"].references)
     if base:
         below = plain(catalog.load_scenario(base), Scenario)
-        below.pop("variants", None)
+        for name in APART:
+            below.pop(name, None)
         made = _whole({"base": base, **_different(made, below, "", kept)}, scenario)
     else:
-        made = _referring(made, "", kept)
+        made = _referring(made | _published_on(scenario), "", kept)
     return _dumped(made)
 
 
@@ -65,7 +71,17 @@ def _whole(made: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
         if getattr(read, name) != getattr(scenario, name):
             is_named = name in kept
             made[name] = _reference(own[name], name, kept) if is_named else own[name]
+    if as_written(read).published_on != scenario.published_on or "phases" in made:
+        given = _published_on(scenario) or {"published_on": None}
+        made |= _referring(given, "", kept)
     return made
+
+
+def _published_on(scenario: Scenario) -> dict[str, Any]:
+    """Return what a file says of what phases were spent on; nothing where it is it."""
+    if scenario.published_on is None:
+        return {}
+    return {"published_on": plain(scenario.published_on, Setting)}
 
 
 def plain(value: Any, hint: Any) -> Any:

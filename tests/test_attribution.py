@@ -43,3 +43,16 @@ def test_changes_are_found_and_patched():
     assert (
         label(("plan", "schedule"), before, after) == "plan.schedule: dualpipe -> 1f1b"
     )
+
+
+def test_what_has_no_short_words_is_called_changed_and_no_repr_is_cut():
+    before = scenario_document("deepseek-v3")
+    after = scenario_document("llama-3.1-405b")
+    phases = label(("phases",), before, after)
+    assert phases == "phases (changed)"
+    assert label(("precision",), before, after) == (
+        "precision: recipe fp8, gradients fp32, moments bf16 -> bf16"
+    )
+    assert label(("recompute",), before, after).endswith("-> layernorm, moe_act")
+    made = [label(path, before, after) for path in changed(before, after)]
+    assert not any(sign in words for words in made for sign in "[]{}'")

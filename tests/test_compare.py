@@ -202,3 +202,16 @@ def test_what_is_wrong_ends_a_table_and_what_does_not_fit_is_a_column(call, vary
     with pytest.raises(InputError) as error:
         call(name, [vary])
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize("vary", ["plan.tp=1,2", "plan.zero=1,2"])
+def test_what_a_person_wrote_is_refused_and_not_mended_by_a_range(vary, run):
+    wrong = ("--set", "cluster.num_gpus=12")
+    small = ("--set", "cluster.node=hgx-h100", "--set", "plan.pp=1", *wrong)
+    more = ("--set", "plan.tp=1", "--set", "plan.schedule=1f1b")
+    base = ("gpt3-175b", *small, *more, "--set", "plan.stages_per_rank=null")
+    made = run("compare", *base, "--vary", vary)
+    swept = run("sweep", *base, "--vary", vary)
+    assert (made.status, swept.status) == (2, 2)
+    assert "12 GPUs are not whole nodes of 8" in made.err
+    assert "12 GPUs are not whole nodes of 8" in swept.err

@@ -1,5 +1,7 @@
 """What a scenario keeps of the one below it, and whose price it takes."""
 
+from dataclasses import replace
+
 import pytest
 
 from estimator import catalog, comparison
@@ -8,6 +10,7 @@ from estimator.bill import price_title
 from estimator.derivation import own_price
 from estimator.documents import parse_document
 from estimator.errors import InputError
+from estimator.plan_rows import evaluated
 from estimator.plan_search import plan
 from estimator.sweeps import sweep
 from estimator.uncertainty import uncertainty
@@ -188,7 +191,10 @@ def test_a_price_that_a_file_writes_over_is_named_as_such(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "is_asked"),
     [
-        (("precision=bf16",), True),
+        (("precision=bf16",), False),
+        (("precision=fp8", "precision.recipe=fp8"), False),
+        (("precision.recipe=fp8",), True),
+        (("recompute=none",), False),
         (("price.usd_per_gpu_hour=3",), True),
         (("cluster.num_gpus=2048",), True),
         (("cluster.num_gpus=1024",), False),
@@ -235,6 +241,10 @@ def test_an_assumption_goes_with_what_it_speaks_of():
         said = catalog.load_scenario(V3, overrides).assumptions
         return [each.text.split()[0] for each in said]
 
+    recomputed = "Norms and SwiGLU outputs are recomputed"
+    assert recomputed in " ".join(told(catalog.load_scenario(LLAMA)))
+    full = catalog.load_scenario(LLAMA, ["recompute=full"])
+    assert recomputed not in " ".join(told(full))
     assert (
         left()
         == left("precision=bf16", "price.usd_per_gpu_hour=3")
@@ -301,13 +311,75 @@ def test_every_command_carries_published_hours_over_alike():
     assert shares == pytest.approx(whole - made.reports[0].gpu_hours, rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    "patch", ["cluster.num_gpus=1024", "cluster.fabric=ib-hdr-rail-optimised"]
+CHANGED = (
+    "cluster.num_gpus=1024",
+    "cluster.fabric=ib-hdr-rail-optimised",
+    "cluster.node.nvlink_bytes_per_s=20e9",
+    "precision=bf16",
+    "plan.schedule=1f1b",
+    "recompute=full",
 )
-def test_published_hours_stay_on_the_same_gpu(patch):
+
+
+@pytest.mark.parametrize("patch", CHANGED)
+def test_published_hours_follow_whatever_moves_the_step(patch):
+    there = hours(estimate(V3, has_range=False, is_played=False))
+    made = estimate(V3, [patch], has_range=False, is_played=False)
+    here = hours(made)
+    ratio = here["pre-training"] / there["pre-training"]
+    assert abs(ratio - 1) > 0.005
+    assert here["context-extension"] == pytest.approx(119e3 * ratio, rel=1e-9)
+    titles = {phase.basis_title for phase in made.phases}
+    assert titles == {"simulated", "published, scaled from the scenario as written"}
+    assert any(
+        "the scenario as written times" in str(r.value) for r in made.assumptions
+    )
+    path, _, value = patch.partition("=")
+    for values in (value, f"{value},{value}"):
+        rows = sweep(V3, [f"{path}={values}"]).columns["gpu_hours"]
+        assert rows[0] == pytest.approx(made.gpu_hours, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "phases.0.num_tokens=1e12",
+        "price.usd_per_gpu_hour=3",
+        "power=world-average",
+        "memory_headroom=0.1",
+        "model.title=Mine",
+        "cluster.node.name=mine",
+    ],
+)
+def test_published_hours_stay_where_the_step_does(patch):
     made = estimate(V3, [patch], has_range=False, is_played=False)
     assert hours(made)["context-extension"] == 119e3
     assert made.published_gpu_hours == 124e3
+
+
+def test_what_was_published_is_of_the_model_not_of_its_name():
+    made = catalog.load_scenario(
+        V3, ["model.hidden_size=3584", "phases.0.seq_len=2048"]
+    )
+    assert [phase.name for phase in made.phases] == ["pre-training"]
+    assert "What was published of deepseek-v3 is left out" in " ".join(told(made))
+
+
+def test_comparison_plan_and_uncertainty_carry_published_hours_over_alike(monkeypatch):
+    monkeypatch.setattr("estimator.uncertainty.find_spec", lambda name: None)
+    patch = "cluster.fabric=ib-hdr-rail-optimised"
+    whole = estimate(V3, [patch], has_range=False)
+    made = comparison.compare([V3, f"{V3}@ib-200g"])
+    assert made.reports[1].gpu_hours == pytest.approx(whole.gpu_hours, rel=1e-9)
+    assert [each.input for each in made.shares] == [
+        "cluster.fabric: ib-ndr-rail-optimised -> ib-hdr-rail-optimised"
+    ]
+    own = catalog.load_scenario(V3)
+    other = evaluated(replace(own, plan=replace(own.plan, schedule="1f1b")))
+    told = estimate(V3, ["plan.schedule=1f1b"], has_range=False).gpu_hours
+    assert other.gpu_hours == pytest.approx(told, rel=1e-9)
+    spread = uncertainty(f"{V3}@ib-200g", num_samples=2).value
+    assert spread["gpu_hours"] == pytest.approx(whole.gpu_hours, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +403,9 @@ def test_hours_that_name_no_node_are_of_the_one_they_were_given_for(tmp_path):
     )
     base = file(tmp_path, f"base: {V3}\nname: mine\nphases: {phases}\n")
     assert catalog.load_scenario(base).phases[1].node == ""
-    assert catalog.load_scenario(base, [H20]).phases[1].node == "hgx-h800"
+    made = estimate(base, [H20], has_range=False, is_played=False)
+    assert made.phases[1].scaled_from == "hgx-h800"
+    assert made.phases[1].gpu_hours > 1000
 
 
 def test_a_simulated_phase_was_not_published_of_a_node():
@@ -378,3 +452,13 @@ def test_a_variant_has_no_variants(tmp_path):
     for name in (file(tmp_path, text), file(tmp_path, text) + "@a"):
         with pytest.raises(InputError, match="cannot have variants of its own"):
             catalog.load_scenario(name)
+
+
+@pytest.mark.parametrize("base", [V3, ""])
+def test_a_written_scenario_keeps_what_its_hours_were_spent_on(base, tmp_path):
+    scenario = catalog.load_scenario(f"{V3}@ib-200g", ["plan.schedule=1f1b"])
+    text = scenario_yaml(scenario, base)
+    again = catalog.load_scenario(file(tmp_path, text))
+    assert again.published_on == scenario.published_on
+    assert "num_sms" not in text
+    assert "published_on" not in scenario_yaml(catalog.load_scenario(V3), base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.results import Result
+from estimator.wording import unchecked
 
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -21,6 +22,8 @@ def about(result: Result) -> Iterator[tuple[str, str]]:
     yield "names", "those of `estimator run --json`; shares are fractions of 1"
     for name, part in (("ranges", "range_method"), ("not counted", "not_counted")):
         yield name, " ".join(result.said(part))
+    if said := unchecked(result.reports):
+        yield "not checked", " ".join(said)
 
 
 def as_words(text: str) -> str:

@@ -171,6 +171,10 @@ class ConstantOf:
         }
 
 
+IS_REFERENCE = "is_reference"
+"""Metadata of a field that answers are told against: its constants are not asked."""
+
+
 def constants(record: Any, path: str = "") -> Iterator[tuple[str, Constant]]:
     """Yield every constant inside a spec with its dotted path."""
     if isinstance(record, Constant):
@@ -179,7 +183,11 @@ def constants(record: Any, path: str = "") -> Iterator[tuple[str, Constant]]:
     if isinstance(record, Mapping):
         items = [(str(key), value) for key, value in record.items()]
     elif is_dataclass(record):
-        items = [(item.name, getattr(record, item.name)) for item in fields(record)]
+        items = [
+            (item.name, getattr(record, item.name))
+            for item in fields(record)
+            if not item.metadata.get(IS_REFERENCE)
+        ]
     else:
         return
     for key, value in items:

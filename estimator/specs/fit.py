@@ -25,6 +25,8 @@ GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
 """The path of the GPUs, and the last key of a batch's."""
 TRIED = 32
 """Numbers of GPUs either way among which one that runs is looked for."""
+EVENLY = f"stage_layout: {EVEN}"
+"""What suits every model and every number of stages."""
 
 
 @dataclass(frozen=True)
@@ -275,18 +277,18 @@ def _layout(scenario: Scenario) -> Iterator[Misfit]:
     try:
         stages = parse_layout(plan.stage_layout)
     except ValueError as error:
-        yield Misfit(path, str(error))
+        yield Misfit(path, str(error), remedy=EVENLY)
         return
     if len(stages) % plan.pp or len(stages) < plan.pp:
         yield Misfit(
             path,
-            f"it describes {len(stages)} stages, but pp is {plan.pp}; write "
-            "another layout, or stage_layout: even",
+            f"it describes {len(stages)} stages, but pp is {plan.pp}",
+            remedy=f"another layout, or {EVENLY}",
         )
     try:
         check_layout(stages, model.num_layers, model.num_mtp_modules)
     except ValueError as error:
-        yield Misfit(path, str(error))
+        yield Misfit(path, str(error), remedy=EVENLY)
 
 
 def _nodes(scenario: Scenario) -> Iterator[Misfit]:

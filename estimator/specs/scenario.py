@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from estimator.specs.base import Constant, ConstantOf, Line, spec
+from estimator.specs.base import IS_REFERENCE, Constant, ConstantOf, Line, spec
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import check, structure
 from estimator.specs.hardware import Cluster
@@ -63,6 +63,16 @@ Variants = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_flat)]
 
 
 @spec
+class Setting:
+    """What the model trains on and how: all else that a step's time follows from."""
+
+    cluster: Cluster
+    plan: ParallelPlan
+    precision: PrecisionField
+    recompute: Recompute = ()
+
+
+@spec
 class Scenario:
     """One question, with everything that is needed to answer it."""
 
@@ -85,6 +95,9 @@ class Scenario:
     """What the file's author assumed where sources are silent."""
     variants: Variants = field(default_factory=dict)
     """Named patches, already applied where they were asked for."""
+    published_on: Setting | None = field(default=None, metadata={IS_REFERENCE: True})
+    """What published phases' hours were spent on: the scenario as its author wrote it,
+    kept where one is derived from it. None: this one."""
 
     def __post_init__(self) -> None:
         check(structure(self))
@@ -93,6 +106,16 @@ class Scenario:
     def main_phase(self) -> Phase:
         """The first simulated phase: the one whose step is shown."""
         return next(phase for phase in self.phases if phase.basis == "simulated")
+
+    @property
+    def setting(self) -> Setting:
+        """What the model trains on and how."""
+        return Setting(
+            cluster=self.cluster,
+            plan=self.plan,
+            precision=self.precision,
+            recompute=self.recompute,
+        )
 
     @property
     def usable_bytes(self) -> float:

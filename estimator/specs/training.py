@@ -126,6 +126,16 @@ class Overlap:
     """Gather weights behind the first forward pass (``--overlap-param-gather``)."""
 
 
+StageLayout = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: EVEN if value is None else value,
+        json_schema_input_type=str | None,
+    ),
+]
+"""None, with which a person takes back a layout, is ``even``."""
+
+
 @spec
 class ParallelPlan:
     """How the work is spread; the data-parallel size follows from the rest."""
@@ -145,9 +155,9 @@ class ParallelPlan:
     schedule: str = "1f1b"
     stages_per_rank: Depth | None = None
     """Virtual stages; the schedule's own number unless given."""
-    stage_layout: str = EVEN
+    stage_layout: StageLayout = EVEN
     """Layers of each stage in Megatron-LM's notation (``specs/layout.py``), or
-    ``even``."""
+    ``even``, as null is."""
     micro_batch_size: Count = 1
     sequence_parallel: bool = True
     """Split norms and residuals over tensor-parallel ranks."""
