@@ -101,7 +101,8 @@ def test_a_column_that_cannot_be_says_why_and_ends_no_table(run):
     lost, kept, last = made.json["scenarios"]
     assert lost == {
         "scenario": "num_layers=62",
-        "error": "plan.stage_layout: it has 61 transformer layers (t), the model has 62",
+        "error": "plan.stage_layout: it has 61 transformer layers (t), the model has 62; "
+        "try stage_layout: even",
     }
     assert set(last) == {"scenario", "error"}
     assert kept["against_first"]["scenario"] == "num_layers=61"
@@ -211,7 +212,5 @@ def test_what_a_person_wrote_is_refused_and_not_mended_by_a_range(vary, run):
     more = ("--set", "plan.tp=1", "--set", "plan.schedule=1f1b")
     base = ("gpt3-175b", *small, *more, "--set", "plan.stages_per_rank=null")
     made = run("compare", *base, "--vary", vary)
-    swept = run("sweep", *base, "--vary", vary)
-    assert (made.status, swept.status) == (2, 2)
+    assert made.status == 2
     assert "12 GPUs are not whole nodes of 8" in made.err
-    assert "12 GPUs are not whole nodes of 8" in swept.err
