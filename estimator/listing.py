@@ -154,6 +154,9 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+REFERENCE = "a built-in name, a path, or the mapping itself"
+
+
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind's file, from the spec that reads it."""
     _check(kind)
@@ -172,10 +175,11 @@ def schema(kind: str) -> dict[str, Any]:
         holder = made
         for parent in parents:
             holder = _resolved(holder["properties"][parent], definitions)
-        holder["properties"][key] = {
-            "anyOf": [{"type": "string"}, holder["properties"][key]],
-            "description": "a built-in name, a path, or the mapping itself",
-        }
+        if holder["properties"][key].get("description") != REFERENCE:  # told once
+            holder["properties"][key] = {
+                "anyOf": [{"type": "string"}, holder["properties"][key]],
+                "description": REFERENCE,
+            }
     made["properties"]["base"] = {
         "type": "string",
         "description": "start from this file",

@@ -202,7 +202,7 @@ def _problem(value: object, field: Field) -> str:
     if value != value or abs(value) == math.inf:
         return f"is a finite number, not {value}"
     if field.kind == "number" and value <= field.low:
-        bound = f"above {field.low:g}" if field.low else "positive"
+        bound = f"above {field.low:g}" if value > 0 else "positive"
         return f"is {bound}, not {shown(value)}"
     if not field.low <= value <= field.high:
         bounds = f"{field.low:,.0f} and {field.high:,.0f}"

@@ -6,6 +6,7 @@ import pytest
 from estimator import uncertainty as module
 from estimator.api import estimate
 from estimator.catalog import load_scenario
+from estimator.published import as_written
 from estimator.specs.base import Constant, with_value
 from estimator.uncertainty import triangular, uncertainty
 
@@ -33,7 +34,7 @@ def test_the_tornado_is_estimate_at_each_end(made, deepseek):
     )
     for swing in made.tornado[:3]:
         for end, hours in zip((swing.low, swing.high), swing.gpu_hours, strict=True):
-            scenario = with_value(deepseek, swing.input, end)
+            scenario = with_value(as_written(deepseek), swing.input, end)
             single = estimate(scenario, has_range=False).gpu_hours
             assert hours == pytest.approx(single, rel=1e-9)
 
