@@ -9,7 +9,7 @@ from estimator.costs.params import params
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
-from estimator.wording import CLOSE, dollars, quantity, several, short
+from estimator.words import CLOSE, dollars, quantity, several, short
 
 AXES = ("pp", "tp", "cp", "ep", "etp")
 

@@ -311,7 +311,7 @@ def trace_command(
 ) -> None:
     """Write one step, operation by operation, for ui.perfetto.dev."""
     from estimator import api, export, perfetto
-    from estimator.wording import CLOSE, duration, size
+    from estimator.words import CLOSE, duration, size
 
     export.check_target(out, export.TRACE_SUFFIXES)
     loaded = catalog.load_scenario(scenario, overrides or ())

@@ -19,7 +19,7 @@ from estimator.specs.base import ConstantOf
 from estimator.specs.paths import hint_at, metadata
 from estimator.specs.scenario import Scenario
 from estimator.units import BareNumber, Unit
-from estimator.wording import quantity
+from estimator.words import quantity
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 from estimator.specs.base import Constant, source_of, status_of
 from estimator.specs.paths import field_hints, metadata
 from estimator.units import Unit
-from estimator.wording import quantity
+from estimator.words import quantity
 
 NOT_HELD = frozenset(
     {"name", "title", "sources", "source", "recalled", "status"}

@@ -11,7 +11,7 @@ from estimator.grid import draw, shown_ranks
 from estimator.schedules.closed_form import Durations
 from estimator.schedules.ir import Pipeline, schedule
 from estimator.schedules.text import parse_program
-from estimator.wording import several
+from estimator.words import several
 
 MAX_BYTES = 20_000_000
 """Of a CSV file: enough for the million chunks that a built-in schedule may have."""

@@ -12,7 +12,7 @@ from estimator.phases import Walk
 from estimator.plan_rows import PlanRow
 from estimator.specs.scenario import Scenario
 from estimator.units import DAY_S
-from estimator.wording import dollars, duration, several, short
+from estimator.words import dollars, duration, several, short
 
 NONE = 1e-9
 """The share of a run's tokens that stands for none of them."""

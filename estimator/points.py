@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator import catalog, wording
+from estimator import catalog
 from estimator.attempts import one_line
 from estimator.batch import NUMBERS, answers
 from estimator.bill import price_title
@@ -150,26 +150,30 @@ def evaluate(base: Base, task: Task) -> Columns:
 
 
 def _combination(base: Base, part: Part) -> Columns:
-    size, adjusted = len(part.points), ""
+    num_points, adjusted = len(part.points), ""
     try:
         name = str(base.document.get("name", ""))
         found = nearest(base.at(part), name, part.patches)
         adjusted, room = found.adjusted, 1 - found.scenario.memory_headroom.value
-        columns: Columns = dict(answers(found.scenario, part.rates, size))
+        columns: Columns = dict(answers(found.scenario, part.rates, num_points))
     except EstimatorError as error:
-        columns = {name: np.full(size, np.nan) for name in NUMBERS}
-        columns |= {name: np.zeros(size, dtype=bool) for name in FITS}
+        columns = {name: np.full(num_points, np.nan) for name in NUMBERS}
+        columns |= {name: np.zeros(num_points, dtype=bool) for name in FITS}
         words = {"reason": one_line(error), "adjusted": adjusted, "price_title": ""}
-        told = {key: np.full(size, text, dtype=object) for key, text in words.items()}
+        told = {
+            key: np.full(num_points, text, dtype=object) for key, text in words.items()
+        }
         return columns | told
-    columns["adjusted"] = np.full(size, adjusted, dtype=object)
-    columns["price_title"] = np.full(size, _price(found.scenario, part), dtype=object)
+    columns["adjusted"] = np.full(num_points, adjusted, dtype=object)
+    columns["price_title"] = np.full(
+        num_points, _price(found.scenario, part), dtype=object
+    )
     needs, has = columns["peak_bytes"], columns["hbm_bytes"]
     columns["fits"] = needs <= has
     columns["fits_with_headroom"] = needs <= has * room
-    columns["reason"] = np.full(size, "", dtype=object)
+    columns["reason"] = np.full(num_points, "", dtype=object)
     for lane in np.flatnonzero(~columns["fits"]):
-        text = f"needs {wording.size(needs[lane])} of {wording.size(has[lane])}"
+        text = f"needs {size(needs[lane])} of {size(has[lane])}"
         columns["reason"][lane] = text
     return columns
 

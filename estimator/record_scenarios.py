@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from estimator import catalog
 from estimator import record_rules as rules
+from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Layer, device
 from estimator.record_ablations import techniques
 from estimator.record_clusters import cluster
@@ -27,7 +28,6 @@ from estimator.records import Record, model_and_gpu, release, transformer
 from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, ParallelPlan, Phase, Precision
-from estimator.workload.work import FORMATS
 
 _FULL = re.compile(
     r"^(full|yes|true|on\b|block|uniform|activation check|gradient check)|full remat"

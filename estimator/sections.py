@@ -22,15 +22,11 @@ from estimator.wording import (
     FIGURE_WORDS,
     LAYER_WORDS,
     brief,
-    dollars,
-    duration,
     misfit,
-    quantity,
-    relative,
-    short,
     unchecked,
     weight,
 )
+from estimator.words import dollars, duration, quantity, relative, short
 
 Row = tuple[str, ...]
 

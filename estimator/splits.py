@@ -8,7 +8,7 @@ from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
 from estimator.step_model import StepModel
-from estimator.wording import several
+from estimator.words import several
 
 
 def splits(

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from estimator.report import Assumption, Report
 from estimator.wording import (
-    CLOSE,
     IF_IT_DID,
     LAYER_ADDS,
     LAYER_WORDS,
@@ -20,20 +19,23 @@ from estimator.wording import (
     checked_words,
     compute_words,
     does_not_fit,
+    how_it_fits,
+    misfit,
+    weight,
+)
+from estimator.words import (
+    CLOSE,
     dollars,
     duration,
     energy,
     flop,
-    how_it_fits,
     mass,
-    misfit,
     quantity,
     relative,
     several,
     short,
     signed,
     size,
-    weight,
 )
 
 BAR_WIDTH = 32

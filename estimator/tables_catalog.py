@@ -11,7 +11,7 @@ from rich.text import Text
 
 from estimator.specs.base import source_of, status_of
 from estimator.tables import console, new_table
-from estimator.wording import quantity, short
+from estimator.words import quantity, short
 
 Row = Mapping[str, Any]
 GB, TERA, GIGABIT = 1e9, 1e12, 1e9 / 8

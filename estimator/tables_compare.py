@@ -11,16 +11,8 @@ from estimator.attempts import in_order
 from estimator.comparison import Comparison
 from estimator.report import Memory, Report
 from estimator.tables import console, new_table
-from estimator.wording import (
-    CLOSE,
-    dollars,
-    duration,
-    relative,
-    short,
-    signed,
-    size,
-    unchecked,
-)
+from estimator.wording import unchecked
+from estimator.words import CLOSE, dollars, duration, relative, short, signed, size
 
 MOST_COLUMNS = 4
 """Scenarios that stand side by side; more stand under each other."""

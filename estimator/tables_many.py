@@ -11,7 +11,8 @@ from rich.table import Table
 from estimator.plan_rows import PlanRow, Plans
 from estimator.sweeps import Sweep
 from estimator.uncertainty import Uncertainty
-from estimator.wording import CLOSE, OUTCOMES, dollars, duration, quantity, short, size
+from estimator.wording import OUTCOMES
+from estimator.words import CLOSE, dollars, duration, quantity, short, size
 
 PIPED_WIDTH = 110
 

@@ -12,7 +12,7 @@ from estimator.report import Memory
 from estimator.specs.base import Constant, constants, with_lanes
 from estimator.specs.training import GlobalBatch
 from estimator.step_model import StepModel
-from estimator.wording import size
+from estimator.words import size
 from estimator.workload.memory import RankMemory, memory
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes

@@ -18,7 +18,7 @@ from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
 from estimator.step_model import MOST_SIMULATED
-from estimator.wording import duration
+from estimator.words import duration
 
 MOST_LETTERS = 80
 """Of a file's or a scenario's name."""

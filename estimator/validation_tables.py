@@ -22,7 +22,7 @@ from estimator.scoring import (
     worst,
 )
 from estimator.validation import Outcome
-from estimator.wording import CLOSE, duration, short, size
+from estimator.words import CLOSE, duration, short, size
 
 WIDTH = 118
 NUM_WORST = 10

@@ -19,7 +19,7 @@ from estimator.api import estimate
 from estimator.api import trace as step_trace
 from estimator.findings.timeline import alive
 from estimator.pages.controls import KEYS
-from estimator.wording import dollars, duration, short
+from estimator.words import dollars, duration, short
 
 CHARTS = {
     "Memory": ["breakdown", "memory"],

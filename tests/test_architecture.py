@@ -11,6 +11,7 @@ PACKAGE = Path(estimator.__file__).parent
 LAYERS = [
     {"errors", "units", "lanes"},
     {
+        "words",
         "registry",
         "documents",
         "record_files",

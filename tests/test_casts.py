@@ -3,10 +3,11 @@
 import pytest
 
 from estimator.catalog import load, load_scenario, names
+from estimator.costs.formats import FORMATS
 from estimator.costs.kernels import elementwise_s
 from estimator.costs.rates import Layer, device
 from estimator.workload import attention, feed_forward, mamba
-from estimator.workload.work import FORMATS, sizes
+from estimator.workload.work import sizes
 
 TRAINING = [
     name

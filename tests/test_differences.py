@@ -7,7 +7,7 @@ from estimator import comparison
 from estimator.charts import difference as chart
 from estimator.comparison import Share
 from estimator.findings.difference import QUANTITIES, WHOLE, difference
-from estimator.wording import dollars, short, signed
+from estimator.words import dollars, short, signed
 
 PAIR = ("deepseek-v3@1f1b+bf16+h100", "deepseek-v3")
 

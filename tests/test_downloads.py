@@ -21,7 +21,7 @@ from estimator.pages import downloads
 from estimator.pages.question import Question
 from estimator.pictures import FORMATS
 from estimator.results import Result
-from estimator.wording import short
+from estimator.words import short
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from estimator.formats import base, latex, markdown
 from estimator.formats.base import file_format
 from estimator.frames import long
 from estimator.results import Result
-from estimator.wording import short
+from estimator.words import short
 
 HOSTILE = '=HYPERLINK("http://x")|50 % of #1 & $x_1^{2} \\input{y} <script> ~ [a](b) é λ -- \'`'
 

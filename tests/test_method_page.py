@@ -6,7 +6,7 @@ from estimator import catalog, pipelines
 from estimator.pages import method
 from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import schedule
-from estimator.wording import CLOSE, duration, short
+from estimator.words import CLOSE, duration, short
 
 
 def said(app):

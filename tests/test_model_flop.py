@@ -16,13 +16,13 @@ from estimator.costs.flop import (
     mixing_flop,
     mtp_flop_per_token,
 )
+from estimator.costs.formats import FORMATS
 from estimator.costs.params import params
 from estimator.costs.rates import Layer, half_precision
 from estimator.errors import InfeasibleError
 from estimator.specs.hardware import PEAK_OF
 from estimator.specs.model import LocalAttention
 from estimator.step_model import StepModel
-from estimator.workload.work import FORMATS
 
 
 def load(name):

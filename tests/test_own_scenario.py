@@ -9,7 +9,7 @@ from estimator.api import estimate
 from estimator.errors import EstimatorError
 from estimator.huggingface import families
 from estimator.pages import own
-from estimator.wording import short
+from estimator.words import short
 
 HEAD = "base: deepseek-v3\nname: mine\n"
 TEN = ",".join(["*{0}"] * 10)

@@ -22,7 +22,7 @@ from estimator.plan_space import Candidate, pipes, placement, planned, shapes
 from estimator.schedules.ir import Pipeline, program
 from estimator.specs.layout import check_layout, parse_layout
 from estimator.units import DAY_S
-from estimator.wording import dollars
+from estimator.words import dollars
 
 NAME = "deepseek-v3"
 

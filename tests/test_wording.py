@@ -11,10 +11,10 @@ from estimator.asked import question
 from estimator.catalog import load_scenario
 from estimator.tables import headline
 from estimator.units import parse_quantity
-from estimator.wording import (
+from estimator.wording import compute_words
+from estimator.words import (
     CLOSE,
     DIGITS,
-    compute_words,
     dollars,
     duration,
     energy,

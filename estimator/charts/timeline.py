@@ -12,7 +12,7 @@ from estimator.charts.palette import colour
 from estimator.findings.base import Answer, Box, Panel, Timeline
 from estimator.findings.timeline import WINDOWS, windows
 from estimator.findings.timeline import timeline as found
-from estimator.wording import CLOSE, duration
+from estimator.words import CLOSE, duration
 
 HALF_ROW = 0.42
 SEND_ROW = 0.08

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from estimator.charts.palette import GUIDE, LIMIT, colour
 from estimator.figures.frame import add_legend, framed
 from estimator.findings.base import Bars, Series
-from estimator.wording import short
+from estimator.words import short
 
 THICK = 0.72
 ROOM = 1.14

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from estimator.charts.palette import GUIDE, LADDER, LIMIT
 from estimator.figures.frame import INK, add_legend, framed
 from estimator.findings.base import Heat
-from estimator.wording import short
+from estimator.words import short
 
 ROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.32, 2.6, 9.0
 MOST_WRITTEN = 14

@@ -14,7 +14,7 @@ from estimator.figures.frame import INK, WIDTH, add_legend, framed
 from estimator.findings.base import Box, Panel, Timeline
 from estimator.findings.timeline import WINDOWS, Window, windows
 from estimator.grid import shown_ranks
-from estimator.wording import CLOSE, duration
+from estimator.words import CLOSE, duration
 
 HALF_ROW, HALF_SEND = 0.43, 0.07
 ROW_INCHES, LEAST_INCHES, MOST_INCHES = 0.21, 1.1, 12.0

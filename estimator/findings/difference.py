@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from estimator.findings.base import Bars, Series
 from estimator.report import Report
-from estimator.wording import short
+from estimator.words import short
 
 WHOLE = "difference"
 """The last bar: all shares together."""

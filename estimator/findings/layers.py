@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from estimator.findings.base import Answer, Bars, Series, finding
-from estimator.wording import duration, signed
+from estimator.words import duration, signed
 
 
 def layers(answer: Answer) -> Bars:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from estimator.findings.base import Bars, Reported, Series, finding
-from estimator.wording import BYTES, how_it_fits, misfit, rung, size
+from estimator.wording import how_it_fits, misfit
+from estimator.words import BYTES, rung, size
 
 
 def memory(answer: Reported) -> Bars:

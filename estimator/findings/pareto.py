@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from estimator.findings.base import Curve, Plot
-from estimator.wording import TIME, Rung, counted, dollars, duration, rung
+from estimator.words import TIME, Rung, counted, dollars, duration, rung
 
 
 class Plan(Protocol):

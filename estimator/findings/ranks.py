@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estimator.findings.base import Bars, Reported, Series, finding
-from estimator.wording import duration
+from estimator.words import duration
 
 KINDS = (
     "forward",

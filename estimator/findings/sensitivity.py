@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from estimator.findings.base import Answer, Bars, Series, finding
 from estimator.report import Assumption
-from estimator.wording import brief, quantity, relative, weight
+from estimator.wording import brief, weight
+from estimator.words import quantity, relative
 
 MOST = 12
 """Constants shown, from the one that matters most."""

@@ -11,7 +11,7 @@ from estimator.engine.graph import SEND
 from estimator.engine.step import StepTrace
 from estimator.findings.base import Answer, Box, Panel, Timeline, finding
 from estimator.schedules.ir import Instruction, Op
-from estimator.wording import CLOSE, duration, several
+from estimator.words import CLOSE, duration, several
 
 KINDS: Mapping[Op, str] = {
     Op.F: "forward",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from estimator.findings.base import Curve, Guide, Heat, Plot
 from estimator.units import DAY_S
-from estimator.wording import TIME, counted, number, relative, rung
+from estimator.words import TIME, counted, number, relative, rung
 
 if TYPE_CHECKING:
     import pandas as pd

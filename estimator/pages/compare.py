@@ -30,15 +30,8 @@ from estimator.pages.text import breakable, plain
 from estimator.pages.turns import in_turn
 from estimator.results import Result
 from estimator.specs.scenario import Scenario
-from estimator.wording import (
-    dollars,
-    duration,
-    misfit,
-    price_words,
-    relative,
-    short,
-    signed,
-)
+from estimator.wording import misfit, price_words
+from estimator.words import dollars, duration, relative, short, signed
 
 KEPT = 32
 WIDE = 164

@@ -16,16 +16,11 @@ from estimator.wording import (
     brief,
     checked_words,
     compute_words,
-    dollars,
-    duration,
-    flop,
     how_it_fits,
     misfit,
-    quantity,
-    short,
-    size,
     weight,
 )
+from estimator.words import dollars, duration, flop, quantity, short, size
 
 NARROW = 164
 """Pixels of a number, so that two stand side by side on a phone."""

@@ -18,15 +18,8 @@ from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import schedule
 from estimator.specs.scenario import Scenario
 from estimator.units import HOUR_S
-from estimator.wording import (
-    CLOSE,
-    LAYER_WORDS,
-    dollars,
-    duration,
-    price_words,
-    quantity,
-    short,
-)
+from estimator.wording import LAYER_WORDS, price_words
+from estimator.words import CLOSE, dollars, duration, quantity, short
 
 RANKS, MICROBATCHES = 8, 32
 """Of the schedules that are shown side by side."""

@@ -17,17 +17,8 @@ from estimator.pages.question import Question
 from estimator.pages.text import plain
 from estimator.plan_rows import PlanRow, Plans, evaluated
 from estimator.specs.scenario import Scenario
-from estimator.wording import (
-    BYTES,
-    CLOSE,
-    TIME,
-    counted,
-    dollars,
-    duration,
-    price_words,
-    rung,
-    size,
-)
+from estimator.wording import price_words
+from estimator.words import BYTES, CLOSE, TIME, counted, dollars, duration, rung, size
 
 KEPT = 8
 """Searches kept for a session."""

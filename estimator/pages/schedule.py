@@ -21,7 +21,7 @@ from estimator.pages.question import Question
 from estimator.pages.show import figure, under_finding
 from estimator.pages.text import plain
 from estimator.specs.layout import EVEN
-from estimator.wording import duration, size
+from estimator.words import duration, size
 
 MOST_DRAWN = 10_000
 """Chunks of a step up to which it is drawn."""

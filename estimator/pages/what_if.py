@@ -29,7 +29,8 @@ from estimator.pages.question import Question
 from estimator.pages.text import plain
 from estimator.pages.turns import in_turn
 from estimator.specs.scenario import Scenario
-from estimator.wording import duration, price_words
+from estimator.wording import price_words
+from estimator.words import duration
 
 KEPT = 32
 NARROW, WIDE = 108, 230

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from estimator.costs.formats import FORMATS
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
@@ -23,7 +24,7 @@ from estimator.workload.synchronisation import (
     replicas,
     shards,
 )
-from estimator.workload.work import FORMATS, Sizes
+from estimator.workload.work import Sizes
 
 CONTEXT_BYTES = 1.0e9
 """CUDA context, workspace of the matrix library; assumed."""

@@ -12,13 +12,13 @@ from estimator.costs.collectives import (
     all_reduce_s,
     group,
 )
+from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Device, Links
 from estimator.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.workload.host import NO_HOST, Host
 from estimator.workload.stages import Held
-from estimator.workload.work import FORMATS
 
 FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
 """Bytes of a moment, or of a gradient that is reduced."""

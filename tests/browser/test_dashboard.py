@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from estimator.api import estimate
 from estimator.catalog import load_scenario
-from estimator.wording import short
+from estimator.words import short
 
 SLOWEST_MS = 120_000
 """A page of a machine that has much else to do."""
