@@ -23,6 +23,7 @@ from estimator.errors import EstimatorError
 from estimator.lanes import Floats, Index
 from estimator.nearest import nearest
 from estimator.specs.scenario import Scenario
+from estimator.words import size
 
 LANES_PER_TASK = 8192
 COMBINATIONS_PER_TASK = 8
