@@ -8,8 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from estimator.errors import EstimatorError
-from estimator.pages import (
+from estimator.faces.pages import (
     catalog,
     compare,
     estimate,
@@ -24,8 +23,9 @@ from estimator.pages import (
     validation,
     what_if,
 )
-from estimator.pages.question import Question
-from estimator.pages.text import plain
+from estimator.faces.pages.question import Question
+from estimator.faces.pages.text import plain
+from estimator.ground.errors import EstimatorError
 
 UNASKED = ("validation", "catalog")
 """Pages that show the same whatever the controls ask."""

@@ -33,8 +33,9 @@ from unittest import mock
 import typer
 from mutations import Case, file_cases, override_cases
 
-from estimator import catalog, cli
-from estimator.errors import EstimatorError
+from estimator.catalog import loading
+from estimator.faces.cli import main as cli
+from estimator.ground.errors import EstimatorError
 from estimator.specs.hardware import PEAK_OF
 
 MOST_CPU_S = 2.0
@@ -102,7 +103,7 @@ class Stream(io.TextIOWrapper):
 def run_apart(words: tuple[str, ...]) -> Ran:
     """Run a command line in a process of its own."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code = "from estimator.cli import main; main()"
+    code = "from estimator.faces.cli.main import main; main()"
     ran = subprocess.run(
         [sys.executable, "-c", code, *words],
         capture_output=True,
@@ -167,7 +168,7 @@ def _rates(case: Case, answer: Mapping[str, Any]) -> Iterator[str]:
     """Yield a FLOP rate above the peak of the fastest format that it ran in."""
     sets = [case.words[at + 1] for at, word in enumerate(case.words) if word == "--set"]
     try:
-        scenario = catalog.load_scenario(case.words[1], sets)
+        scenario = loading.load_scenario(case.words[1], sets)
     except EstimatorError as error:
         yield f"an answer to what is refused: {error.what[:60]}"
         return

@@ -30,7 +30,7 @@ def printed(command: str) -> str | None:
     words = shlex.split(command)
     if "--runs" in words and not (ROOT / words[words.index("--runs") + 1]).is_file():
         return None
-    start = [sys.executable, "-c", "from estimator.cli import main; main()"]
+    start = [sys.executable, "-c", "from estimator.faces.cli.main import main; main()"]
     done = subprocess.run(
         [*start, *words], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -29,7 +29,7 @@ def timed(self, data):
     print(f"SCRIPT {time.perf_counter() - began:.4f}", flush=True)
 
 script_runner.ScriptRunner._run_script = timed
-from estimator.cli import main
+from estimator.faces.cli.main import main
 main()
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from estimator.catalog import load
+from estimator.catalog.loading import load
 
 COLUMNS = {
     7: ("mi300x", "forward"),

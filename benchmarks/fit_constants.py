@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from estimator.catalog import load
+from estimator.catalog.loading import load
 from estimator.costs.kernels import DTYPE_BYTES, TILES
 from estimator.specs.hardware import PEAK_OF, Gpu
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from estimator.catalog import load
+from estimator.catalog.loading import load
 from estimator.costs.kernels import gemm_s
 from estimator.costs.rates import Device, Layer, device
 

@@ -20,7 +20,7 @@ import pandas as pd
 from fit_epilogue import OUTPUT_BYTES
 from fit_epilogue import products as simumax_products
 
-from estimator.catalog import load
+from estimator.catalog.loading import load
 from estimator.costs.kernels import gemm_s
 from estimator.costs.rates import Device, Layer, device
 

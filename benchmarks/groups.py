@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from estimator.scoring import Row, of_quantity, out_of_memory
-from estimator.validation import validate
+from estimator.validation.runs import validate
+from estimator.validation.scoring import Row, of_quantity, out_of_memory
 
 GROUPS: Mapping[str, Callable[[Row], bool]] = {
     "mbridge": lambda row: "llama" in row.id and row.gpu == "H100-80GB",

@@ -21,7 +21,7 @@ import urllib.request
 import zlib
 
 PORT = 8978
-SCRIPT = "from estimator.cli import main; main()"
+SCRIPT = "from estimator.faces.cli.main import main; main()"
 PAUSE_S = 1.0
 """Between two visits of a hostile session: a person, or a script, reads the answer."""
 

@@ -16,14 +16,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from estimator.catalog import load
-from estimator.costs.collectives import (
-    Choice,
-    Group,
-    best,
-    bus_bytes_per_s,
-    collective,
-)
+from estimator.catalog.loading import load
+from estimator.costs.collectives import Choice, Group, best, bus_bytes_per_s, collective
 from estimator.costs.rates import Layer, Links, links
 from estimator.specs.hardware import Cluster
 

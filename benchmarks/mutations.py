@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from estimator import catalog
+from estimator.catalog import loading
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def sources(rng: random.Random) -> Mapping[str, list[Any]]:
     """Return the sound documents of every kind that are to be broken."""
     made: dict[str, list[Any]] = {}
     for kind in ("gpu", "node", "fabric", "price", "model", "scenario"):
-        folder = catalog.data_folder() / catalog.KINDS[kind].folder
+        folder = loading.data_folder() / loading.KINDS[kind].folder
         made[kind] = [loaded(path) for path in sorted(folder.glob("*.yaml"))]
     made["scenario"] += [small(rng) for _ in range(9)]
     runs = sorted((ROOT / "validation" / "runs").glob("*.yaml"))
@@ -357,7 +357,7 @@ def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Cas
     paths = {
         name: [
             ".".join(map(str, path))
-            for path in places(catalog.scenario_document(name))
+            for path in places(loading.scenario_document(name))
             if path[0] != "variants"
         ]
         for name in names

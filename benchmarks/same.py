@@ -21,7 +21,9 @@ MAY_GROW = {"range", "ranges", "assumptions", "uncertainty", "configuration", "d
 MAY_GROW |= {"provenance", "step_range", "cost_range"}
 COMMANDS = {
     **{
-        f"schedule-{name}": ["schedule", name, "--ranks", "8", "--json"]
+        f"schedule-{name}": [
+            *["schedule", name, "--ranks", "8", "--microbatches", "16", "--json"]
+        ]
         for name in ("1f1b", "interleaved-1f1b", "zb-h1", "zb-v", "dualpipe")
     },
     "validate": ["validate", "--json"],

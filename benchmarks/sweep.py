@@ -16,9 +16,9 @@ from pathlib import Path
 
 from peers import peer_rate
 
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.sweeps import sweep
+from estimator.answer.api import estimate
+from estimator.catalog.loading import load_scenario
+from estimator.explore.sweeps import sweep
 
 NAME = "deepseek-v3"
 BANDWIDTH = "cluster.fabric.bytes_per_s=25 GB/s:100 GB/s"

@@ -1,4 +1,4 @@
-"""Write estimator/track_record.yaml: which kinds were checked, and how well.
+"""Write estimator/answer/track_record.yaml: which kinds were checked, and how well.
 
 python benchmarks/track_record.py [--check]
 """
@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from estimator import catalog
-from estimator.record_clusters import kind as gpu_kind
-from estimator.record_rules import NODES
-from estimator.scoring import Row, of_quantity
+from estimator.answer.track_record import FILE
+from estimator.catalog import loading
+from estimator.catalog.records.clusters import kind as gpu_kind
+from estimator.catalog.records.rules import NODES
 from estimator.specs.hardware import Gpu
-from estimator.track_record import FILE
-from estimator.validation import validate
+from estimator.validation.runs import validate
+from estimator.validation.scoring import Row, of_quantity
 
 ROUNDED = 3
 """Decimals of an error: a tenth of a point."""
@@ -39,7 +39,7 @@ def entries(rows: Sequence[Row]) -> list[dict[str, Any]]:
         errors[gpu_of(row.gpu).name, row.kind].append(abs(row.error))
     made = []
     for (name, kind), found in sorted(errors.items()):
-        gpu = catalog.load("gpu", name)
+        gpu = loading.load("gpu", name)
         made.append(
             {
                 "gpu": name,
@@ -57,7 +57,7 @@ def entries(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def gpu_of(text: str) -> Gpu:
     """Return the GPU that a record's text means."""
     node, other = NODES[gpu_kind(text)]
-    gpu: Gpu = catalog.load("gpu", other) if other else catalog.load("node", node).gpu
+    gpu: Gpu = loading.load("gpu", other) if other else loading.load("node", node).gpu
     return gpu
 
 

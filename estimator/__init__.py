@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from estimator.api import estimate
-    from estimator.catalog import load_scenario
-    from estimator.comparison import compare
-    from estimator.errors import EstimatorError
-    from estimator.plan_search import plan
-    from estimator.sweeps import sweep
+    from estimator.answer.api import estimate
+    from estimator.catalog.loading import load_scenario
+    from estimator.explore.comparison import compare
+    from estimator.explore.plan.search import plan
+    from estimator.explore.sweeps import sweep
+    from estimator.ground.errors import EstimatorError
 
 __all__ = ["EstimatorError", "compare", "estimate", "load_scenario", "plan", "sweep"]
 
 HOMES = {
-    "EstimatorError": "errors",
-    "compare": "comparison",
-    "estimate": "api",
-    "load_scenario": "catalog",
-    "plan": "plan_search",
-    "sweep": "sweeps",
+    "EstimatorError": "ground.errors",
+    "compare": "explore.comparison",
+    "estimate": "answer.api",
+    "load_scenario": "catalog.loading",
+    "plan": "explore.plan.search",
+    "sweep": "explore.sweeps",
 }
 """Public name -> the module that it is defined in, which has another name."""
 

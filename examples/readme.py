@@ -1,7 +1,7 @@
 """The figures of the README, worked out again: ``python examples/readme.py``."""
 
 from estimator import compare, estimate, load_scenario, sweep
-from estimator.api import layers
+from estimator.answer.api import layers
 
 report = estimate("deepseek-v3")
 step, rank = report.step, report.step.ranks[0]

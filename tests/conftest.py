@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from estimator import catalog, cli
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.report import Report
+from estimator.answer.api import estimate
+from estimator.answer.report import Report
+from estimator.catalog import loading
+from estimator.catalog.loading import load_scenario
+from estimator.faces.cli import main as cli
 from estimator.schedules.ir import (
     Instruction,
     Op,
@@ -28,7 +29,7 @@ from estimator.schedules.ir import (
     result,
 )
 from estimator.specs.scenario import Scenario
-from estimator.validation import Outcome, validate
+from estimator.validation.runs import Outcome, validate
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def open_page():
     from streamlit.util import calc_hash
 
     def opened(page: str, **parameters: Any) -> AppTest:
-        app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=90)
+        app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=90)
         app.session_state["has_painted"] = True  # no browser, nothing to wait for
         app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
         for key, value in parameters.items():

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.api import estimate
-from estimator.catalog import load_scenario
+from estimator.answer.api import estimate
+from estimator.answer.step_model import MOST_SIMULATED, StepModel
+from estimator.catalog.loading import load_scenario
 from estimator.schedules.ir import schedule
 from estimator.specs.base import constants
-from estimator.step_model import MOST_SIMULATED, StepModel
 
 CASES = ["deepseek-v3", "deepseek-v3@1f1b+bf16", "deepseek-v3@no-overlap+h100"]
 

@@ -14,12 +14,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from estimator import catalog
-from estimator.api import estimate
-from estimator.api import trace as step_trace
-from estimator.findings.timeline import alive
-from estimator.pages.controls import KEYS
-from estimator.words import dollars, duration, short
+from estimator.answer.api import estimate
+from estimator.answer.api import trace as step_trace
+from estimator.catalog import loading
+from estimator.faces.pages.controls import KEYS
+from estimator.ground.words import dollars, duration, short
+from estimator.show.findings.timeline import alive
 
 CHARTS = {
     "Memory": ["breakdown", "memory"],
@@ -31,7 +31,7 @@ CHARTS = {
 
 def opened(page="estimate", **parameters):
     """Return the app as a link with these parameters opens it."""
-    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
+    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True  # no browser, nothing to wait for
     app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
     for key, value in parameters.items():
@@ -108,7 +108,7 @@ def test_the_page_shows_what_its_command_prints(parameters, run):
 
 @pytest.mark.parametrize(
     "scenario",
-    [*catalog.names("scenario"), "deepseek-v3@h100", "deepseek-v3@1f1b"],
+    [*loading.names("scenario"), "deepseek-v3@h100", "deepseek-v3@1f1b"],
 )
 def test_the_page_shows_what_the_command_prints(scenario, run):
     (made,) = run("run", scenario, "--json").json
@@ -210,8 +210,8 @@ def test_a_broken_scenario_file_is_one_message(monkeypatch, tmp_path):
     (tmp_path / "hardware").mkdir()
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios/bad.yaml").write_text("name: bad\nname: worse\n")
-    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
-    monkeypatch.setattr(catalog, "data_folder", lambda: tmp_path)
+    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
+    monkeypatch.setattr(loading, "data_folder", lambda: tmp_path)
     (error,) = checked(app.run()).error
     assert "gives 'name' twice" in said(error)
 
@@ -278,7 +278,7 @@ def said_below(app, label):
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "deepseek-v3@1f1b"])
 def test_chunks_over_time_reach_the_most_in_flight(name):
-    scenario = catalog.load_scenario(name)
+    scenario = loading.load_scenario(name)
     memory, trace = estimate(scenario, has_range=False).memory, step_trace(scenario)
     for rank, most in enumerate(memory.in_flight):
         points = alive(trace, rank)
@@ -312,14 +312,14 @@ def test_a_second_schedule_brings_its_stages_per_rank():
 
 
 def test_a_second_schedule_that_cannot_run_is_one_message(monkeypatch):
-    monkeypatch.setattr("estimator.pages.schedule.ADAPTED", {"": ()})
+    monkeypatch.setattr("estimator.faces.pages.schedule.ADAPTED", {"": ()})
     app = opened("schedule", scenario="gpt3-175b", against="1f1b")
     assert "places 1 of a micro-batch's stages" in said(app.warning[0])
     assert drawn(app) == ["timeline", "ranks"]
 
 
 def test_a_step_too_long_to_draw_is_not_drawn(monkeypatch):
-    monkeypatch.setattr("estimator.pages.schedule.MOST_DRAWN", 1)
+    monkeypatch.setattr("estimator.faces.pages.schedule.MOST_DRAWN", 1)
     app = opened("schedule")
     assert "too long to draw" in app.info[0].value
     assert drawn(app) == ["ranks"]
@@ -336,7 +336,7 @@ def test_the_question_goes_from_page_to_page():
 
 
 def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
-    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.ground.extras.find_spec", lambda name: None)
     ran = run("dashboard")
     assert ran.status == 2
     assert ran.err == (
@@ -346,7 +346,7 @@ def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
 
 
 def test_the_dashboard_stays_on_this_machine():
-    path = catalog.data_folder() / ".streamlit/config.toml"
+    path = loading.data_folder() / ".streamlit/config.toml"
     config = tomllib.loads(path.read_text())
     assert config["server"]["address"] == "127.0.0.1"
     assert config["browser"]["gatherUsageStats"] is False
@@ -356,7 +356,7 @@ def test_the_dashboard_answers_on_the_loopback_address(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = "from estimator.cli import main; main()"
+    script = "from estimator.faces.cli.main import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", script, "dashboard", "--port", str(port)],
         cwd=tmp_path,

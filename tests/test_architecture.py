@@ -1,6 +1,7 @@
-"""Imports point down only; the layers stand in ARCHITECTURE.md."""
+"""The house: rooms whose imports point down, without a circle in any of them."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,99 +9,138 @@ import pytest
 import estimator
 
 PACKAGE = Path(estimator.__file__).parent
-LAYERS = [
-    {"errors", "units", "lanes"},
-    {
-        "words",
-        "registry",
-        "documents",
-        "record_files",
-        "record_words",
-        "attempts",
-        "extras",
-        "export",
-        "locks",
-        "row_files",
-    },
-    {"record_checks"},
-    {"specs"},
-    {"schedules", "costs", "derivation", "track_record"},
-    {"catalog", "record_mixers"},
-    {"records", "record_rules", "nearest"},
-    {"record_recipes", "record_ablations"},
-    {"workload"},
-    {"engine"},
-    {"report", "grid", "bill", "soundness"},
-    {"wording", "ranges"},
-    {"findings", "fields", "asked"},
-    {"step_model", "published"},
-    {"breakdown", "training", "attribution", "splits"},
-    {"phases"},
-    {
-        "api",
-        "listing",
-        "huggingface",
-        "batch",
-        "record_plans",
-        "record_clusters",
-        "written",
-    },
-    {"axes", "executors", "store", "plan_space", "record_gaps", "uploads"},
-    {"designs", "plan_elements"},
-    {"points", "plan_shards", "plan_layout", "plan_rows"},
-    {"plan_answer", "plan_guess", "plan_bound", "plan_standing", "record_scenarios"},
-    {"comparison", "sweeps", "uncertainty", "plan_search", "record_figures"},
-    {"scoring"},
-    {"predictions", "peers"},
-    {"provenance", "validation"},
-    {
-        "charts",
-        "tables",
-        "tables_many",
-        "pipelines",
-        "perfetto",
-        "results",
-    },
-    {"tables_catalog", "tables_compare"},
-    {"figures", "validation_tables", "frames", "sections"},
-    {"report_html", "validation_page", "validation_markdown", "formats"},
-    {"pictures"},
-    {"pages", "cli_options", "endings"},
-    {"cli_many"},
-    {"cli"},
-    {"__main__"},
-]
-HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+ROOMS = (
+    *("ground", "specs", "schedules", "costs", "catalog", "engine", "workload"),
+    *("answer", "validation", "explore", "show", "faces"),
+)
+"""From the ground up; they stand in ARCHITECTURE.md with what each holds."""
+SEES = {"engine": {"ground", "schedules"}, "schedules": {"ground"}}
+"""Rooms that see less than what lies below them."""
+MOST_FILES, MOST_LINES, LONGEST_FUNCTION, MOST_PARAMETERS = 60, 400, 60, 8
+
+
+def dotted(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+NAMES = {dotted(path) for path in FILES} - {""}
+INSIDE = [path for path in FILES if path != PACKAGE / "__init__.py"]
 
 
 def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.ImportFrom) or not node.module:
+    """Yield each module that a file imports, wherever in it: also for types alone."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports by their whole names"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
             continue
-        if node.module.startswith("estimator."):
-            yield node.module.split(".")[1]
-        elif node.module == "estimator":
-            yield from (alias.name for alias in node.names)
+        for name in names:
+            if name.startswith("estimator."):
+                name = name.removeprefix("estimator.")
+                yield name if name in NAMES else name.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_down(path):
-    here = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    for there in set(imported(path)) - {here}:
-        assert HEIGHT[there] < HEIGHT[here], f"{here} must not import {there}"
+def test_the_rooms_are_these():
+    found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert found == {"__init__.py", *ROOMS}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_is_in_it_and_what_it_may_import(room):
+    said = ast.get_docstring(TREES[PACKAGE / room / "__init__.py"])
+    assert len(said.splitlines()) == 3
+    assert "mport" in said.splitlines()[2]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_down(room):
+    below = SEES.get(room, set(ROOMS[: ROOMS.index(room)])) | {room}
+    for path in (PACKAGE / room).rglob("*.py"):
+        for there in imported(path):
+            assert there.split(".")[0] in below, f"{path} must not import {there}"
+
+
+def test_no_circle_stands_at_any_level():
+    modules = {dotted(path): set(imported(path)) for path in INSIDE}
+    for depth in (1, 2, 3, 4):
+        arrows = {}
+        for here, others in modules.items():
+            home = ".".join(here.split(".")[:depth])
+            heads = {".".join(there.split(".")[:depth]) for there in others}
+            arrows.setdefault(home, set()).update(heads - {home})
+        try:
+            TopologicalSorter(arrows).prepare()
+        except CycleError as error:
+            pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_room_is_crowded():
+    for room in ROOMS:
+        assert len(list((PACKAGE / room).rglob("*.py"))) <= MOST_FILES, room
+
+
+def test_files_and_functions_are_short():
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= MOST_LINES, path
+    for path, function in functions():
+        body = function.body
+        if ast.get_docstring(function):
+            body = body[1:]
+        lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+        assert lines <= LONGEST_FUNCTION, f"{path}: {function.name}"
+
+
+def test_functions_take_few_parameters():
+    for path, function in functions():
+        if PACKAGE / "faces" / "cli" in path.parents:
+            continue
+        args = function.args
+        taken = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+        names = [each.arg for each in taken if each.arg not in ("self", "cls")]
+        assert len(names) <= MOST_PARAMETERS, f"{path}: {function.name}"
+
+
+def functions():
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                yield path, node
+
+
+def test_doors_only_open():
+    for path in FILES:
+        nodes = [
+            node
+            for node in TREES[path].body
+            if not isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        if path.name == "__init__.py" and path.parent != PACKAGE:
+            assert len(nodes) == 1, f"{path} says what is in it, and nothing else"
+            assert len(TREES[path].body) == 1, f"{path} re-exports"
+
+
+def users(*words):
+    """Return the folders of files that have a line which starts with one of these."""
+    return {
+        dotted(path).rpartition(".")[0]
+        for path in INSIDE
+        if any(line.strip().startswith(words) for line in path.read_text().splitlines())
+    }
 
 
 def test_only_the_engine_knows_simpy():
-    users = [path for path in FILES if "import simpy" in path.read_text()]
-    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"engine"}
+    assert users("import simpy", "from simpy") == {"engine"}
 
 
-@pytest.mark.parametrize(
-    "folder", ["costs", "engine", "schedules", "specs", "workload"]
-)
-def test_the_core_draws_nothing_and_opens_nothing(folder):
-    for path in (PACKAGE / folder).glob("*.py"):
+@pytest.mark.parametrize("room", ["specs", "schedules", "costs", "engine", "workload"])
+def test_the_core_draws_nothing_and_opens_nothing(room):
+    for path in (PACKAGE / room).rglob("*.py"):
         text = path.read_text()
         assert not any(
             word in text for word in ("plotly", "streamlit", "pandas", "open(")
@@ -108,13 +148,5 @@ def test_the_core_draws_nothing_and_opens_nothing(folder):
 
 
 def test_only_figures_know_matplotlib_and_only_charts_plotly():
-    for library, home in (("matplotlib", "figures"), ("plotly", "charts")):
-        words = (f"import {library}", f"from {library}")
-        users = [
-            path
-            for path in FILES
-            if any(
-                line.strip().startswith(words) for line in path.read_text().splitlines()
-            )
-        ]
-        assert {path.relative_to(PACKAGE).parts[0] for path in users} == {home}
+    assert users("import matplotlib", "from matplotlib") == {"show.figures"}
+    assert users("import plotly", "from plotly") == {"show.charts"}

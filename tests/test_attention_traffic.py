@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.catalog import load, load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load, load_scenario
 from estimator.costs.kernels import attention_s
 from estimator.costs.rates import Layer, device
-from estimator.step_model import StepModel
 from estimator.workload import attention
 from estimator.workload.memory import layer_activations
 from estimator.workload.stages import elements

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.attribution import IGNORED, changed, label, patched, shapley
-from estimator.catalog import scenario_document
+from estimator.catalog.loading import scenario_document
+from estimator.explore.attribution import IGNORED, changed, label, patched, shapley
 
 
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1))

@@ -8,17 +8,20 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from estimator import api, catalog, huggingface, uploads
-from estimator.axes import split
-from estimator.documents import scalar
-from estimator.errors import EstimatorError, InfeasibleError, InputError
-from estimator.record_checks import MOST_LETTERS, checked
-from estimator.record_files import Broken, parse_records
-from estimator.records import transformer
+from estimator.answer import api
+from estimator.answer.soundness import numbers, sound
+from estimator.catalog import loading
+from estimator.catalog.foreign import huggingface
+from estimator.catalog.records.checks import MOST_LETTERS, checked
+from estimator.catalog.records.files import Broken, parse_records
+from estimator.catalog.records.models import transformer
+from estimator.explore.axes import split
+from estimator.faces import uploads
+from estimator.ground.documents import scalar
+from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
+from estimator.ground.units import DOMAINS, parse_quantity
 from estimator.schedules.ir import MAX_CHUNKS, Pipeline, program
-from estimator.soundness import numbers, sound
 from estimator.specs.layout import parse_layout
-from estimator.units import DOMAINS, parse_quantity
 
 ROW = "1" * 20_000
 
@@ -40,7 +43,7 @@ def places(document, path=()):
 PATHS = [
     (name, ".".join(path))
     for name in NAMES
-    for path in places(catalog.scenario_document(name))
+    for path in places(loading.scenario_document(name))
     if path[0] not in ("variants", "question", "assumptions")
     and not {"source", "sources", "notes", "title"} & set(path)
 ]
@@ -96,7 +99,7 @@ def check_rates(scenario, report):
 def test_any_override_gives_a_finite_answer_or_one_message(place, value):
     name, path = place
     try:
-        scenario = catalog.load_scenario(name, [f"{path}={value}"])
+        scenario = loading.load_scenario(name, [f"{path}={value}"])
         report = api.estimate(scenario, has_range=value[-1] == "0", is_played=False)
     except EstimatorError as error:
         assert len(str(error)) < 3_000  # noqa: PT017 - what it is, it has said
@@ -125,7 +128,7 @@ def test_any_override_gives_a_finite_answer_or_one_message(place, value):
 )
 def test_a_refusal_names_the_field_the_value_and_the_bound(patch, bound):
     with pytest.raises(InputError) as caught:
-        catalog.load_scenario("deepseek-v3", [patch])
+        loading.load_scenario("deepseek-v3", [patch])
     path = patch.partition("=")[0]
     bound = bound.replace("1e12", "1000000000000.0").replace("1e+300", r"1e\+300")
     assert path in str(caught.value)
@@ -164,7 +167,7 @@ def test_a_layout_is_refused_by_its_length_first():
 )
 def test_a_name_that_no_file_can_have_is_one_message(name):
     with pytest.raises(InputError, match="there is no"):
-        catalog.load("power", name)
+        loading.load("power", name)
 
 
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved-1f1b", "gpipe", "dualpipe"])
@@ -253,7 +256,7 @@ def test_a_config_of_giant_numbers_is_one_message():
 
 
 def test_an_upload_without_end_is_refused(tmp_path: Path):
-    chosen = uploads.Accepted(catalog.load_scenario("gpt3-175b"), "gpt3-175b")
+    chosen = uploads.Accepted(loading.load_scenario("gpt3-175b"), "gpt3-175b")
     text = f"base: gpt3-175b\nname: x\nphases: [{{name: p, num_tokens: {ROW}}}]\n"
     with pytest.raises(InputError, match="more than 64 digits"):
         uploads.accepted(text.encode(), "x.yaml", chosen)

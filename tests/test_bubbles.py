@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.engine.bubble import pipeline_step
-from estimator.errors import InputError
+from estimator.ground.errors import InputError
 from estimator.schedules.closed_form import closed_form, durations
 from estimator.schedules.ir import Pipeline
 

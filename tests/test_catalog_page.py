@@ -2,15 +2,16 @@
 
 import pytest
 
-from estimator import catalog, listing
-from estimator.fields import fields_of
-from estimator.pages.catalog import KINDS
+from estimator.catalog import loading
+from estimator.catalog.fields import fields_of
+from estimator.faces.pages.catalog import KINDS
+from estimator.show import listing
 
 FILES = [
     (kind, name)
-    for kind in catalog.KINDS
+    for kind in loading.KINDS
     if kind != "scenario"
-    for name in catalog.names(kind)
+    for name in loading.names(kind)
 ]
 
 
@@ -29,7 +30,7 @@ def test_a_kind_lists_what_the_command_lists(open_page, title):
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_number_has_a_source(kind, name):
-    fields = fields_of(catalog.load(kind, name))
+    fields = fields_of(loading.load(kind, name))
     assert fields
     assert [field.path for field in fields if not field.source] == []
     paths = [field.path for field in fields]

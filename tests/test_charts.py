@@ -9,10 +9,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from estimator import api
-from estimator.charts.base import chart
-from estimator.charts.palette import CAUSES, CHUNKS, GROUPS, MEMORY, NEUTRAL, colour
-from estimator.report import Report
+from estimator.answer import api
+from estimator.answer.report import Report
+from estimator.show.charts.base import chart
+from estimator.show.charts.palette import (
+    CAUSES,
+    CHUNKS,
+    GROUPS,
+    MEMORY,
+    NEUTRAL,
+    colour,
+)
 from estimator.specs.scenario import Scenario
 
 UNITS = ("seconds", "GB", "%")
@@ -174,7 +181,7 @@ def test_the_core_runs_without_streamlit_and_plotly():
     script = (
         "import sys; sys.modules.update(streamlit=None, plotly=None)\n"
         "sys.argv = ['estimator', 'run', 'deepseek-v3', '--quiet']\n"
-        "from estimator.cli import main; main()"
+        "from estimator.faces.cli.main import main; main()"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "GPU-hours" in ran.stdout, ran.stderr

@@ -7,19 +7,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.catalog import load, load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load, load_scenario
+from estimator.catalog.records.checks import checked
+from estimator.catalog.records.plans import weighed_layout
+from estimator.catalog.records.scenarios import mapped
 from estimator.costs.collectives import all_gather_s, group
 from estimator.costs.rates import Layer, links
-from estimator.errors import InfeasibleError, InputError
-from estimator.predictions import predict
-from estimator.record_checks import checked
-from estimator.record_plans import weighed_layout
-from estimator.record_scenarios import mapped
+from estimator.engine.operations import Stream
+from estimator.ground.errors import InfeasibleError, InputError
 from estimator.specs.hardware import Cluster
 from estimator.specs.layout import check_layout, parse_layout
-from estimator.step_model import StepModel
+from estimator.validation.predictions import predict
 from estimator.workload.buckets import buckets, num_buckets
-from estimator.workload.operations import Stream
 
 RUNS = Path(__file__).parents[2] / "shared" / "reference" / "published_runs.yaml"
 FLAT = ("plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")

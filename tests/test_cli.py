@@ -8,8 +8,8 @@ from importlib.metadata import version
 import pytest
 import yaml
 
-from estimator import catalog
-from estimator.listing import kinds
+from estimator.catalog import loading
+from estimator.show.listing import kinds
 
 
 def test_run_prints_the_agreed_json(run):
@@ -68,7 +68,7 @@ def test_variants_apply_from_left_to_right(run):
 
 def test_a_file_anywhere_works_like_a_built_in_one(run, tmp_path):
     document = yaml.safe_load(
-        (catalog.data_folder() / "scenarios/deepseek-v3.yaml").read_text()
+        (loading.data_folder() / "scenarios/deepseek-v3.yaml").read_text()
     )
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -140,13 +140,13 @@ def test_every_kind_is_listed_and_shown(run, kind):
     assert name in run("show", kind, name).out
 
 
-@pytest.mark.parametrize("kind", catalog.KINDS)
+@pytest.mark.parametrize("kind", loading.KINDS)
 def test_the_schema_accepts_every_built_in_file(run, kind):
     import jsonschema
 
     schema = run("schema", kind).json
-    for name in catalog.names(kind):
-        document = json.loads(json.dumps(catalog.read(kind, name)))
+    for name in loading.names(kind):
+        document = json.loads(json.dumps(loading.read(kind, name)))
         jsonschema.validate(document, schema)
 
 
@@ -165,7 +165,7 @@ def test_the_schema_refuses_a_bare_number(run):
     import jsonschema
 
     schema = run("schema", "price").json
-    document = dict(catalog.read("price", "deepseek-2usd")) | {"usd_per_gpu_hour": 2}
+    document = dict(loading.read("price", "deepseek-2usd")) | {"usd_per_gpu_hour": 2}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)
 
@@ -177,7 +177,7 @@ def test_version_and_help(run):
 
 def test_a_fresh_process_needs_neither_pandas_nor_streamlit():
     code = (
-        "import sys, estimator.cli as c; sys.argv[1:] = ['run', 'deepseek-v3', '--json'];"
+        "import sys, estimator.faces.cli.main as c; sys.argv[1:] = ['run', 'deepseek-v3', '--json'];"
         "c.cli(standalone_mode=False);"
         "sys.exit(any(name in sys.modules for name in ('pandas', 'streamlit', 'plotly')))"
     )

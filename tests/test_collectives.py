@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from estimator.catalog import load, names
+from estimator.catalog.loading import load, names
 from estimator.costs.collectives import (
     Group,
     all_gather_s,

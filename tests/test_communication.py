@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.catalog import load_scenario
+from estimator.catalog.loading import load_scenario
 from estimator.costs.all_to_all import all_to_all, expected_distinct, spread
 from estimator.costs.collectives import (
     Group,

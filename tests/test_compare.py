@@ -5,13 +5,13 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from estimator import comparison
-from estimator.comparison import compare
-from estimator.errors import InputError
-from estimator.frames import frames, long
-from estimator.results import Result
-from estimator.sections import sections
-from estimator.sweeps import sweep
+from estimator.explore import comparison
+from estimator.explore.comparison import compare
+from estimator.explore.sweeps import sweep
+from estimator.ground.errors import InputError
+from estimator.show.frames import frames, long
+from estimator.show.results import Result
+from estimator.show.sections import sections
 
 THREE = ("deepseek-v3", "deepseek-v3@1f1b", "gpt3-175b")
 NUMBERS = ("cost_usd", "gpu_hours", "wall_s", "step_s")
@@ -179,8 +179,8 @@ def test_run_shows_the_scenarios_that_work(run):
 )
 def test_the_page_shows_the_one_that_works_and_why_the_other_does_not(override, why):
     def script(override):
-        from estimator.pages import compare
-        from estimator.pages.question import Question
+        from estimator.faces.pages import compare
+        from estimator.faces.pages.question import Question
 
         compare.page(Question("deepseek-v3", (override,)))
 

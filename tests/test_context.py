@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.catalog import load, load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load, load_scenario
+from estimator.catalog.records.scenarios import scenario as scenario_of
 from estimator.costs.kernels import attention_flop, attention_s
 from estimator.costs.rates import Layer, device
-from estimator.record_scenarios import scenario as scenario_of
 from estimator.specs.model import LocalAttention
-from estimator.step_model import StepModel
 from estimator.workload import attention
 from estimator.workload.work import AttentionCore, sizes
 

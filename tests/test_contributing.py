@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator import catalog
+from estimator.catalog import loading
 from estimator.costs.params import params
 from estimator.schedules.ir import Pipeline, program, schedule
 
@@ -23,15 +23,15 @@ def recipe(word):
 def test_a_gpu_is_a_file_over_another(tmp_path):
     path = tmp_path / "h100-new.yaml"
     path.write_text(recipe("h100-new"))
-    made = catalog.load("gpu", str(path))
+    made = loading.load("gpu", str(path))
     assert made.hbm_bytes == 96e9
-    assert made.peak_flop_per_s == catalog.load("gpu", "h100-sxm").peak_flop_per_s
+    assert made.peak_flop_per_s == loading.load("gpu", "h100-sxm").peak_flop_per_s
 
 
 def test_a_model_is_a_file(tmp_path):
     path = tmp_path / "tiny-1b.yaml"
     path.write_text(recipe("tiny-1b"))
-    assert params(catalog.load("model", str(path))).total == pytest.approx(
+    assert params(loading.load("model", str(path))).total == pytest.approx(
         1.1e9, rel=0.1
     )
 

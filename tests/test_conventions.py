@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from estimator.catalog.records.models import transformer
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
-from estimator.records import transformer
 
 RUNS = Path(__file__).parents[2] / "shared" / "reference" / "published_runs.yaml"
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from estimator.api import estimate
-from estimator.bill import NOT_COUNTED
-from estimator.catalog import load_scenario, names
-from estimator.errors import InputError
-from estimator.report import AROUND
-from estimator.uncertainty import uncertainty
+from estimator.answer.api import estimate
+from estimator.answer.bill import NOT_COUNTED
+from estimator.answer.report import AROUND
+from estimator.catalog.loading import load_scenario, names
+from estimator.explore.uncertainty import uncertainty
+from estimator.ground.errors import InputError
 
 NAME = "deepseek-v3"
 OWNED = "price=owned-h800"
@@ -139,7 +139,7 @@ def test_each_part_of_owning_moves_the_cost_its_way(bases, changed, factor):
 
 @pytest.mark.parametrize("overrides", [[], [OWNED], [OWNED, PROGRAMME]])
 def test_more_than_nine_in_ten_draws_lie_in_the_range_of_run(overrides, monkeypatch):
-    monkeypatch.setattr("estimator.uncertainty.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.explore.uncertainty.find_spec", lambda name: None)
     scenario = load_scenario(NAME, overrides)
     made = uncertainty(scenario, num_samples=4000, seed=7)
     for name, shown in estimate(scenario).range.items():
@@ -151,7 +151,7 @@ def test_more_than_nine_in_ten_draws_lie_in_the_range_of_run(overrides, monkeypa
 
 
 def test_the_tornado_has_what_owning_is_made_of(monkeypatch):
-    monkeypatch.setattr("estimator.uncertainty.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.explore.uncertainty.find_spec", lambda name: None)
     made = uncertainty(load_scenario(NAME, [OWNED]), num_samples=10)
     first = made.tornado[0]
     assert first.input == "price.owned.amortised_per_year"

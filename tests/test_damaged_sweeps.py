@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator import executors, store, sweeps
-from estimator.errors import InputError, OutsideError
-from estimator.sweeps import sweep
+from estimator.explore import store, sweeps
+from estimator.explore.sweeps import sweep
+from estimator.ground import executors
+from estimator.ground.errors import InputError, OutsideError
 
 pytest.importorskip("pyarrow")
 
@@ -24,7 +25,7 @@ ARGUMENTS = ["sweep", NAME, *(word for axis in VARY for word in ("--vary", axis)
 
 @pytest.fixture(autouse=True)
 def one_combination_a_task(monkeypatch, tmp_path):
-    monkeypatch.setattr("estimator.points.COMBINATIONS_PER_TASK", 1)
+    monkeypatch.setattr("estimator.explore.points.COMBINATIONS_PER_TASK", 1)
     monkeypatch.chdir(tmp_path)
 
 
@@ -33,7 +34,7 @@ def left(tmp_path_factory):
     """Both formats: what a sweep left that ended before its last part, and the rows."""
     folder = tmp_path_factory.mktemp("left")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("estimator.points.COMBINATIONS_PER_TASK", 1)
+        patch.setattr("estimator.explore.points.COMBINATIONS_PER_TASK", 1)
         for suffix in ("csv", "parquet"):
             sweep(NAME, VARY, out=folder / f"whole.{suffix}")
             with patch.context() as failing:
@@ -131,7 +132,7 @@ def test_a_missing_part_is_computed_and_the_others_are_not(left, monkeypatch):
     asked = []
     evaluate = sweeps.points.evaluate
     monkeypatch.setattr(
-        "estimator.points.evaluate",
+        "estimator.explore.points.evaluate",
         lambda document, task: asked.append(task.number) or evaluate(document, task),
     )
     sweep(NAME, VARY, out="rows.csv", resume=True)
@@ -262,7 +263,7 @@ def test_ctrl_c_before_the_first_part_leaves_nothing(run, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("estimator.points.evaluate", interrupted)
+    monkeypatch.setattr("estimator.explore.points.evaluate", interrupted)
     made = run(*ARGUMENTS, "--out", "rows.csv")
     assert (made.status, made.err.count("\n")) == (130, 1)
     assert made.err.endswith("--out rows.csv\n")
@@ -320,7 +321,7 @@ def test_an_address_that_is_none_leaves_nothing_behind(run, address):
 
 
 def test_columns_are_read_as_words_where_one_piece_has_some(monkeypatch):
-    monkeypatch.setattr("estimator.row_files.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("estimator.ground.row_files.ROWS_AT_ONCE", 2)
     rows = pd.DataFrame({"point": range(4), "x": ["1", "2", "full", "3"]})
     rows.to_csv("rows.csv", index=False)
     made = store.read_tables([Path("rows.csv")], ".csv")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.api import estimate, layers
-from estimator.catalog import load_scenario
+from estimator.answer.api import estimate, layers
+from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import flop_per_token, mfu
 from estimator.costs.params import params
 

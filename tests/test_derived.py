@@ -4,17 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from estimator import catalog, comparison
-from estimator.api import estimate
-from estimator.bill import price_title
-from estimator.derivation import own_price
-from estimator.documents import parse_document
-from estimator.errors import InputError
-from estimator.plan_rows import evaluated
-from estimator.plan_search import plan
-from estimator.sweeps import sweep
-from estimator.uncertainty import uncertainty
-from estimator.written import scenario_yaml
+from estimator.answer.api import estimate
+from estimator.answer.bill import price_title
+from estimator.catalog import loading
+from estimator.catalog.derivation import own_price
+from estimator.catalog.writing import scenario_yaml
+from estimator.explore import comparison
+from estimator.explore.plan.ranking import evaluated
+from estimator.explore.plan.search import plan
+from estimator.explore.sweeps import sweep
+from estimator.explore.uncertainty import uncertainty
+from estimator.ground.documents import parse_document
+from estimator.ground.errors import InputError
 
 LLAMA, V3 = "llama-3.1-405b", "deepseek-v3"
 B200, H20, H100 = (
@@ -41,7 +42,7 @@ SMALL = ("cluster.num_gpus=64", "plan.tp=8", "plan.pp=8", "plan.stage_layout=eve
 
 
 def title(name, *overrides):
-    return price_title(catalog.load_scenario(name, overrides))
+    return price_title(loading.load_scenario(name, overrides))
 
 
 def told(scenario):
@@ -70,11 +71,11 @@ def file(folder, text):
     ],
 )
 def test_every_command_takes_the_same_price(overrides, words, monkeypatch, run):
-    monkeypatch.setattr("estimator.uncertainty.find_spec", lambda name: None)
-    scenario = catalog.load_scenario(LLAMA, overrides)
+    monkeypatch.setattr("estimator.explore.uncertainty.find_spec", lambda name: None)
+    scenario = loading.load_scenario(LLAMA, overrides)
     if scenario.price.owned is not None:
         overrides = [*overrides, "power=china"]
-        scenario = catalog.load_scenario(LLAMA, overrides)
+        scenario = loading.load_scenario(LLAMA, overrides)
     assert price_title(scenario) == words
     report = estimate(scenario, has_range=False, is_played=False)
     last = overrides[-1]
@@ -100,13 +101,13 @@ def test_plan_takes_the_same_price_and_the_same_published_hours(tmp_path):
     assert 0 < hours(whole)["b"] < 1000
 
 
-@pytest.mark.parametrize("node", catalog.names("node"))
+@pytest.mark.parametrize("node", loading.names("node"))
 @pytest.mark.parametrize("price", ["h100-lambda-2024-09", "owned-h100"])
 def test_no_gpu_is_paid_by_another_s_price_where_it_has_its_own(node, price, tmp_path):
     base = file(tmp_path, f"base: {LLAMA}\nname: mine\nprice: {price}\n")
-    made = catalog.load_scenario(base, [f"cluster.node={node}"])
+    made = loading.load_scenario(base, [f"cluster.node={node}"])
     gpu, basis = made.cluster.node.gpu.name, made.price.basis
-    records = [catalog.load("price", name) for name in catalog.names("price")]
+    records = [loading.load("price", name) for name in loading.names("price")]
     own = {each.name for each in records if (each.gpu, each.basis) == (gpu, basis)}
     if own:
         assert made.price.name in own
@@ -160,9 +161,9 @@ def test_a_sweep_has_the_price_of_each_row_and_says_so(run, tmp_path):
 
 def test_the_answer_says_why_a_price_is_not_the_scenario_s():
     own = "is b200-sxm's own; the scenario's h100-lambda-2024-09 is not of this GPU"
-    assert any(own in text for text in told(catalog.load_scenario(LLAMA, [B200])))
+    assert any(own in text for text in told(loading.load_scenario(LLAMA, [B200])))
     kept = "the price h100-lambda-2024-09 is one of h100-sxm, taken for h20"
-    assert kept in told(catalog.load_scenario(LLAMA, [H20]))
+    assert kept in told(loading.load_scenario(LLAMA, [H20]))
 
 
 def test_an_overridden_price_is_named_as_overridden_everywhere(run, tmp_path):
@@ -181,7 +182,7 @@ def test_an_overridden_price_is_named_as_overridden_everywhere(run, tmp_path):
 
 def test_a_price_that_a_file_writes_over_is_named_as_such(tmp_path):
     text = f"base: {V3}\nname: mine\nprice: {{base: deepseek-2usd, usd_per_gpu_hour: %s}}\n"
-    made = catalog.load_scenario(file(tmp_path, text % "3.42 USD/h"))
+    made = loading.load_scenario(file(tmp_path, text % "3.42 USD/h"))
     assert price_title(made) == WORDS
     assert made.price.source.startswith("usd_per_gpu_hour set by the user; otherwise")
     part = title(V3, "price=owned-h800", "price.owned.utilisation=0.7")
@@ -205,7 +206,7 @@ def test_a_price_that_a_file_writes_over_is_named_as_such(tmp_path):
     ],
 )
 def test_a_question_stands_as_long_as_it_is_the_one_asked(overrides, is_asked):
-    scenario = catalog.load_scenario(V3, overrides)
+    scenario = loading.load_scenario(V3, overrides)
     asked = "What did the pre-training of DeepSeek-V3 on 2,048 H800s take?"
     assert scenario.question == {True: asked, False: "", "Mine?": "Mine?"}[is_asked]
     report = estimate(scenario, has_range=False, is_played=False)
@@ -217,18 +218,18 @@ def test_a_question_stands_as_long_as_it_is_the_one_asked(overrides, is_asked):
 @pytest.mark.parametrize("kind", ["base", "--set", "upload"])
 def test_another_model_on_other_gpus_keeps_no_story(kind, tmp_path):
     if kind == "--set":
-        made = catalog.load_scenario(LLAMA, ["model=qwen3-32b", *SMALL])
+        made = loading.load_scenario(LLAMA, ["model=qwen3-32b", *SMALL])
     else:
         text = (
             f"base: {LLAMA}\nname: mine\nmodel: qwen3-32b\ncluster: {{num_gpus: 64}}\n"
             "plan: {tp: 8, pp: 8, stages_per_rank: 8, stage_layout: even}\n"
         )
         path = file(tmp_path, text)
-        made = catalog.load_scenario(path)
+        made = loading.load_scenario(path)
         if kind == "upload":
-            from estimator.uploads import Accepted, accepted
+            from estimator.faces.uploads import Accepted, accepted
 
-            chosen = Accepted(catalog.load_scenario(LLAMA), LLAMA)
+            chosen = Accepted(loading.load_scenario(LLAMA), LLAMA)
             made = accepted(text.encode(), "mine.yaml", chosen).scenario
     assert (made.question, made.assumptions) == ("", ())
     words = " ".join(told(made))
@@ -238,12 +239,12 @@ def test_another_model_on_other_gpus_keeps_no_story(kind, tmp_path):
 
 def test_an_assumption_goes_with_what_it_speaks_of():
     def left(*overrides):
-        said = catalog.load_scenario(V3, overrides).assumptions
+        said = loading.load_scenario(V3, overrides).assumptions
         return [each.text.split()[0] for each in said]
 
     recomputed = "Norms and SwiGLU outputs are recomputed"
-    assert recomputed in " ".join(told(catalog.load_scenario(LLAMA)))
-    full = catalog.load_scenario(LLAMA, ["recompute=full"])
+    assert recomputed in " ".join(told(loading.load_scenario(LLAMA)))
+    full = loading.load_scenario(LLAMA, ["recompute=full"])
     assert recomputed not in " ".join(told(full))
     assert (
         left()
@@ -264,17 +265,17 @@ def test_an_assumption_that_names_no_path_goes_with_the_cluster(tmp_path):
         tmp_path,
         f"base: {V3}\nname: mine\nassumptions: [a fact, {{about: [plan.pp], text: b}}]\n",
     )
-    assert [each.text for each in catalog.load_scenario(base).assumptions] == [
+    assert [each.text for each in loading.load_scenario(base).assumptions] == [
         "a fact",
         "b",
     ]
-    other = catalog.load_scenario(base, ["cluster.num_gpus=1024"])
+    other = loading.load_scenario(base, ["cluster.num_gpus=1024"])
     assert [each.text for each in other.assumptions] == ["b"]
 
 
 def test_what_was_published_of_another_model_is_left_out_and_said():
     patches = ["model=mixtral-8x7b", "plan.stage_layout=even", "plan.ep=8"]
-    made = catalog.load_scenario(V3, patches)
+    made = loading.load_scenario(V3, patches)
     assert [phase.name for phase in made.phases] == ["pre-training"]
     said = "What was published of deepseek-v3 is left out: context-extension, post-training."
     assert said in told(made)
@@ -358,7 +359,7 @@ def test_published_hours_stay_where_the_step_does(patch):
 
 
 def test_what_was_published_is_of_the_model_not_of_its_name():
-    made = catalog.load_scenario(
+    made = loading.load_scenario(
         V3, ["model.hidden_size=3584", "phases.0.seq_len=2048"]
     )
     assert [phase.name for phase in made.phases] == ["pre-training"]
@@ -373,7 +374,7 @@ def test_a_comparison_and_a_plan_carry_published_hours_over_alike():
     assert [each.input for each in made.shares] == [
         "cluster.fabric: ib-ndr-rail-optimised -> ib-hdr-rail-optimised"
     ]
-    own = catalog.load_scenario(V3)
+    own = loading.load_scenario(V3)
     other = evaluated(replace(own, plan=replace(own.plan, schedule="1f1b")))
     told = estimate(V3, ["plan.schedule=1f1b"], has_range=False).gpu_hours
     assert other.gpu_hours == pytest.approx(told, rel=1e-9)
@@ -399,7 +400,7 @@ def test_hours_that_name_no_node_are_of_the_one_they_were_given_for(tmp_path):
         " {name: b, basis: published, gpu_hours: 1000, source: us}]"
     )
     base = file(tmp_path, f"base: {V3}\nname: mine\nphases: {phases}\n")
-    assert catalog.load_scenario(base).phases[1].node == ""
+    assert loading.load_scenario(base).phases[1].node == ""
     made = estimate(base, [H20], has_range=False, is_played=False)
     assert made.phases[1].scaled_from == "hgx-h800"
     assert made.phases[1].gpu_hours > 1000
@@ -407,7 +408,7 @@ def test_hours_that_name_no_node_are_of_the_one_they_were_given_for(tmp_path):
 
 def test_a_simulated_phase_was_not_published_of_a_node():
     with pytest.raises(InputError, match="phases"):
-        catalog.load_scenario(V3, ["phases.0.node=hgx-h800"])
+        loading.load_scenario(V3, ["phases.0.node=hgx-h800"])
 
 
 @pytest.mark.parametrize(
@@ -416,8 +417,8 @@ def test_a_simulated_phase_was_not_published_of_a_node():
     ids=str,
 )
 def test_a_derived_scenario_is_written_so_that_it_is_read_again(overrides, tmp_path):
-    scenario = catalog.load_scenario(LLAMA, overrides)
-    again = catalog.load_scenario(file(tmp_path, scenario_yaml(scenario, LLAMA)))
+    scenario = loading.load_scenario(LLAMA, overrides)
+    again = loading.load_scenario(file(tmp_path, scenario_yaml(scenario, LLAMA)))
     for part in ("question", "assumptions", "price", "phases", "cluster"):
         assert getattr(again, part) == getattr(scenario, part)
 
@@ -428,10 +429,10 @@ def test_a_variant_is_laid_over_its_scenario_as_a_file_over_its_base(tmp_path):
     nested = "\n".join(f"    {line}" for line in patch.splitlines())
     below.write_text(f"base: llama-3.1-405b\nvariants:\n  x:\n{nested}\n")
     above.write_text(f"base: {below}\n{patch}")
-    made, wanted = catalog.load_scenario(f"{below}@x"), catalog.load_scenario(above)
+    made, wanted = loading.load_scenario(f"{below}@x"), loading.load_scenario(above)
     assert made.cluster == wanted.cluster
     assert made.plan == wanted.plan
-    assert made.plan.tp == catalog.load_scenario("llama-3.1-405b").plan.tp
+    assert made.plan.tp == loading.load_scenario("llama-3.1-405b").plan.tp
     assert not made.plan.overlap.context
 
 
@@ -439,7 +440,7 @@ def test_a_variant_that_names_a_base_stands_for_itself(tmp_path):
     text = "cluster.node: {base: hgx-a100, nvlink_bytes_per_s: 100 GB/s}"
     path = tmp_path / "x.yaml"
     path.write_text(f"base: deepseek-v3\nvariants: {{x: {{{text}}}}}")
-    node = catalog.load_scenario(f"{path}@x", ["precision=bf16"]).cluster.node
+    node = loading.load_scenario(f"{path}@x", ["precision=bf16"]).cluster.node
     assert node.gpu.name == "a100-sxm-80"
     assert node.nvlink_bytes_per_s == 100e9
 
@@ -448,14 +449,14 @@ def test_a_variant_has_no_variants(tmp_path):
     text = "base: deepseek-v3\nvariants: {a: {variants: {b: {plan.tp: 8}}}}"
     for name in (file(tmp_path, text), file(tmp_path, text) + "@a"):
         with pytest.raises(InputError, match="cannot have variants of its own"):
-            catalog.load_scenario(name)
+            loading.load_scenario(name)
 
 
 @pytest.mark.parametrize("base", [V3, ""])
 def test_a_written_scenario_keeps_what_its_hours_were_spent_on(base, tmp_path):
-    scenario = catalog.load_scenario(f"{V3}@ib-200g", ["plan.schedule=1f1b"])
+    scenario = loading.load_scenario(f"{V3}@ib-200g", ["plan.schedule=1f1b"])
     text = scenario_yaml(scenario, base)
-    again = catalog.load_scenario(file(tmp_path, text))
+    again = loading.load_scenario(file(tmp_path, text))
     assert again.published_on == scenario.published_on
     assert "num_sms" not in text
-    assert "published_on" not in scenario_yaml(catalog.load_scenario(V3), base)
+    assert "published_on" not in scenario_yaml(loading.load_scenario(V3), base)

@@ -3,19 +3,19 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from estimator import comparison
-from estimator.charts import difference as chart
-from estimator.comparison import Share
-from estimator.findings.difference import QUANTITIES, WHOLE, difference
-from estimator.words import dollars, short, signed
+from estimator.explore import comparison
+from estimator.explore.comparison import Share
+from estimator.ground.words import dollars, short, signed
+from estimator.show.charts import difference as chart
+from estimator.show.findings.difference import QUANTITIES, WHOLE, difference
 
 PAIR = ("deepseek-v3@1f1b+bf16+h100", "deepseek-v3")
 
 
 def opened(scenario="deepseek-v3", overrides=(), baseline=None, variants=None):
     def script(scenario, overrides):
-        from estimator.pages import compare
-        from estimator.pages.question import Question
+        from estimator.faces.pages import compare
+        from estimator.faces.pages.question import Question
 
         compare.page(Question(scenario, tuple(overrides)))
 

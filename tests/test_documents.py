@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.documents import marked, parse_document, parse_override, place_of
-from estimator.errors import InputError
-from estimator.units import UNITS, BareNumber, parse_quantity
+from estimator.ground.documents import marked, parse_document, parse_override, place_of
+from estimator.ground.errors import InputError
+from estimator.ground.units import UNITS, BareNumber, parse_quantity
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,17 @@ import pytest
 from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
-from estimator import catalog, provenance
-from estimator.catalog import load_scenario
-from estimator.comparison import compare
-from estimator.extras import how
-from estimator.findings.base import finding
-from estimator.pages import downloads
-from estimator.pages.question import Question
-from estimator.pictures import FORMATS
-from estimator.results import Result
-from estimator.words import short
+from estimator.catalog import loading
+from estimator.catalog.loading import load_scenario
+from estimator.explore.comparison import compare
+from estimator.faces.pages import downloads
+from estimator.faces.pages.question import Question
+from estimator.ground.extras import how
+from estimator.ground.words import short
+from estimator.show import provenance
+from estimator.show.findings.base import finding
+from estimator.show.pictures import FORMATS
+from estimator.show.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_names_of_files_are_plain(deepseek):
 
 
 def test_what_is_not_installed_is_named(deepseek, monkeypatch):
-    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.ground.extras.find_spec", lambda name: None)
     tables, page, trace, figures = downloads.groups(deepseek, "")
     assert [file.ending for file in tables.files] == ["csv", "json", "md", "tex"]
     assert tables.problems == (
@@ -116,7 +117,7 @@ def test_a_step_too_long_for_a_trace_says_so():
 
 
 def test_the_page_has_a_button_for_each_file(groups):
-    app = AppTest.from_file(catalog.data_folder() / "app.py", default_timeout=60)
+    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True
     app.query_params["view"] = "Export"
     app.run()
@@ -141,8 +142,8 @@ def test_the_scenario_file_gives_the_same_scenario(tmp_path):
 
 def test_a_patch_with_braces_stands_in_the_commands():
     def script():
-        from estimator.pages import downloads
-        from estimator.pages.question import Question
+        from estimator.faces.pages import downloads
+        from estimator.faces.pages.question import Question
 
         patch = "recompute={bad"  # no scenario is made of it here
         downloads.commands(Question("deepseek-v3", (patch,)))

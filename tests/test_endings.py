@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from estimator import catalog, export
-from estimator.endings import ended
-from estimator.errors import InputError, OutsideError
+from estimator.catalog import loading
+from estimator.faces.endings import ended
+from estimator.ground import files
+from estimator.ground.errors import InputError, OutsideError
 
 MODULE = [sys.executable, "-m", "estimator"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[1])}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[1])}
 WRITERS = {
     "run": ["run", "gpt3-175b", "--out", "{}/r.csv"],
     "compare": ["compare", "gpt3-175b", "deepseek-v3", "--out", "{}/r.md"],
@@ -29,13 +30,19 @@ WRITERS = {
     "import": ["import-hf", "config.json", "--out", "{}/r.yaml"],
 }
 ENTRIES = {
-    "run": ("estimator.api.estimate", ["run", "gpt3-175b"]),
-    "compare": ("estimator.comparison.compare", ["compare", "gpt3-175b"]),
-    "plan": ("estimator.plan_search.evaluated", ["plan", "gpt3-175b"]),
-    "uncertainty": ("estimator.uncertainty.answers", ["uncertainty", "gpt3-175b"]),
-    "validate": ("estimator.validation.validate", ["validate"]),
-    "import": ("estimator.catalog.read_text", ["import-hf", "config.json"]),
-    "trace": ("estimator.api.traced_step", ["trace", "gpt3-175b", "--out", "t.json"]),
+    "run": ("estimator.answer.api.estimate", ["run", "gpt3-175b"]),
+    "compare": ("estimator.explore.comparison.compare", ["compare", "gpt3-175b"]),
+    "plan": ("estimator.explore.plan.search.evaluated", ["plan", "gpt3-175b"]),
+    "uncertainty": (
+        "estimator.explore.uncertainty.answers",
+        ["uncertainty", "gpt3-175b"],
+    ),
+    "validate": ("estimator.validation.runs.validate", ["validate"]),
+    "import": ("estimator.catalog.loading.read_text", ["import-hf", "config.json"]),
+    "trace": (
+        "estimator.answer.api.traced_step",
+        ["trace", "gpt3-175b", "--out", "t.json"],
+    ),
 }
 
 
@@ -91,8 +98,10 @@ def full(*_arguments, **_options):
 
 @pytest.mark.parametrize("name", ["run", "schedule", "import"])
 def test_a_full_disk_leaves_what_was_there(run, monkeypatch, name):
-    monkeypatch.setattr(export, "_write_parts", full)
-    monkeypatch.setattr("estimator.huggingface.model_yaml", lambda *_: "name: x\n")
+    monkeypatch.setattr(files, "_write_parts", full)
+    monkeypatch.setattr(
+        "estimator.catalog.foreign.huggingface.model_yaml", lambda *_: "name: x\n"
+    )
     Path("config.json").write_text("{}")
     words = [word.format(".") for word in WRITERS[name]]
     words += ["--ranks", "2", "--microbatches", "2"] * (name == "schedule")
@@ -107,7 +116,7 @@ def test_a_full_disk_leaves_what_was_there(run, monkeypatch, name):
 
 def test_whose_fault_a_file_is_decides_its_kind():
     for number, kind in ((errno.ENOSPC, OutsideError), (errno.EROFS, InputError)):
-        made = export.refused(Path("x"), OSError(number, "so it is"))
+        made = files.refused(Path("x"), OSError(number, "so it is"))
         assert type(made) is kind
 
 

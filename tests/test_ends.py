@@ -2,11 +2,11 @@
 
 import pytest
 
-from estimator.catalog import load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load_scenario
 from estimator.costs.collectives import all_reduce_s, group
-from estimator.errors import InputError
+from estimator.ground.errors import InputError
 from estimator.schedules.ir import Op
-from estimator.step_model import StepModel
 from estimator.workload import ends
 from estimator.workload.work import HostCalls
 

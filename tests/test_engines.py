@@ -14,7 +14,7 @@ from estimator.engine.bubble import pipeline_step
 from estimator.engine.evaluate import evaluate, makespans, play
 from estimator.engine.graph import SEND, compile_program
 from estimator.engine.step import simulate_step
-from estimator.errors import InfeasibleError, InputError
+from estimator.ground.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import Op, Pipeline, program, schedule
 

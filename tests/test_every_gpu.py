@@ -2,7 +2,9 @@
 
 import pytest
 
-from estimator import catalog, plan_space, uncertainty
+from estimator.catalog import loading
+from estimator.explore import uncertainty
+from estimator.explore.plan import space
 
 SCENARIO = """
 name: small
@@ -15,8 +17,8 @@ price: h100-lambda-2024-09
 power: world-average
 phases: [{name: training, num_tokens: 1e9, seq_len: 2048, global_batch_size: 16}]
 """
-NODES = {name: catalog.load("node", name) for name in catalog.names("node")}
-ALONE = set(catalog.names("gpu")) - {node.gpu.name for node in NODES.values()}
+NODES = {name: loading.load("node", name) for name in loading.names("node")}
+ALONE = set(loading.names("gpu")) - {node.gpu.name for node in NODES.values()}
 PLACES = {
     **{
         name: (f"cluster.node={name}", f"cluster.num_gpus={node.gpus_per_node}")
@@ -37,8 +39,8 @@ COMMANDS = {
 def small(tmp_path, monkeypatch):
     """A scenario of one node, few plans and few draws."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plan_space, "MICRO_BATCHES", (1,))
-    monkeypatch.setattr(plan_space, "MAX_PP", 1)
+    monkeypatch.setattr(space, "MICRO_BATCHES", (1,))
+    monkeypatch.setattr(space, "MAX_PP", 1)
     monkeypatch.setattr(uncertainty, "SOBOL_SAMPLES", 2)
     (tmp_path / "small.yaml").write_text(SCENARIO)
     return "small.yaml"

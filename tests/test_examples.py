@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import estimator
-from estimator.comparison import Comparison
-from estimator.errors import InputError
-from estimator.plan_search import plan
-from estimator.report import Report
-from estimator.sweeps import Sweep
+from estimator.answer.report import Report
+from estimator.explore.comparison import Comparison
+from estimator.explore.plan.search import plan
+from estimator.explore.sweeps import Sweep
+from estimator.ground.errors import InputError
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from estimator import listing
-from estimator.catalog import load, names
+from estimator.catalog.loading import load, names
 from estimator.costs.export_control import (
     control,
     october_2023,
     performance_density,
     total_processing_performance,
 )
+from estimator.show import listing
 
 # Computed from dense datasheet rates: TPP, and whether the rules of October 2022 and of
 # October 2023 (3A090.a) are met. Source of the rules: estimator/costs/export_control.py.

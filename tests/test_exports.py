@@ -16,13 +16,13 @@ import pytest
 from markdown_it import MarkdownIt
 from pyarrow import parquet
 
-from estimator.catalog import load_scenario
-from estimator.comparison import compare
-from estimator.formats import base, latex, markdown
-from estimator.formats.base import file_format
-from estimator.frames import long
-from estimator.results import Result
-from estimator.words import short
+from estimator.catalog.loading import load_scenario
+from estimator.explore.comparison import compare
+from estimator.ground.words import short
+from estimator.show.formats import base, latex, markdown
+from estimator.show.formats.base import file_format
+from estimator.show.frames import long
+from estimator.show.results import Result
 
 HOSTILE = '=HYPERLINK("http://x")|50 % of #1 & $x_1^{2} \\input{y} <script> ~ [a](b) é λ -- \'`'
 
@@ -324,7 +324,7 @@ def test_a_file_that_cannot_be_written_gets_one_message(
     ("ending", "library"), [("xlsx", "xlsxwriter"), ("parquet", "pyarrow")]
 )
 def test_a_missing_library_is_named_before_the_work(run, monkeypatch, ending, library):
-    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.ground.extras.find_spec", lambda name: None)
     ran = run("run", "nothing", "--out", f"r.{ending}")
     assert ran.status == 2
     assert f"needs {library}: install the extra 'export'" in ran.err
@@ -333,7 +333,7 @@ def test_a_missing_library_is_named_before_the_work(run, monkeypatch, ending, li
 
 
 def test_text_formats_need_no_extra(monkeypatch):
-    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.ground.extras.find_spec", lambda name: None)
     for ending in ("csv", "json", "md", "tex"):
         file_format[ending].require()
 

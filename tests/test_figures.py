@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from estimator import pictures, provenance, report_html
-from estimator.catalog import load_scenario
-from estimator.errors import InfeasibleError
-from estimator.figures import write
-from estimator.findings.base import finding
-from estimator.findings.timeline import windows
+from estimator.catalog.loading import load_scenario
+from estimator.ground.errors import InfeasibleError
+from estimator.show import pictures, provenance, report_html
+from estimator.show.figures import write
+from estimator.show.findings.base import finding
+from estimator.show.findings.timeline import windows
 
 NAMES = list(finding)
 
@@ -63,7 +63,7 @@ def test_every_chart_has_a_finding_and_a_summary(run):
 
 
 def test_every_finding_is_also_drawn_for_the_browser():
-    from estimator.charts.base import chart
+    from estimator.show.charts.base import chart
 
     assert list(chart) == NAMES
 
@@ -257,7 +257,7 @@ def test_lists_and_estimates_load_no_drawing_library():
     script = (
         "import sys; sys.modules.update(matplotlib=None, plotly=None)\n"
         "sys.argv = ['estimator', *{words}]\n"
-        "from estimator.cli import main; main()"
+        "from estimator.faces.cli.main import main; main()"
     )
     for words in (["list", "chart"], ["run", "deepseek-v3", "--quiet"]):
         command = [sys.executable, "-c", script.format(words=words)]

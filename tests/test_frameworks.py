@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator import catalog
-from estimator.comparison import compare
-from estimator.errors import InputError
-from estimator.nearest import nearest
-from estimator.plan_search import plan
-from estimator.plan_space import shapes
+from estimator.catalog import loading
+from estimator.catalog.nearest import nearest
+from estimator.explore.comparison import compare
+from estimator.explore.plan.search import plan
+from estimator.explore.plan.space import shapes
+from estimator.explore.sweeps import sweep
+from estimator.ground.errors import InputError
 from estimator.specs.fit import frameworks
-from estimator.sweeps import sweep
 
 TEXT = """
 name: small
@@ -72,7 +72,7 @@ REFUSED = {
 def test_what_frameworks_refuse_is_refused_with_what_they_take(small, case):
     overrides, words, remedies = REFUSED[case]
     with pytest.raises(InputError) as error:
-        catalog.load_scenario(small, overrides)
+        loading.load_scenario(small, overrides)
     assert words in str(error.value)
     for path, values in remedies.items():
         said = " or ".join(map(str, values))
@@ -82,7 +82,7 @@ def test_what_frameworks_refuse_is_refused_with_what_they_take(small, case):
         )
         assert said in str(error.value)
         for value in values:
-            catalog.load_scenario(small, [*overrides, f"{path}={value}"])
+            loading.load_scenario(small, [*overrides, f"{path}={value}"])
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_what_was_written_is_blamed_and_the_nearest_that_runs_is_named(
     name, written, remedy
 ):
     with pytest.raises(InputError) as error:
-        catalog.load_scenario(name, [written])
+        loading.load_scenario(name, [written])
     path, value = remedy.split("=")
     assert f"--set: {path}: " in error.value.where[0]
     assert error.value.where[0].endswith(f"{path.removeprefix('cluster.')}: {value}")
-    catalog.load_scenario(name, [remedy])
+    loading.load_scenario(name, [remedy])
 
 
 @pytest.mark.parametrize(
@@ -119,21 +119,21 @@ def test_what_was_written_is_blamed_and_the_nearest_that_runs_is_named(
     ],
 )
 def test_what_frameworks_take_is_taken(small, overrides):
-    assert not list(frameworks(catalog.load_scenario(small, overrides)))
+    assert not list(frameworks(loading.load_scenario(small, overrides)))
 
 
 def test_a_batch_that_grows_is_looked_at_where_it_has_grown(small):
     growing = f"{BATCH}={{ramp: {{from: 3, to: 64, over_tokens: 1e8}}}}"
-    assert catalog.load_scenario(small, [growing]).phases
+    assert loading.load_scenario(small, [growing]).phases
     with pytest.raises(InputError, match="30 sequences"):
-        catalog.load_scenario(small, [growing.replace("64", "30")])
+        loading.load_scenario(small, [growing.replace("64", "30")])
 
 
 def test_every_built_in_scenario_and_variant_starts():
-    for name in catalog.names("scenario"):
-        variants = catalog.load_scenario(name).variants
+    for name in loading.names("scenario"):
+        variants = loading.load_scenario(name).variants
         for variant in variants:
-            catalog.load_scenario(f"{name}@{variant}")
+            loading.load_scenario(f"{name}@{variant}")
 
 
 def test_a_sweep_takes_the_nearest_that_runs_and_says_so(small):
@@ -217,18 +217,18 @@ def test_the_nearest_starts_and_a_scenario_that_starts_is_its_own(
         "phases.0.seq_len": seq_len,
     }
     overrides = [f"{path}={value}" for path, value in asked.items()]
-    document = catalog.scenario_document(small, overrides)
+    document = loading.scenario_document(small, overrides)
     found = nearest(document, "small", asked)
     assert not list(frameworks(found.scenario))
     again = nearest(found.document, "small", asked)
     assert not again.adjusted
     assert again.scenario == found.scenario
     if not found.adjusted:
-        assert found.scenario == catalog.load_scenario(small, overrides)
+        assert found.scenario == loading.load_scenario(small, overrides)
 
 
 def test_plans_are_cut_as_frameworks_cut(small):
-    found = {shape.tp for shape in shapes(catalog.load_scenario(small))}
+    found = {shape.tp for shape in shapes(loading.load_scenario(small))}
     assert found == {1}  # 3 KV heads
     with pytest.raises(InputError, match="12 GPUs are not whole nodes") as error:
         plan(small, gpus=[12])

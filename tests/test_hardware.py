@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator import catalog
+from estimator.answer.step_model import StepModel
+from estimator.catalog import loading
 from estimator.costs.rates import half_precision
-from estimator.errors import InfeasibleError, InputError
+from estimator.ground.errors import InfeasibleError, InputError
 from estimator.specs.base import Constant, constants, source_of, status_of
-from estimator.step_model import StepModel
 
 STATUSES = {"read", "derived", "recalled", "assumed", "disputed"}
 FILES = [
     (kind, name)
     for kind in ("gpu", "node", "fabric", "price", "power", "programme")
-    for name in catalog.names(kind)
+    for name in loading.names(kind)
 ]
 WITH_SOURCES = ("gpu", "node", "fabric")
 QUANTITY = re.compile(r"[\d.]+(e[-+]?\d+)? ?[A-Za-zµ][\w/]*")
@@ -39,12 +39,12 @@ MENTIONS = re.compile(r"(/work|/tmp|hardware\.ya?ml|kernel_benchmarks|shared/)")
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_a_file_is_named_after_what_it_holds(kind, name):
-    assert catalog.load(kind, name).name == name
+    assert loading.load(kind, name).name == name
 
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_constant_has_a_source_a_unit_and_a_status(kind, name):
-    for path, constant in constants(catalog.load(kind, name)):
+    for path, constant in constants(loading.load(kind, name)):
         assert constant.source.strip(), path
         assert constant.unit, path
         assert constant.status in STATUSES, path
@@ -67,8 +67,8 @@ def plain_numbers(document, path=()):
     ("kind", "name"), [file for file in FILES if file[0] in WITH_SOURCES]
 )
 def test_every_plain_number_has_a_source_and_a_status(kind, name):
-    record = catalog.load(kind, name)
-    for key in plain_numbers(catalog.read(kind, name)):
+    record = loading.load(kind, name)
+    for key in plain_numbers(loading.read(kind, name)):
         assert source_of(record, key).strip(), key
         assert status_of(record, key) in STATUSES, key
     for listed in (*record.recalled, *record.status, *record.sources):
@@ -86,9 +86,9 @@ def test_every_plain_number_has_a_source_and_a_status(kind, name):
     ("kind", "name"), [file for file in FILES if file[0] not in WITH_SOURCES]
 )
 def test_every_price_and_intensity_has_a_source_and_a_status(kind, name):
-    record = catalog.load(kind, name)
+    record = loading.load(kind, name)
     sources = {"usd_per_kwh": ("electricity_source", "electricity_status")}
-    for key in plain_numbers(catalog.read(kind, name)):
+    for key in plain_numbers(loading.read(kind, name)):
         source, status = sources.get(key, ("source", "status"))
         assert getattr(record, source).strip(), key
         assert getattr(record, status) in STATUSES, key
@@ -104,8 +104,8 @@ def bare_numbers(document, path=()):
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
-    found = dict(constants(catalog.load(kind, name)))
-    for path in bare_numbers(catalog.read(kind, name)):
+    found = dict(constants(loading.load(kind, name)))
+    for path in bare_numbers(loading.read(kind, name)):
         if path[-1] not in COUNTS:
             assert path[-1] in ("value", "low", "high"), path
             assert found[".".join(path[:-1])].unit == "1", path
@@ -113,16 +113,16 @@ def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_sources_are_public(kind, name):
-    texts = [constant.source for _, constant in constants(catalog.load(kind, name))]
-    record = catalog.load(kind, name)
+    texts = [constant.source for _, constant in constants(loading.load(kind, name))]
+    record = loading.load(kind, name)
     texts += getattr(record, "sources", {}).values()
     texts += [getattr(record, "source", ""), getattr(record, "notes", "")]
     assert not [text for text in texts if MENTIONS.search(text)]
 
 
-@pytest.mark.parametrize("name", catalog.names("gpu"))
+@pytest.mark.parametrize("name", loading.names("gpu"))
 def test_a_gpu_is_plausible(name):
-    gpu = catalog.load("gpu", name)
+    gpu = loading.load("gpu", name)
     assert 10e9 < gpu.hbm_bytes < 600e9
     assert 0.3e12 < gpu.hbm_bytes_per_s < 10e12
     assert gpu.tdp_watts is None or 50 < gpu.tdp_watts < 1500
@@ -138,12 +138,12 @@ def test_a_gpu_is_plausible(name):
             assert constant.low > 0.1, path
 
 
-HOPPER = [name for name in catalog.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
+HOPPER = [name for name in loading.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
 
 
 @pytest.mark.parametrize("name", HOPPER)
 def test_every_hopper_part_knows_the_kernels_from_before_hopper(name):
-    older = catalog.load("gpu", name).achievable.older_attention
+    older = loading.load("gpu", name).achievable.older_attention
     assert 0.2 < older["flash-1"].value < older["flash-2"].value < 0.7
 
 
@@ -161,7 +161,7 @@ SHARES = [
 @given(value=st.floats(1.01, 1e30))
 def test_a_share_is_never_more_than_the_whole(path, value):
     with pytest.raises(InputError, match=f"{path}.* is more than 1"):
-        catalog.load_scenario("deepseek-v3", [f"{path}={value!r}"])
+        loading.load_scenario("deepseek-v3", [f"{path}={value!r}"])
 
 
 @pytest.mark.parametrize(
@@ -176,17 +176,17 @@ def test_a_share_is_never_more_than_the_whole(path, value):
 )
 def test_something_is_left_of_every_rate(path):
     with pytest.raises(InputError, match=f"{path}.* is not positive"):
-        catalog.load_scenario("gpt3-175b", [f"{path}=0"])
+        loading.load_scenario("gpt3-175b", [f"{path}=0"])
 
 
 def test_a_facility_draws_at_least_what_its_servers_draw():
     with pytest.raises(InputError, match=r"0\.9 is less than 1,"):
-        catalog.load_scenario("deepseek-v3", ["power.pue=0.9"])
+        loading.load_scenario("deepseek-v3", ["power.pue=0.9"])
 
 
-@pytest.mark.parametrize("name", catalog.names("node"))
+@pytest.mark.parametrize("name", loading.names("node"))
 def test_a_node_is_plausible(name):
-    node = catalog.load("node", name)
+    node = loading.load("node", name)
     gpu, per_gpu = node.gpu, node.max_power_watts / node.gpus_per_node
     assert 1 <= node.gpus_per_node <= node.scaleup_gpus <= 10_000
     assert gpu.tdp_watts is None or gpu.tdp_watts <= per_gpu < 3 * gpu.tdp_watts + 200
@@ -197,9 +197,9 @@ def test_a_node_is_plausible(name):
         assert node.nvlink_bytes_per_s == pytest.approx(io / 2, rel=0.01)
 
 
-@pytest.mark.parametrize("name", catalog.names("fabric"))
+@pytest.mark.parametrize("name", loading.names("fabric"))
 def test_a_fabric_is_plausible(name):
-    fabric = catalog.load("fabric", name)
+    fabric = loading.load("fabric", name)
     assert 1e9 < fabric.bytes_per_s <= 1e12
     assert 0.5e-6 < fabric.latency_s < 1e-3
     assert 0.2 < fabric.dispatch_efficiency.value < fabric.efficiency.high + 0.2
@@ -212,12 +212,12 @@ def test_a_fabric_is_plausible(name):
         assert fabric.collective_efficiency.value >= fabric.efficiency.value
 
 
-@pytest.mark.parametrize("name", catalog.names("price"))
+@pytest.mark.parametrize("name", loading.names("price"))
 def test_a_price_is_dated_and_buys_a_known_gpu(name):
-    price = catalog.load("price", name)
+    price = loading.load("price", name)
     year, *rest = (int(part) for part in price.date.split("-"))
     assert date(year, *[*rest, 1, 1][:2]) >= date(2022, 1, 1)
-    assert price.gpu in catalog.names("gpu")
+    assert price.gpu in loading.names("gpu")
     assert price.source
     assert price.provider
     assert price.commitment
@@ -234,9 +234,9 @@ def test_a_price_is_dated_and_buys_a_known_gpu(name):
     assert 50 < owned.colocation.low < owned.colocation.high < 500
 
 
-@pytest.mark.parametrize("name", catalog.names("programme"))
+@pytest.mark.parametrize("name", loading.names("programme"))
 def test_a_programme_is_plausible(name):
-    made = catalog.load("programme", name)
+    made = loading.load("programme", name)
     assert 1 <= made.compute_factor.low < made.compute_factor.high < 10
     assert 1 < made.num_contributors.low < made.num_contributors.high < 5000
     assert 0 < made.fte_per_contributor.low < made.fte_per_contributor.high <= 1
@@ -247,9 +247,9 @@ def test_a_programme_is_plausible(name):
     assert 0 <= made.egress.low < made.egress.high < 0.5
 
 
-@pytest.mark.parametrize("name", catalog.names("power"))
+@pytest.mark.parametrize("name", loading.names("power"))
 def test_a_place_is_plausible(name):
-    power = catalog.load("power", name)
+    power = loading.load("power", name)
     assert 20 < power.g_co2_per_kwh < 800
     assert 1 <= power.pue.low < power.pue.high < 2
     assert 0.3 < power.average_power.low < power.average_power.high <= 1
@@ -262,20 +262,20 @@ def test_a_place_is_plausible(name):
 
 
 def test_the_shelf_is_full():
-    counts = {kind: len(catalog.names(kind)) for kind in ("gpu", "node", "price")}
+    counts = {kind: len(loading.names(kind)) for kind in ("gpu", "node", "price")}
     assert counts["gpu"] >= 30
     assert counts["node"] >= 13
     assert counts["price"] >= 25
     with_price = [
         name
-        for name in catalog.names("power")
-        if catalog.load("power", name).usd_per_kwh
+        for name in loading.names("power")
+        if loading.load("power", name).usd_per_kwh
     ]
     assert len(with_price) >= 12
 
 
 def test_the_h800_is_an_h100_where_it_was_not_cut():
-    whole, cut = catalog.load("gpu", "h100-sxm"), catalog.load("gpu", "h800-sxm")
+    whole, cut = loading.load("gpu", "h100-sxm"), loading.load("gpu", "h800-sxm")
     changed = {
         field.name
         for field in dataclasses.fields(whole)
@@ -292,8 +292,8 @@ def test_the_h800_is_an_h100_where_it_was_not_cut():
 
 
 def test_carried_over_constants_say_so_and_are_wide():
-    for name in catalog.names("gpu"):
-        for path, constant in constants(catalog.load("gpu", name)):
+    for name in loading.names("gpu"):
+        for path, constant in constants(loading.load("gpu", name)):
             text = constant.source
             if "carried over" in text or text.startswith("not measured"):
                 assert constant.status == "assumed", (name, path)
@@ -305,11 +305,11 @@ def is_wide(constant: Constant) -> bool:
 
 
 def misfit(kind, name, **changed):
-    document = catalog.read(kind, name)
+    document = loading.read(kind, name)
     for key, value in changed.items():
         document.put(key, value, "here")
     with pytest.raises(InputError) as raised:
-        catalog.build(kind, catalog.inlined(kind, document), name)
+        loading.build(kind, loading.inlined(kind, document), name)
     return str(raised.value)
 
 
@@ -322,18 +322,18 @@ def test_a_node_that_contradicts_itself_is_refused():
 
 
 def test_a_rate_without_a_peak_is_refused():
-    peaks = catalog.read("gpu", "h100-sxm")["peak_flop_per_s"]
+    peaks = loading.read("gpu", "h100-sxm")["peak_flop_per_s"]
     del peaks["bf16"]
     assert "bf16 has no peak" in misfit("gpu", "h100-sxm", peak_flop_per_s=peaks)
 
 
 def test_a_part_without_bf16_trains_in_fp16():
-    assert half_precision(catalog.load("gpu", "v100-sxm2-32")) == "fp16"
+    assert half_precision(loading.load("gpu", "v100-sxm2-32")) == "fp16"
     overrides = ["cluster.node=dgx1-v100", "precision=bf16"]
-    model = StepModel(catalog.load_scenario("deepseek-v3", overrides), 4096)
+    model = StepModel(loading.load_scenario("deepseek-v3", overrides), 4096)
     assert model.step_s(32) > 0
 
 
 def test_a_part_without_a_16_bit_rate_is_refused_in_one_sentence():
     with pytest.raises(InfeasibleError, match="has no BF16 and no FP16 rate"):
-        half_precision(catalog.load("gpu", "apple-m4-max"))
+        half_precision(loading.load("gpu", "apple-m4-max"))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from estimator import catalog, uploads
-from estimator.errors import InfeasibleError, InputError
+from estimator.catalog import loading
+from estimator.faces import uploads
+from estimator.ground.errors import InfeasibleError, InputError
 
 LINKS = runpy.run_path(
     str(Path(__file__).parents[1] / "benchmarks" / "hostile_links.py")
@@ -40,10 +41,10 @@ def test_a_field_that_is_wrong_keeps_the_last_answer(open_page):
 
 
 def test_a_long_answer_is_refused_before_it_is_worked_out():
-    scenario = catalog.load_scenario("llama-3.1-405b")
+    scenario = loading.load_scenario("llama-3.1-405b")
     assert uploads.expected_s(scenario) < uploads.MOST_S
     uploads.check_size(scenario)
-    deep = catalog.load_scenario(
+    deep = loading.load_scenario(
         "llama-3.1-405b", ["model.num_layers=4096", "plan.stage_layout=even"]
     )
     with pytest.raises(InfeasibleError, match="more than a page works out"):

@@ -7,13 +7,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from estimator import catalog
-from estimator.cli import cli
+from estimator.catalog import loading
+from estimator.catalog.foreign.families import FAMILIES
+from estimator.catalog.foreign.huggingface import import_config, model_yaml
 from estimator.costs.flop import flop_per_token
 from estimator.costs.params import params
-from estimator.errors import InputError
-from estimator.huggingface import import_config, model_yaml
-from estimator.huggingface.families import FAMILIES
+from estimator.faces.cli.main import cli
+from estimator.ground.errors import InputError
 
 SHAPES = yaml.safe_load(
     (Path(__file__).parent / "hf_configs.yaml").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def without(config, *keys):
 
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_an_imported_config_counts_what_the_built_in_model_counts(name):
-    made, ours = imported(SHAPES[name]), catalog.load("model", name)
+    made, ours = imported(SHAPES[name]), loading.load("model", name)
     assert params(made) == params(ours)
     assert made.layer_kinds == ours.layer_kinds
     for seq_len in (512, 32768):
@@ -42,7 +42,7 @@ def test_an_imported_config_counts_what_the_built_in_model_counts(name):
 
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_an_imported_config_has_the_parts_of_the_built_in_model(name):
-    made, ours = imported(SHAPES[name]), catalog.load("model", name)
+    made, ours = imported(SHAPES[name]), loading.load("model", name)
     assert made.attention == ours.attention
     assert (made.mamba, made.norm, made.is_parallel) == (
         ours.mamba,
@@ -65,7 +65,7 @@ def test_every_family_has_a_shape_here():
 def test_the_model_file_reads_back_as_a_file_of_its_own(name, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(model_yaml(json.dumps(SHAPES[name])), encoding="utf-8")
-    assert catalog.load("model", str(path)) == imported(SHAPES[name])
+    assert loading.load("model", str(path)) == imported(SHAPES[name])
 
 
 def test_the_model_file_says_where_it_comes_from():
@@ -231,7 +231,7 @@ def test_a_scenario_can_name_the_file_that_the_command_writes(config_json, tmp_p
     out = tmp_path / "x.yaml"
     done = CliRunner().invoke(cli, ["import-hf", str(config_json), "--out", str(out)])
     assert (done.exit_code, done.stdout) == (0, "")
-    scenario = catalog.load_scenario(
+    scenario = loading.load_scenario(
         "deepseek-v3", [f"model={out}", "plan.ep=1", "plan.stage_layout=even"]
     )
     assert params(scenario.model).total == 8_030_261_248

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from estimator import catalog
-from estimator.breakdown import executed_flop, step_report
+from estimator.answer.breakdown import executed_flop, step_report
+from estimator.answer.step_model import StepModel
+from estimator.answer.training import memory_report
+from estimator.catalog import loading
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
-from estimator.errors import EstimatorError
+from estimator.ground.errors import EstimatorError
 from estimator.specs.base import with_value
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import (
@@ -19,8 +21,6 @@ from estimator.specs.training import (
     Phase,
     Precision,
 )
-from estimator.step_model import StepModel
-from estimator.training import memory_report
 
 MODELS = [
     "llama-3-8b",
@@ -40,8 +40,8 @@ quick = settings(
 
 @st.composite
 def scenarios(draw, *, recompute=((), ("full",), ("layernorm",))):
-    model = catalog.load("model", draw(st.sampled_from(MODELS)))
-    node = catalog.load(
+    model = loading.load("model", draw(st.sampled_from(MODELS)))
+    node = loading.load(
         "node", draw(st.sampled_from(["hgx-h100", "hgx-h800", "hgx-h200"]))
     )
     pp, tp, cp = (
@@ -59,9 +59,9 @@ def scenarios(draw, *, recompute=((), ("full",), ("layernorm",))):
         return Scenario(
             name="random",
             model=model,
-            cluster=catalog.load_scenario("deepseek-v3").cluster.__class__(
+            cluster=loading.load_scenario("deepseek-v3").cluster.__class__(
                 node=node,
-                fabric=catalog.load("fabric", "ib-ndr-rail-optimised"),
+                fabric=loading.load("fabric", "ib-ndr-rail-optimised"),
                 num_gpus=pp * tp * cp * dp,
             ),
             plan=ParallelPlan(
@@ -89,8 +89,8 @@ def scenarios(draw, *, recompute=((), ("full",), ("layernorm",))):
                     global_batch_size=GlobalBatch(initial=dp * count, final=dp * count),
                 ),
             ),
-            price=catalog.load("price", "h100-lambda-2024-09"),
-            power=catalog.load("power", "china"),
+            price=loading.load("price", "h100-lambda-2024-09"),
+            power=loading.load("power", "china"),
         )
     except ValueError:
         assume(False)
@@ -239,9 +239,9 @@ def test_placement_decides_which_links_a_group_uses():
 
 def test_stages_side_by_side_send_over_nvlink():
     base = "deepseek-v3"
-    far = StepModel(catalog.load_scenario(base), SEQ_LEN).chunks()
+    far = StepModel(loading.load_scenario(base), SEQ_LEN).chunks()
     near = StepModel(
-        catalog.load_scenario(base, ["plan.placement=tp-pp-dp-cp"]), SEQ_LEN
+        loading.load_scenario(base, ["plan.placement=tp-pp-dp-cp"]), SEQ_LEN
     ).chunks()
     assert near.seconds("SEND", 0, 1) < far.seconds("SEND", 0, 1) / 2
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.catalog import load
+from estimator.catalog.loading import load
 from estimator.costs.kernels import (
     attention_backward_flop,
     attention_flop,

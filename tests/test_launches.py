@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.step_model import StepModel
+from estimator.answer.api import estimate
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load_scenario
+from estimator.engine.operations import Stream
 from estimator.workload.host import NO_HOST
-from estimator.workload.operations import Stream
 from estimator.workload.synchronisation import PIECE_CALLS
 
 ONE_NODE = (

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 import estimator
-from estimator import catalog
-from estimator.errors import EstimatorError, InfeasibleError, InputError
-from estimator.uncertainty import uncertainty
+from estimator.catalog import loading
+from estimator.explore.uncertainty import uncertainty
+from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 
 NAME = "gpt3-175b"
-FILE = catalog.data_folder() / "scenarios" / f"{NAME}.yaml"
+FILE = loading.data_folder() / "scenarios" / f"{NAME}.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_plan_for_a_mapping_is_one_for_the_name(held, monkeypatch):
         asked.append(scenario)
         raise InfeasibleError("enough is known")
 
-    monkeypatch.setattr("estimator.plan_search.evaluated", evaluated)
+    monkeypatch.setattr("estimator.explore.plan.search.evaluated", evaluated)
     for scenario in (held, NAME):
         with pytest.raises(InfeasibleError):
             estimator.plan(scenario)
@@ -143,7 +143,7 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it(
     monkeypatch, tmp_path, what, extra, call
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("estimator.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("estimator.ground.extras.find_spec", lambda name: None)
     with pytest.raises(EstimatorError) as told:
         estimator.sweep(NAME, ["plan.pp=8"], **call)
     (line,) = str(told.value).splitlines()

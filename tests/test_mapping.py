@@ -2,12 +2,12 @@
 
 import pytest
 
+from estimator.catalog.records.checks import checked
+from estimator.catalog.records.clusters import kind
+from estimator.catalog.records.scenarios import mapped
 from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import half_precision
-from estimator.predictions import predict
-from estimator.record_checks import checked
-from estimator.record_clusters import kind
-from estimator.record_scenarios import mapped
+from estimator.validation.predictions import predict
 
 ACCELERATORS = {
     "A100-40GB": 8,

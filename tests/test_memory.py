@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from estimator.catalog import load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.answer.training import memory_report
+from estimator.catalog.loading import load_scenario
 from estimator.schedules.ir import Pipeline, program
-from estimator.step_model import StepModel
-from estimator.training import memory_report
-from estimator.wording import misfit
+from estimator.show.wording import misfit
 from estimator.workload.memory import Stored, layer_activations, peak_activations
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes

@@ -2,11 +2,12 @@
 
 import pytest
 
-from estimator import catalog, pipelines
-from estimator.pages import method
+from estimator.catalog import loading
+from estimator.faces.pages import method
+from estimator.ground.words import CLOSE, duration, short
 from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import schedule
-from estimator.words import CLOSE, duration, short
+from estimator.show import pipelines
 
 
 def said(app):
@@ -45,7 +46,7 @@ def test_every_schedule_is_played_beside_its_formula(app):
 
 
 def test_limits_and_documents_are_those_of_the_docs(app):
-    text = (catalog.data_folder() / "docs/validation.md").read_text()
+    text = (loading.data_folder() / "docs/validation.md").read_text()
     after = text.split(method.LIMITS)[1].strip().split("\n")[0]
     assert after in said(app)
     labels = [each.label for each in app.expander]

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator import catalog, estimate
-from estimator.batch import Batch
-from estimator.catalog import load_scenario
+from estimator import estimate
+from estimator.answer.batch import Batch
+from estimator.answer.step_model import StepModel
+from estimator.catalog import loading
+from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import (
     flop_per_token,
     mean_span,
@@ -19,14 +21,13 @@ from estimator.costs.flop import (
 from estimator.costs.formats import FORMATS
 from estimator.costs.params import params
 from estimator.costs.rates import Layer, half_precision
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.specs.hardware import PEAK_OF
 from estimator.specs.model import LocalAttention
-from estimator.step_model import StepModel
 
 
 def load(name):
-    return catalog.load("model", name)
+    return loading.load("model", name)
 
 
 def seen(kind, window, query, key):
@@ -211,9 +212,9 @@ def held():
     return [load_scenario("deepseek-v3", [f"model={name}", *HELD]) for name in MODELS]
 
 
-@pytest.mark.parametrize("gpu", catalog.names("gpu"))
+@pytest.mark.parametrize("gpu", loading.names("gpu"))
 def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
-    part, tried = catalog.load("gpu", gpu), 0
+    part, tried = loading.load("gpu", gpu), 0
     for recipe, base in itertools.product(FORMATS, held):
         node = replace(base.cluster.node, gpu=part)
         scenario = replace(

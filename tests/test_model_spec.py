@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from estimator import catalog
+from estimator.catalog import loading
 from estimator.specs.model import (
     BLOCKS,
     Attention,
@@ -48,17 +48,17 @@ MIXER = Mamba(num_heads=8, head_dim=16, state_size=16, num_groups=2)
     ],
 )
 def test_layer_kinds_are_those_of_the_published_model(name, kinds):
-    assert Counter(catalog.load("model", name).layer_kinds) == kinds
+    assert Counter(loading.load("model", name).layer_kinds) == kinds
 
 
 def test_maverick_s_experts_are_in_every_second_layer_from_the_second():
-    kinds = catalog.load("model", "llama-4-maverick").layer_kinds
+    kinds = loading.load("model", "llama-4-maverick").layer_kinds
     assert kinds[:4] == ("dense", "moe", "dense", "moe")
 
 
 def test_every_kind_of_layer_has_blocks():
-    for name in catalog.names("model"):
-        assert all(BLOCKS[kind] for kind in catalog.load("model", name).layer_kinds)
+    for name in loading.names("model"):
+        assert all(BLOCKS[kind] for kind in loading.load("model", name).layer_kinds)
 
 
 def test_multi_query_attention_has_one_kv_head():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator import catalog
+from estimator.catalog import loading
 from estimator.costs.params import LayerParams, layer_params, params
 
 PUBLISHED = yaml.safe_load(
@@ -69,9 +69,9 @@ def counted(model, entry, total):
     return total + CONVENTIONS[entry.get("counts", "everything")](model)
 
 
-@pytest.mark.parametrize("name", catalog.names("model"))
+@pytest.mark.parametrize("name", loading.names("model"))
 def test_total_params_are_the_published_ones(name):
-    model, entry = catalog.load("model", name), PUBLISHED[name]["total"]
+    model, entry = loading.load("model", name), PUBLISHED[name]["total"]
     figure, half_unit = read_figure(entry["figure"])
     slack = half_unit if name in COARSE else 0.005 * figure
     assert counted(model, entry, params(model).total) == pytest.approx(
@@ -84,7 +84,7 @@ def test_total_params_are_the_published_ones(name):
     [name for name in PUBLISHED if isinstance(PUBLISHED[name]["total"]["figure"], int)],
 )
 def test_a_count_printed_in_full_is_met_to_the_last_parameter(name):
-    model, entry = catalog.load("model", name), PUBLISHED[name]["total"]
+    model, entry = loading.load("model", name), PUBLISHED[name]["total"]
     ours = counted(model, entry, params(model).total)
     assert ours - entry["figure"] == KNOWN_DIFFERENCE.get(name, 0)
 
@@ -93,7 +93,7 @@ def test_a_count_printed_in_full_is_met_to_the_last_parameter(name):
     "name", [name for name in PUBLISHED if "active" in PUBLISHED[name]]
 )
 def test_active_params_round_to_the_published_ones(name):
-    model, entry = catalog.load("model", name), PUBLISHED[name]["active"]
+    model, entry = loading.load("model", name), PUBLISHED[name]["active"]
     figure, half_unit = read_figure(entry["figure"])
     assert counted(model, entry, params(model).active) == pytest.approx(
         figure, abs=half_unit
@@ -103,7 +103,7 @@ def test_active_params_round_to_the_published_ones(name):
 def test_every_mixture_of_experts_but_grok_has_a_published_active_count():
     # xAI's README says 86B of 314B, its blog 25 %: its own code gives 83.8B of 315.7B
     sparse = {
-        name for name in catalog.names("model") if catalog.load("model", name).moe
+        name for name in loading.names("model") if loading.load("model", name).moe
     }
     assert sparse - {"grok-1"} == {
         name for name in PUBLISHED if "active" in PUBLISHED[name]
@@ -111,14 +111,14 @@ def test_every_mixture_of_experts_but_grok_has_a_published_active_count():
 
 
 def test_every_model_has_a_published_count_and_its_source():
-    assert set(PUBLISHED) == set(catalog.names("model"))
+    assert set(PUBLISHED) == set(loading.names("model"))
     for figures in PUBLISHED.values():
         assert all(figure["source"] for figure in figures.values())
 
 
-@pytest.mark.parametrize("name", catalog.names("model"))
+@pytest.mark.parametrize("name", loading.names("model"))
 def test_a_model_file_is_called_after_its_model_and_has_a_source(name):
-    model = catalog.load("model", name)
+    model = loading.load("model", name)
     assert model.name == name
     assert any(
         word in model.source for word in ("arXiv", "config.json", "OpenAI", "run.py")
@@ -126,13 +126,13 @@ def test_a_model_file_is_called_after_its_model_and_has_a_source(name):
 
 
 def test_deepseek_v3_counts_to_the_last_parameter():
-    count = params(catalog.load("model", "deepseek-v3"))
+    count = params(loading.load("model", "deepseek-v3"))
     assert (count.total, count.active) == (671_026_419_200, 37_552_282_624)
 
 
-@pytest.mark.parametrize("name", catalog.names("model"))
+@pytest.mark.parametrize("name", loading.names("model"))
 def test_layers_and_ends_add_up_to_the_total(name):
-    model = catalog.load("model", name)
+    model = loading.load("model", name)
     layers = [layer_params(model, kind) for kind in model.layer_kinds]
     inside = sum(layer.shared + layer.experts for layer in layers)
     rest = params(model).total - inside - embeddings(model)
@@ -143,7 +143,7 @@ def test_layers_and_ends_add_up_to_the_total(name):
 
 
 def test_gemma_has_four_norms_a_layer_and_palm_one():
-    gemma, palm = (catalog.load("model", name) for name in ("gemma-2-27b", "palm-540b"))
+    gemma, palm = (loading.load("model", name) for name in ("gemma-2-27b", "palm-540b"))
     for model, num_norms in ((gemma, 4), (palm, 1)):
         h, attention = model.hidden_size, model.attention
         matrices = (

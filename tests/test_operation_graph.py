@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.breakdown import executed_flop
-from estimator.catalog import load_scenario
+from estimator.answer.breakdown import executed_flop
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load_scenario
 from estimator.engine.detail import class_seconds, detailed_step
 from estimator.engine.evaluate import evaluate
 from estimator.engine.evaluate import play as play_batch
 from estimator.engine.graph import NO_NODE, SEND, compile_program, duration_class
+from estimator.engine.operations import Operation, Stream, play
 from estimator.engine.step import simulate_step
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.schedules.ir import Op, Pipeline, program
-from estimator.step_model import StepModel
-from estimator.workload.operations import Operation, Stream, play
 
 BATCHES = [play_batch]
 if find_spec("numba"):
@@ -257,7 +257,7 @@ def test_a_graph_of_chunks_is_as_it_was():
 
 
 def test_a_step_with_too_many_operations_is_refused(monkeypatch):
-    monkeypatch.setattr("estimator.step_model.MOST_TRACED", 1000)
+    monkeypatch.setattr("estimator.answer.step_model.MOST_TRACED", 1000)
     with pytest.raises(InfeasibleError, match="has 19,712 operations") as error:
         model("").traced(32)
     assert "global_batch_size" in error.value.fix

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from estimator import catalog, uploads
-from estimator.api import estimate
-from estimator.errors import EstimatorError
-from estimator.huggingface import families
-from estimator.pages import own
-from estimator.words import short
+from estimator.answer.api import estimate
+from estimator.catalog import loading
+from estimator.catalog.foreign import families
+from estimator.faces import uploads
+from estimator.faces.pages import own
+from estimator.ground.errors import EstimatorError
+from estimator.ground.words import short
 
 HEAD = "base: deepseek-v3\nname: mine\n"
 TEN = ",".join(["*{0}"] * 10)
@@ -80,7 +81,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def chosen():
-    return uploads.Accepted(catalog.load_scenario("deepseek-v3"), "deepseek-v3")
+    return uploads.Accepted(loading.load_scenario("deepseek-v3"), "deepseek-v3")
 
 
 @pytest.mark.parametrize("case", HOSTILE)

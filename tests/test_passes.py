@@ -2,15 +2,15 @@
 
 import pytest
 
-from estimator.catalog import load_scenario
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load_scenario
+from estimator.catalog.records.scenarios import mapped
 from estimator.costs.collectives import all_reduce_s, group
-from estimator.errors import InputError
-from estimator.predictions import predict
-from estimator.record_scenarios import mapped
+from estimator.engine.operations import Stream, play
+from estimator.ground.errors import InputError
 from estimator.schedules.ir import Op
-from estimator.step_model import StepModel
+from estimator.validation.predictions import predict
 from estimator.workload.memory import layer_activations
-from estimator.workload.operations import Stream, play
 from estimator.workload.stages import elements, total_held
 from estimator.workload.work import sizes
 

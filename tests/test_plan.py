@@ -6,23 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from estimator import plan_search as module
-from estimator import plan_space
-from estimator.api import estimate
-from estimator.batch import Batch
-from estimator.catalog import load_scenario
-from estimator.errors import EstimatorError, InfeasibleError
-from estimator.plan_answer import affordable
-from estimator.plan_answer import answer as answer_of
-from estimator.plan_bound import Bounds
-from estimator.plan_layout import balanced_layouts, compact
-from estimator.plan_rows import PlanRow, distinct, evaluated
-from estimator.plan_search import plan
-from estimator.plan_space import Candidate, pipes, placement, planned, shapes
+from estimator.answer.api import estimate
+from estimator.answer.batch import Batch
+from estimator.catalog.loading import load_scenario
+from estimator.explore.plan import search as module
+from estimator.explore.plan import space
+from estimator.explore.plan.answer import affordable
+from estimator.explore.plan.answer import answer as answer_of
+from estimator.explore.plan.bound import Bounds
+from estimator.explore.plan.layout import balanced_layouts, compact
+from estimator.explore.plan.ranking import PlanRow, distinct, evaluated
+from estimator.explore.plan.search import plan
+from estimator.explore.plan.space import Candidate, pipes, placement, planned, shapes
+from estimator.ground.errors import EstimatorError, InfeasibleError
+from estimator.ground.units import DAY_S
+from estimator.ground.words import dollars
 from estimator.schedules.ir import Pipeline, program
 from estimator.specs.layout import check_layout, parse_layout
-from estimator.units import DAY_S
-from estimator.words import dollars
 
 NAME = "deepseek-v3"
 
@@ -30,8 +30,8 @@ NAME = "deepseek-v3"
 @pytest.fixture
 def few(monkeypatch):
     """A small space: one micro-batch, few evaluations."""
-    monkeypatch.setattr(plan_space, "MICRO_BATCHES", (1,))
-    monkeypatch.setattr(plan_space, "RECOMPUTE", (("full",),))
+    monkeypatch.setattr(space, "MICRO_BATCHES", (1,))
+    monkeypatch.setattr(space, "RECOMPUTE", (("full",),))
     monkeypatch.setattr(module, "MOST_EVALUATED", 8)
 
 
@@ -202,7 +202,7 @@ def small():
 
 
 def test_the_best_plan_loses_to_none_drawn_from_all_zero_stages(small, monkeypatch):
-    monkeypatch.setattr(plan_space, "STAGES_PER_RANK", (2, 4))
+    monkeypatch.setattr(space, "STAGES_PER_RANK", (2, 4))
     made = plan(small, top=4, most_evaluated=40)
     best, candidates = made.plans[0], module._bounded(small)[0]
     assert {candidate.zero for candidate in candidates} == {0, 1, 2, 3}

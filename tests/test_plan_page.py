@@ -5,14 +5,14 @@ import shlex
 import numpy as np
 import pytest
 
-from estimator import plan_search as module
-from estimator import plan_space
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.charts import plot
-from estimator.findings.pareto import pareto
-from estimator.plan_rows import PlanRow
-from estimator.plan_search import plan
+from estimator.answer.api import estimate
+from estimator.catalog.loading import load_scenario
+from estimator.explore.plan import search as module
+from estimator.explore.plan import space
+from estimator.explore.plan.ranking import PlanRow
+from estimator.explore.plan.search import plan
+from estimator.show.charts import plot
+from estimator.show.findings.pareto import pareto
 
 
 def row(num_gpus, days, dollars):
@@ -27,8 +27,8 @@ def numbers(app):
 @pytest.fixture
 def few(monkeypatch):
     """A space so small that a search is over soon."""
-    monkeypatch.setattr(plan_space, "MICRO_BATCHES", (1,))
-    monkeypatch.setattr(plan_space, "RECOMPUTE", (("full",),))
+    monkeypatch.setattr(space, "MICRO_BATCHES", (1,))
+    monkeypatch.setattr(space, "RECOMPUTE", (("full",),))
 
 
 def test_a_front_says_what_speed_costs():

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pytest
 from matplotlib import image
 
-from estimator.charts import plot as chart
-from estimator.figures import write
-from estimator.findings.validation import by_size, validation
+from estimator.show.charts import plot as chart
+from estimator.show.figures import write
+from estimator.show.findings.validation import by_size, validation
 
 
 @dataclass

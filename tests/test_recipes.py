@@ -2,9 +2,9 @@
 
 import pytest
 
-from estimator.record_plans import has_fused_experts
-from estimator.record_recipes import with_recipe
-from estimator.record_scenarios import mapped
+from estimator.catalog.records.plans import has_fused_experts
+from estimator.catalog.records.recipes import with_recipe
+from estimator.catalog.records.scenarios import mapped
 
 MIXTRAL = {
     "id": "moezoo-x",

@@ -2,9 +2,9 @@
 
 import pytest
 
+from estimator.catalog.records.models import transformer
 from estimator.costs.params import params
-from estimator.errors import InputError
-from estimator.records import transformer
+from estimator.ground.errors import InputError
 
 
 def record(parallel=None, seq_len=4096, **model):

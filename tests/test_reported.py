@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.api import estimate
+from estimator.answer.api import estimate
 
 FACTS = yaml.safe_load(Path(__file__).with_name("reported.yaml").read_text())
 CASES = [pytest.param(case, id=case["id"]) for case in FACTS["cases"]]

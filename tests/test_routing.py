@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.catalog import load, load_scenario, names
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load, load_scenario, names
 from estimator.costs.kernels import elementwise_s, top_k_s
 from estimator.costs.rates import Layer, device
-from estimator.errors import InfeasibleError
-from estimator.step_model import StepModel
+from estimator.ground.errors import InfeasibleError
 from estimator.workload.attention import input_gradient
 from estimator.workload.feed_forward import (
     moe_forward,

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.api import estimate
-from estimator.batch import Batch
-from estimator.catalog import load_scenario
+from estimator.answer.api import estimate
+from estimator.answer.batch import Batch
+from estimator.answer.step_model import StepModel
+from estimator.answer.training import rank_memory
+from estimator.catalog.loading import load_scenario
 from estimator.costs.rates import Layer
-from estimator.step_model import StepModel
-from estimator.training import rank_memory
 
 SEQ_LEN = 4096
 SCENARIO = """

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.errors import ScheduleError
+from estimator.ground.errors import ScheduleError
 from estimator.schedules.ir import (
     Instruction,
     Op,

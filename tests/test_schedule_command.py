@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator import export
 from estimator.engine.bubble import pipeline_step
-from estimator.errors import InputError
-from estimator.findings.timeline import MOST_UNITS, schedule_timeline, windows
-from estimator.grid import MOST_ROWS, draw
-from estimator.pipelines import describe
+from estimator.ground import files
+from estimator.ground.errors import InputError
 from estimator.schedules.closed_form import durations
 from estimator.schedules.ir import Op, Pipeline, program, schedule
 from estimator.schedules.text import format_program
+from estimator.show.findings.timeline import MOST_UNITS, schedule_timeline, windows
+from estimator.show.grid import MOST_ROWS, draw
+from estimator.show.pipelines import describe
 
 NAMES = list(schedule)
 SHAPE = ("--ranks", "4", "--microbatches", "8")
@@ -286,9 +286,9 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        export.write_text(path, parts())
+        files.write_text(path, parts())
     assert path.read_text() == "before"
-    export.write_text(path, ["af", "ter"])
+    files.write_text(path, ["af", "ter"])
     assert path.read_text() == "after"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -297,21 +297,21 @@ def test_a_link_is_written_through(tmp_path):
     (tmp_path / "far").mkdir()
     link, target = tmp_path / "link.csv", tmp_path / "far" / "real.csv"
     link.symlink_to(target)
-    export.write_text(link, ["a"])
+    files.write_text(link, ["a"])
     assert link.is_symlink()
     assert target.read_text() == "a"
 
 
 @pytest.mark.skipif(not Path(os.devnull).is_char_device(), reason="no devices here")
 def test_a_device_stays_a_device():
-    export.write_text(Path(os.devnull), ["a"])
+    files.write_text(Path(os.devnull), ["a"])
     assert Path(os.devnull).is_char_device()
 
 
 def test_a_file_without_permission_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="cannot be written"):
-        export.check_target(tmp_path / "mine.csv")
+        files.check_target(tmp_path / "mine.csv")
 
 
 def test_stages_of_a_rank_are_listed_in_few_words():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.engine.bubble import pipeline_step
-from estimator.errors import EstimatorError, InputError, ScheduleError
+from estimator.ground.errors import EstimatorError, InputError, ScheduleError
 from estimator.schedules.ir import Pipeline, program, schedule
 from estimator.schedules.text import format_program, parse_program
 

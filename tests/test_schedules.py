@@ -9,16 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.engine.bubble import pipeline_step
-from estimator.errors import InfeasibleError, InputError
+from estimator.ground.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
 from estimator.schedules.interleaved_1f1b import group_size
-from estimator.schedules.ir import (
-    Instruction,
-    Op,
-    Pipeline,
-    program,
-    schedule,
-)
+from estimator.schedules.ir import Instruction, Op, Pipeline, program, schedule
 
 ONE_STAGE = ["gpipe", "1f1b", "zb-h1", "zb-h2", "dualpipe", "forward-only"]
 LOOPED = ["interleaved-1f1b", "interleaved-1f1b-overlap", "breadth-first"]

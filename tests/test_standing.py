@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from estimator import catalog
-from estimator.api import estimate
+from estimator.answer.api import estimate
+from estimator.answer.track_record import Checked, checked, track_record
+from estimator.catalog import loading
 from estimator.costs.flop import flop_per_token
 from estimator.costs.training_compute import THRESHOLDS, standings
-from estimator.track_record import Checked, checked, track_record
-from estimator.wording import checked_words
+from estimator.show.wording import checked_words
 
 WRITER = runpy.run_path(
     str(Path(__file__).parents[1] / "benchmarks" / "track_record.py")
@@ -67,7 +67,7 @@ def test_the_page_and_the_exports_say_it(open_page, run, tmp_path):
 
 
 def kind_of(gpu, kind="dense", num_runs=1, error=0.1):
-    spec = catalog.load("gpu", gpu)
+    spec = loading.load("gpu", gpu)
     names = (gpu, spec.title, spec.vendor, spec.architecture)
     return Checked(*names, kind, num_runs, error)
 
@@ -93,7 +93,7 @@ KNOWN = [
     ],
 )
 def test_what_was_not_checked_names_the_nearest_that_was(gpu, kind, nearest, why):
-    made = track_record(catalog.load("gpu", gpu), kind, KNOWN)
+    made = track_record(loading.load("gpu", gpu), kind, KNOWN)
     assert made.num_runs == 0
     assert f"{made.nearest.gpu} {made.nearest.kind}" == nearest
     assert made.nearest.why == why
@@ -101,13 +101,13 @@ def test_what_was_not_checked_names_the_nearest_that_was(gpu, kind, nearest, why
 
 
 def test_what_was_checked_needs_no_other():
-    made = track_record(catalog.load("gpu", "h200-sxm"), "dense", KNOWN)
+    made = track_record(loading.load("gpu", "h200-sxm"), "dense", KNOWN)
     assert (made.num_runs, made.nearest) == (1, None)
     assert "1 published run of dense models" in checked_words(made)
 
 
 def test_where_nothing_was_checked_nothing_is_claimed():
-    made = track_record(catalog.load("gpu", "h20"), "dense", [])
+    made = track_record(loading.load("gpu", "h20"), "dense", [])
     assert (made.num_runs, made.median_abs_error, made.nearest) == (0, None, None)
     assert checked_words(made).endswith("has been checked")
 
@@ -123,7 +123,7 @@ def test_an_answer_on_a_gpu_that_was_not_checked_says_so(node, run):
 
 
 def test_the_record_changes_no_number(report, monkeypatch):
-    monkeypatch.setattr("estimator.track_record.checked", tuple)
+    monkeypatch.setattr("estimator.answer.track_record.checked", tuple)
     made = estimate("deepseek-v3")
     assert replace(made, track_record=report.track_record) == report
 
@@ -138,6 +138,6 @@ def test_the_file_is_what_its_script_writes(selection):
         assert new["median_abs_error"] == pytest.approx(old.median_abs_error, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", catalog.names("gpu"))
+@pytest.mark.parametrize("name", loading.names("gpu"))
 def test_every_gpu_of_the_catalog_has_a_generation(name):
-    assert catalog.load("gpu", name).architecture
+    assert loading.load("gpu", name).architecture

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator import axes, catalog, designs, points
-from estimator.api import estimate
-from estimator.batch import Batch
-from estimator.errors import EstimatorError, InputError, OutsideError
-from estimator.lanes import Diverged, in_agreement, lanes, largest
-from estimator.nearest import nearest
-from estimator.sweeps import sweep
+from estimator.answer.api import estimate
+from estimator.answer.batch import Batch
+from estimator.catalog import loading
+from estimator.catalog.nearest import nearest
+from estimator.explore import axes, designs, points
+from estimator.explore.sweeps import sweep
+from estimator.ground.errors import EstimatorError, InputError, OutsideError
+from estimator.ground.lanes import Diverged, in_agreement, lanes, largest
 
 pytest.importorskip("pyarrow")
 
@@ -28,7 +29,7 @@ FIELDS = ("gpu_hours", "wall_s", "cost_usd")
 BASE = "deepseek-v3"
 SMALL = ["--set", "plan.schedule=1f1b"]
 LHS = ("--design", "lhs")
-START = [sys.executable, "-c", "from estimator.cli import main; main()"]
+START = [sys.executable, "-c", "from estimator.faces.cli.main import main; main()"]
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def command(*arguments):
         [*START, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[1])},
     )
 
 
@@ -50,7 +51,7 @@ def single(name, patches):
     """Return what a row should hold, from ``estimate`` or the error it raises."""
     varied = [patch.partition("=")[0] for patch in patches]
     try:
-        found = nearest(catalog.scenario_document(name, patches), name, varied)
+        found = nearest(loading.scenario_document(name, patches), name, varied)
         report = estimate(found.scenario, has_range=False)
     except EstimatorError:
         return None
@@ -76,8 +77,8 @@ def test_rows_equal_single_estimates_on_200_random_points():
         "price.usd_per_gpu_hour=1.5,2,4",
         "memory_headroom=0.05,0.2",
     ]
-    document = catalog.scenario_document(BASE)
-    made = axes.axes(vary, document, catalog.build("scenario", document, BASE))
+    document = loading.scenario_document(BASE)
+    made = axes.axes(vary, document, loading.build("scenario", document, BASE))
     assert len(designs.Design("grid", tuple(made))) == 40 * 5 * 3 * 4 * 2 * 2 * 3 * 2
     rows = sweep(BASE, vary).frame()
     assert list(rows["point"]) == list(range(len(rows)))
@@ -143,11 +144,11 @@ def test_a_latin_hypercube_has_one_point_in_each_interval():
 
 
 def test_drawn_rates_of_one_scenario_are_one_batch():
-    document = catalog.scenario_document(BASE)
+    document = loading.scenario_document(BASE)
     made = axes.axes(
         DRAWN[::4],
         document,
-        catalog.build("scenario", document, BASE),
+        loading.build("scenario", document, BASE),
         is_drawn=True,
     )
     (task,) = points.tasks(designs.drawn("random", made, 1000, seed=1))
@@ -342,7 +343,7 @@ def test_processes_give_the_rows_of_one_and_leave_the_script_alone(
     script.__file__ = str(tmp_path / "script.py")
     Path(script.__file__).write_text("raise SystemExit(3)")
     monkeypatch.setitem(sys.modules, "__main__", script)
-    monkeypatch.setattr("estimator.executors.WORTH_STARTING_S", 0.0)
+    monkeypatch.setattr("estimator.ground.executors.WORTH_STARTING_S", 0.0)
     vary = ["cluster.num_gpus=1024:20480:20"]
     alone = sweep(BASE, vary, SMALL[1::2]).frame()
     together = sweep(BASE, vary, SMALL[1::2], jobs=2).frame()
@@ -351,7 +352,7 @@ def test_processes_give_the_rows_of_one_and_leave_the_script_alone(
 
 @contextmanager
 def dask_cluster(folder, num_workers):
-    environment = os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[1])}
     address_file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -405,8 +406,8 @@ def test_a_dask_scheduler_that_ends_is_one_failure_and_the_rows_are_kept(
     tmp_path, monkeypatch
 ):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr("estimator.executors.DASK_TIMEOUT", "1s")
-    monkeypatch.setattr("estimator.points.COMBINATIONS_PER_TASK", 1)
+    monkeypatch.setattr("estimator.ground.executors.DASK_TIMEOUT", "1s")
+    monkeypatch.setattr("estimator.explore.points.COMBINATIONS_PER_TASK", 1)
     vary = ["cluster.num_gpus=1024:20480:20"]
     out = tmp_path / "rows.csv"
     with dask_cluster(tmp_path, 1) as (address, started):
@@ -426,7 +427,7 @@ def test_a_dask_scheduler_that_ends_is_one_failure_and_the_rows_are_kept(
 
 def test_workers_of_another_version_are_refused_before_any_work(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr("estimator.executors.version", lambda name: "99.0")
+    monkeypatch.setattr("estimator.ground.executors.version", lambda name: "99.0")
     out = tmp_path / "rows.parquet"
     with dask_cluster(tmp_path, 1) as (address, _):
         with distributed.Client(address, set_as_default=False) as client:
@@ -439,7 +440,7 @@ def test_workers_of_another_version_are_refused_before_any_work(tmp_path, monkey
 
 
 def test_no_scheduler_is_said_before_any_work(monkeypatch):
-    monkeypatch.setattr("estimator.executors.DASK_TIMEOUT", "1s")
+    monkeypatch.setattr("estimator.ground.executors.DASK_TIMEOUT", "1s")
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         sweep(BASE, ["cluster.num_gpus=1024"], dask="tcp://127.0.0.1:1")

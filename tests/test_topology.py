@@ -2,9 +2,9 @@
 
 import pytest
 
-from estimator.batch import Batch
-from estimator.bill import bill
-from estimator.catalog import load_scenario
+from estimator.answer.batch import Batch
+from estimator.answer.bill import bill
+from estimator.catalog.loading import load_scenario
 from estimator.costs.rates import Layer, links
 from estimator.workload.work import sizes
 

@@ -7,14 +7,15 @@ from itertools import pairwise
 
 import pytest
 
-from estimator import export, perfetto
-from estimator.breakdown import executed_flop
-from estimator.catalog import load_scenario
-from estimator.cli import cli
-from estimator.errors import OutsideError
-from estimator.perfetto import PASSES
+from estimator.answer.breakdown import executed_flop
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load_scenario
+from estimator.faces.cli.main import cli
+from estimator.ground import files
+from estimator.ground.errors import OutsideError
 from estimator.schedules.ir import Op
-from estimator.step_model import StepModel
+from estimator.show import perfetto
+from estimator.show.perfetto import PASSES
 
 SMALL = ("--set", "phases.0.global_batch_size=4096")
 OPERATION = {"operation", "layer", "seconds", "flop", "bytes"}
@@ -259,7 +260,7 @@ def test_a_wrong_target_is_refused_before_anything_is_simulated(
     run, tmp_path, monkeypatch, case
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("estimator.api.traced_step", None)
+    monkeypatch.setattr("estimator.answer.api.traced_step", None)
     (tmp_path / "file").touch()
     (tmp_path / "made.json").mkdir()
     out, said = REFUSED[case]
@@ -290,9 +291,9 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "_write_parts", full)
+    monkeypatch.setattr(files, "_write_parts", full)
     with pytest.raises(OutsideError, match="cannot be written") as error:
-        export.write_trace(target, [], {})
+        files.write_trace(target, [], {})
     assert error.value.why == "No space left on device"
     assert target.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [target]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.record_scenarios import family
-from estimator.scoring import LEAST_SPREAD, of_quantity
-from estimator.validation import read
-from estimator.validation_markdown import markdown
+from estimator.catalog.records.scenarios import family
+from estimator.show.validation.markdown import markdown
+from estimator.validation.runs import read
+from estimator.validation.scoring import LEAST_SPREAD, of_quantity
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = runpy.run_path(str(ROOT / "benchmarks" / "blocks.py"))
@@ -135,7 +135,7 @@ def test_predictions_are_the_same_where_the_folder_is_not(report, selection, tmp
         shutil.copytree(ROOT / name, tmp_path / name)
     few = [entry for entry in ENTRIES if family(entry) in ("korthikanti", "pfold")]
     (tmp_path / "runs.yaml").write_text(yaml.safe_dump(few))
-    program = "from estimator.cli import main; main()"
+    program = "from estimator.faces.cli.main import main; main()"
 
     def told(*words):
         done = subprocess.run(

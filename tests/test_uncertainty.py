@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from estimator import uncertainty as module
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.published import as_written
+from estimator.answer.api import estimate
+from estimator.catalog.loading import load_scenario
+from estimator.catalog.published import as_written
+from estimator.explore import uncertainty as module
+from estimator.explore.uncertainty import triangular, uncertainty
 from estimator.specs.base import Constant, with_value
-from estimator.uncertainty import triangular, uncertainty
 
 NAME = "deepseek-v3"
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator import catalog
-from estimator.errors import InputError
-from estimator.predictions import predict
-from estimator.record_clusters import fabric
-from estimator.record_files import parse_records
-from estimator.record_plans import layout, zero_stage
-from estimator.record_scenarios import mapped
-from estimator.scoring import Row, spearman, spread, sweeps
-from estimator.step_model import StepModel
-from estimator.validation import validate
+from estimator.answer.step_model import StepModel
+from estimator.catalog import loading
+from estimator.catalog.records.clusters import fabric
+from estimator.catalog.records.files import parse_records
+from estimator.catalog.records.plans import layout, zero_stage
+from estimator.catalog.records.scenarios import mapped
+from estimator.ground.errors import InputError
+from estimator.validation.predictions import predict
+from estimator.validation.runs import validate
+from estimator.validation.scoring import Row, spearman, spread, sweeps
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "reference" / "published_runs.yaml"
@@ -581,8 +581,8 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     elsewhere = tmp_path / "data"
     elsewhere.mkdir()
     for name in ("hardware", "models", "scenarios"):
-        (elsewhere / name).symlink_to(catalog.data_folder() / name)
-    monkeypatch.setattr(catalog, "data_folder", lambda: elsewhere)
+        (elsewhere / name).symlink_to(loading.data_folder() / name)
+    monkeypatch.setattr(loading, "data_folder", lambda: elsewhere)
     assert predictions(record("dgxc-9"))["step_s"].predicted == before
     with pytest.raises(InputError, match="cannot be read"):
         validate()

@@ -2,15 +2,15 @@
 
 import pytest
 
-from estimator import validation
-from estimator.pages import validation as page
-from estimator.scoring import of_quantity, spread
-from estimator.validation_tables import percent
+from estimator.faces.pages import validation as page
+from estimator.show.validation.tables import percent
+from estimator.validation import runs
+from estimator.validation.scoring import of_quantity, spread
 
 
 @pytest.fixture(scope="module")
 def outcome():
-    return validation.validate(source="korthikanti")
+    return runs.validate(source="korthikanti")
 
 
 @pytest.fixture

@@ -9,20 +9,20 @@ import pytest
 from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
-from estimator.api import estimate
-from estimator.catalog import load_scenario, names
-from estimator.charts import heat, plot
-from estimator.charts.palette import LADDER
-from estimator.figures import write
-from estimator.findings.what_if import MEASURES, Answers, Input, lines, what_if
-from estimator.pages.inputs import INPUTS, Number
-from estimator.units import DAY_S
+from estimator.answer.api import estimate
+from estimator.catalog.loading import load_scenario, names
+from estimator.faces.pages.inputs import INPUTS, Number
+from estimator.ground.units import DAY_S
+from estimator.show.charts import heat, plot
+from estimator.show.charts.palette import LADDER
+from estimator.show.figures import write
+from estimator.show.findings.what_if import MEASURES, Answers, Input, lines, what_if
 
 
 def opened(scenario="deepseek-v3", overrides=()):
     def script(scenario, overrides):
-        from estimator.pages import what_if
-        from estimator.pages.question import Question
+        from estimator.faces.pages import what_if
+        from estimator.faces.pages.question import Question
 
         what_if.page(Question(scenario, tuple(overrides)))
 

@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.api import estimate
-from estimator.asked import question
-from estimator.catalog import load_scenario
-from estimator.tables import headline
-from estimator.units import parse_quantity
-from estimator.wording import compute_words
-from estimator.words import (
+from estimator.answer.api import estimate
+from estimator.answer.asked import question
+from estimator.catalog.loading import load_scenario
+from estimator.ground.units import parse_quantity
+from estimator.ground.words import (
     CLOSE,
     DIGITS,
     dollars,
@@ -25,6 +23,8 @@ from estimator.words import (
     short,
     size,
 )
+from estimator.show.tables.report import headline
+from estimator.show.wording import compute_words
 
 WORDS = (short, dollars, duration, energy, mass, size)
 NUMBER = re.compile(r"-?\$?(?P<whole>[\d,]+)(?:\.(?P<rest>\d+))?(?:e(?P<power>-?\d+))?")

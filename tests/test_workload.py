@@ -2,17 +2,17 @@
 
 import pytest
 
-from estimator.breakdown import executed_flop
-from estimator.catalog import load, load_scenario
+from estimator.answer.breakdown import executed_flop
+from estimator.answer.step_model import StepModel
+from estimator.catalog.loading import load, load_scenario
 from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import Layer, device
-from estimator.errors import InfeasibleError
+from estimator.engine.operations import Operation, Stream, play
+from estimator.ground.errors import InfeasibleError
 from estimator.specs.layout import check_layout, even_layout, parse_layout
-from estimator.step_model import StepModel
 from estimator.workload.ends import segment
 from estimator.workload.feed_forward import moe_forward
 from estimator.workload.layers import layer_segments
-from estimator.workload.operations import Operation, Stream, play
 from estimator.workload.stages import elements
 from estimator.workload.work import Traffic, sizes
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from estimator import catalog
-from estimator.written import scenario_yaml
+from estimator.catalog import loading
+from estimator.catalog.writing import scenario_yaml
 
 PATCHES = (
     "cluster.num_gpus=4096",
@@ -19,7 +19,7 @@ PATCHES = (
     "phases.0.seq_len=8192",
 )
 CASES = [
-    *((name, ()) for name in catalog.names("scenario")),
+    *((name, ()) for name in loading.names("scenario")),
     ("deepseek-v3@1f1b+bf16+ib-200g", ()),
     ("deepseek-v3", PATCHES),
     ("deepseek-v3", ("model=mixtral-8x7b", "plan.stage_layout=even", "plan.ep=8")),
@@ -31,34 +31,34 @@ CASES = [
 def read(text, folder):
     path = folder / "mine.yaml"
     path.write_text(text)
-    return replace(catalog.load_scenario(str(path)), variants={})
+    return replace(loading.load_scenario(str(path)), variants={})
 
 
 @pytest.mark.parametrize("has_base", [True, False])
 @pytest.mark.parametrize(("name", "patches"), CASES, ids=str)
 def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
-    scenario = catalog.load_scenario(name, patches)
+    scenario = loading.load_scenario(name, patches)
     text = scenario_yaml(scenario, name.partition("@")[0] if has_base else "")
     assert read(text, tmp_path) == replace(scenario, variants={})
 
 
 def test_every_built_in_node_is_written_whole(tmp_path):
-    base = catalog.load_scenario("deepseek-v3")
-    for node in catalog.names("node"):
-        patched = catalog.load_scenario("deepseek-v3", [f"cluster.node={node}"])
+    base = loading.load_scenario("deepseek-v3")
+    for node in loading.names("node"):
+        patched = loading.load_scenario("deepseek-v3", [f"cluster.node={node}"])
         changed = replace(patched.cluster.node, name="mine")
         made = replace(base, cluster=replace(base.cluster, node=changed), variants={})
         assert read(scenario_yaml(made, "deepseek-v3"), tmp_path) == made
 
 
 def test_only_what_differs_is_written():
-    scenario = catalog.load_scenario("deepseek-v3", ["cluster.num_gpus=4096"])
+    scenario = loading.load_scenario("deepseek-v3", ["cluster.num_gpus=4096"])
     written = scenario_yaml(scenario, "deepseek-v3")
     assert written == "base: deepseek-v3\ncluster:\n  num_gpus: 4096\n"
 
 
 def test_words_that_look_like_numbers_stay_words(tmp_path):
     scenario = replace(
-        catalog.load_scenario("gpt3-175b"), name="1e9", question="no", variants={}
+        loading.load_scenario("gpt3-175b"), name="1e9", question="no", variants={}
     )
     assert read(scenario_yaml(scenario), tmp_path) == scenario

@@ -1,1 +1,4 @@
-"""Closed forms: pure functions of numbers, one file per physical subject."""
+"""Closed forms: pure functions of numbers, one file per physical subject.
+
+May import ground and specs.
+"""

@@ -15,7 +15,7 @@ import numpy as np
 
 from estimator.costs.groups import all_to_all_squeeze, exchange_bytes_per_s
 from estimator.costs.rates import Links, wait_of_exchange_s
-from estimator.lanes import largest
+from estimator.ground.lanes import largest
 
 SAMPLED_TOKENS = 4000
 INDEX_BYTES = 12

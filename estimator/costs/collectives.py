@@ -32,8 +32,8 @@ from estimator.costs.groups import (
     send_s,
 )
 from estimator.costs.rates import Links
-from estimator.lanes import largest, smallest
-from estimator.registry import Registry
+from estimator.ground.lanes import largest, smallest
+from estimator.ground.registry import Registry
 
 __all__ = [
     "Choice",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from estimator.costs.rates import Links
-from estimator.lanes import largest, smallest
+from estimator.ground.lanes import largest, smallest
 
 
 @dataclass(frozen=True)

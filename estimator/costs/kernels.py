@@ -12,7 +12,7 @@ from math import ceil, inf
 from typing import Literal
 
 from estimator.costs.rates import Device
-from estimator.lanes import Lanes, largest, smallest
+from estimator.ground.lanes import Lanes, largest, smallest
 
 TILES: dict[str, tuple[tuple[int, int], ...]] = {
     # One warp group's accumulators hold 128 x 128 block-scaled outputs: DeepGEMM.

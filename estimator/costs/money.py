@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from estimator.units import MONTH_H, YEAR_H
+from estimator.ground.units import MONTH_H, YEAR_H
 
 
 def value_after(price_usd: float, per_year: float, years: float) -> float:

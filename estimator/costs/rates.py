@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from estimator.errors import InfeasibleError
-from estimator.lanes import smallest
+from estimator.ground.errors import InfeasibleError
+from estimator.ground.lanes import smallest
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
 

@@ -1,1 +1,4 @@
-"""Clocks: durations and dependencies in, times out. No transformers here."""
+"""Clocks: operations, durations and dependencies in, times out. No transformers here.
+
+May import ground and schedules.
+"""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from estimator.engine.evaluate import Clock, evaluate
 from estimator.engine.graph import SEND, Graph, compile_program
-from estimator.errors import InputError
+from estimator.ground.errors import InputError
 from estimator.schedules.closed_form import (
     ClosedForm,
     Durations,

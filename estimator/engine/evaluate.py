@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from estimator.engine.graph import Graph
 from estimator.engine.tape import Tape
-from estimator.lanes import Lanes, lanes
+from estimator.ground.lanes import Lanes, lanes
 
 BLOCK = 2048
 """Scenarios played together: long enough to hide the call, short enough to stay in

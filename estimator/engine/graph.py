@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.engine.operations import Operation, Stream
 from estimator.engine.tape import MAX_SOURCES, Tape, record
 from estimator.schedules.ir import Instruction, Program, need, result
-from estimator.workload.operations import Operation, Stream
 
 SEND = "SEND"
 JOIN = "JOIN"

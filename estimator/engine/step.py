@@ -23,8 +23,8 @@ from estimator.engine.graph import (
     consumers,
     duration_class,
 )
+from estimator.engine.operations import Operation, Stream
 from estimator.schedules.ir import Instruction, Program, need, result
-from estimator.workload.operations import Operation, Stream
 
 Process = Generator[simpy.Event, object, None]
 

@@ -1,1 +1,4 @@
-"""Pipeline schedules: one small generator of instructions per file."""
+"""Pipeline schedules: one small generator of instructions per file.
+
+May import ground.
+"""

@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from itertools import islice
 
-from estimator.errors import ScheduleError
+from estimator.ground.errors import ScheduleError
 from estimator.schedules.notation import Instruction, Op, Program, need, result
 
 Place = tuple[int, int]

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from estimator.errors import InputError
-from estimator.registry import Registry
+from estimator.ground.errors import InputError
+from estimator.ground.registry import Registry
 from estimator.schedules.notation import Pipeline
 
 SAME = 1e-9

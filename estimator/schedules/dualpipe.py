@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
 from estimator.schedules.ir import Instruction, Op, Pipeline, overlapped, schedule
 

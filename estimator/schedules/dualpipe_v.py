@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
 from estimator.schedules.dualpipe import Chunk, bidirectional, dualpipe_regime
 from estimator.schedules.ir import Instruction, Pipeline, schedule

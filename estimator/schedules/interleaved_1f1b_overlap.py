@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
 from estimator.schedules.interleaved_1f1b import (
     interleaved_1f1b_bubble,

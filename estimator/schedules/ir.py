@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from estimator.errors import InfeasibleError, InputError
-from estimator.registry import Registry
+from estimator.ground.errors import InfeasibleError, InputError
+from estimator.ground.registry import Registry
 from estimator.schedules.check import check
 from estimator.schedules.notation import (
     Instruction,

@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from estimator.errors import InputError
+from estimator.ground.errors import InputError
 
 
 class Op(StrEnum):

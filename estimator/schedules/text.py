@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from estimator.errors import InputError
+from estimator.ground.errors import InputError
 from estimator.schedules.check import check
 from estimator.schedules.ir import check_length
 from estimator.schedules.notation import (

@@ -1,1 +1,4 @@
-"""Frozen records: what a scenario is made of. No behaviour beyond derived sizes."""
+"""Frozen records: what a scenario is made of. No behaviour beyond derived sizes.
+
+May import ground.
+"""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from estimator.units import BareNumber, Unit, shown
+from estimator.ground.units import BareNumber, Unit, shown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler

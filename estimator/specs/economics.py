@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from estimator.ground.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 from estimator.specs.base import (
     Constant,
     ConstantOf,
@@ -13,7 +14,6 @@ from estimator.specs.base import (
     Share,
     spec,
 )
-from estimator.units import GramsPerKwh, UsdPerHour, UsdPerKwh
 
 Known = Literal["read", "derived", "recalled", "assumed", "disputed"]
 

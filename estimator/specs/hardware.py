@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from estimator.ground.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
 from estimator.specs.base import (
     Constant,
     ConstantOf,
@@ -27,7 +28,6 @@ from estimator.specs.base import (
     Size,
     spec,
 )
-from estimator.units import Bytes, BytesPerS, FlopPerS, Seconds, SquareMm, Watts
 
 Status = Mapping[str, Literal["derived", "assumed", "disputed"]]
 """Fields of a file whose number was not simply read in its source."""

@@ -8,11 +8,11 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from estimator.errors import InputError
-from estimator.registry import suggestion
+from estimator.ground.errors import InputError
+from estimator.ground.registry import suggestion
+from estimator.ground.units import Unit
 from estimator.specs.base import Constant, ConstantOf
 from estimator.specs.scenario import Scenario
-from estimator.units import Unit
 
 RATE_ROOTS = ("cluster", "price", "power", "programme")
 BARE_RATES = ("cluster.fabric.oversubscription",)

@@ -21,8 +21,9 @@ from estimator.costs.collectives import (
     send_s,
 )
 from estimator.costs.rates import Device, Layer, Links, device, links, slowest
-from estimator.errors import InfeasibleError
-from estimator.lanes import largest
+from estimator.engine.operations import Operation, Stream, play
+from estimator.ground.errors import InfeasibleError
+from estimator.ground.lanes import largest
 from estimator.schedules.ir import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
@@ -30,7 +31,6 @@ from estimator.workload.context import exposed_s, kv_width
 from estimator.workload.host import Host, host
 from estimator.workload.layers import layer_segments
 from estimator.workload.memory import chunk_activations
-from estimator.workload.operations import Operation, Stream, play
 from estimator.workload.pairs import Pair, Times, weight_pass
 from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.stages import Element, elements

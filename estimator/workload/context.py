@@ -22,7 +22,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from estimator.lanes import largest
+from estimator.ground.lanes import largest
 from estimator.workload.work import AttentionCore, Segment, Sizes, Traffic
 
 COPY = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from estimator.errors import EstimatorError
+from estimator.ground.errors import EstimatorError
 from estimator.schedules.ir import Op
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes

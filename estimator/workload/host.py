@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from estimator.costs.rates import Layer
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.scenario import Scenario
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
+from estimator.engine.operations import Operation, Stream
 from estimator.schedules.ir import Op
 from estimator.workload.ends import LOSS_REDUCTIONS
-from estimator.workload.operations import Operation, Stream
 from estimator.workload.stages import Element
 
 if TYPE_CHECKING:

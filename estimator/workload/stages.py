@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from estimator.costs.params import kv_params, layer_params
-from estimator.errors import InfeasibleError
+from estimator.ground.errors import InfeasibleError
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.model import BLOCKS, BlockKind, Transformer
 from estimator.specs.scenario import Scenario

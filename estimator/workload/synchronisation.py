@@ -6,15 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from estimator.costs.collectives import (
-    Group,
-    all_gather_s,
-    all_reduce_s,
-    group,
-)
+from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
 from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Device, Links
-from estimator.lanes import largest
+from estimator.ground.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.workload.host import NO_HOST, Host

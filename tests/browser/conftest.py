@@ -16,8 +16,8 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SCRIPT = """
 from functools import partial
-from estimator.cli import main
-from estimator.pages import validation
+from estimator.faces.cli.main import main
+from estimator.faces.pages import validation
 validation.validate = partial(validation.validate, source="korthikanti")
 main()
 """

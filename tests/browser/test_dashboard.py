@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
 from playwright.sync_api import expect
 
-from estimator.api import estimate
-from estimator.catalog import load_scenario
-from estimator.words import short
+from estimator.answer.api import estimate
+from estimator.catalog.loading import load_scenario
+from estimator.ground.words import short
 
 SLOWEST_MS = 120_000
 """A page of a machine that has much else to do."""

@@ -1,0 +1,1 @@
+"""What others' files say: a Hugging Face ``config.json`` becomes a model."""

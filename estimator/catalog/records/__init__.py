@@ -1,0 +1,1 @@
+"""A published run, as its source tells it, becomes a scenario."""

@@ -1,0 +1,238 @@
+"""The door for records: what is there has the right type and lies within bounds.
+
+A record that passes holds whole numbers where counts are wanted, and every number is
+finite and positive. What is absent stays absent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from estimator.ground.documents import scalar
+from estimator.ground.errors import InputError
+
+MOST_LAYERS = 4096
+LEAST = 1e-9
+"""What a measured number is above: less is no step, rate or size of a run."""
+
+
+class Field(NamedTuple):
+    """What a value in a record must be."""
+
+    kind: str
+    """``count``, ``number``, ``text`` or ``truth``."""
+    high: float = 1e9
+    low: float = 1
+
+
+_FIELDS: Mapping[str, Mapping[str, Field]] = {
+    "model": {
+        "name": Field("text"),
+        "type": Field("text"),
+        "layers": Field("count", MOST_LAYERS),
+        "hidden": Field("count", 1e7),
+        "heads": Field("count", 1e5),
+        "kv_heads": Field("count", 1e5),
+        "head_dim": Field("count", 1e5),
+        "ffn": Field("count", 1e7),
+        "gated_mlp": Field("truth"),
+        "vocab": Field("count", 1e8),
+        "tied_embeddings": Field("truth"),
+        "experts": Field("count", 1e5),
+        "top_k": Field("count", 1e5),
+        "moe_ffn": Field("count", 1e7),
+        "shared_experts": Field("count", 1e4, 0),
+        "shared_ffn": Field("count", 1e7, 0),
+        "dense_layers": Field("count", 1e4, 0),
+        "dense_ffn": Field("count", 1e7, 0),
+        "moe_layer_step": Field("count", 1e4),
+        "attention": Field("text"),
+        "q_lora_rank": Field("count", 1e6, 0),
+        "kv_lora_rank": Field("count", 1e6),
+        "qk_nope_head_dim": Field("count", 1e5),
+        "qk_rope_head_dim": Field("count", 1e5),
+        "v_head_dim": Field("count", 1e5),
+        "mtp_depth": Field("count", 64, 0),
+        "max_nodes_per_token": Field("count", 1e4),
+    },
+    "cluster": {
+        "gpu": Field("text"),
+        "gpus": Field("count", 1e6),
+        "gpus_per_node": Field("count", 1e5),
+        "nodes": Field("count", 1e6),
+        "nvlink_domain": Field("count", 1e5),
+    },
+    "parallel": {
+        name: Field("count", 1e6)
+        for name in ("tp", "pp", "cp", "dp", "vp", "ep", "etp")
+    },
+    "batch": {
+        "seq_len": Field("count", 1e8),
+        "global": Field("count", 1e8),
+        "micro": Field("count", 1e6),
+        "grad_accum": Field("count", 1e6),
+        "local_batch": Field("count", 1e6),
+    },
+    "measured": {
+        "oom": Field("truth"),
+        **{
+            name: Field("number", 1e15, LEAST)
+            for name in (
+                "step_time_s",
+                "tokens_per_s",
+                "tokens_per_s_per_gpu",
+                "samples_per_s",
+                "samples_per_s_per_gpu",
+                "tflops_per_gpu",
+                "tflops_per_gpu_causal",
+                "mfu",
+                "hfu",
+                "peak_mem_gb",
+                "peak_mem_gib",
+                "mem_alloc_gb",
+                "mem_reserved_gb",
+                "gpu_hours_per_T_tokens",
+            )
+        },
+    },
+}
+_NEEDED = (
+    ("model", "name"),
+    ("cluster", "gpu"),
+    ("batch", "seq_len"),
+)
+_SECTIONS = (*_FIELDS, "derived")
+_TEXTS = (
+    "source",
+    "where",
+    "split",
+    "trust",
+    "flop_convention",
+    "precision",
+    "recompute",
+    "schedule",
+    "notes",
+)
+"""Fields beside the sections that are read as text; a number is one, too."""
+_NESTED = (Mapping, list, tuple, set)
+_SHOWN = 60
+MOST_DERIVED = 1e30
+MOST_LETTERS = 2_000
+"""Of a text in a record, which patterns are looked for in."""
+
+
+def checked(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record whose known fields can be relied on.
+
+    Raises
+    ------
+    InputError
+        One line that names every mistake.
+    """
+    made = dict(record)
+    for section, known in _FIELDS.items():
+        if isinstance(record.get(section), Mapping):
+            made[section] = _numbered(record[section], known)
+    problems = list(_problems(made))
+    if problems:
+        raise InputError("; ".join(problems[:8])[:MOST_LETTERS])
+    for section, known in _FIELDS.items():
+        made[section] = {
+            key: int(value) if key in known and known[key].kind == "count" else value
+            for key, value in (made.get(section) or {}).items()
+            if not isinstance(value, _NESTED)
+        }
+    if not record.get("parallel"):
+        del made["parallel"]
+    made["derived"] = _numbers(record.get("derived") or {})
+    return made
+
+
+def _numbered(given: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Any]:
+    """Return a section without empty fields, and with texts such as 1e9 as numbers."""
+    made = {key: value for key, value in given.items() if value is not None}
+    for key, field in known.items():
+        text = made.get(key)
+        if field.kind in ("count", "number") and isinstance(text, str):
+            number = scalar(text)
+            made[key] = number if isinstance(number, int | float) else text
+    return made
+
+
+def _problems(record: Mapping[str, Any]) -> Iterator[str]:
+    for section in _SECTIONS:
+        given = record.get(section)
+        if given is not None and not isinstance(given, Mapping):
+            yield f"{section}: a mapping is needed, not {shown(given)}"
+            continue
+        for key, field in _FIELDS.get(section, {}).items():
+            value = (given or {}).get(key)
+            if value is not None and (problem := _problem(value, field)):
+                yield f"{section}.{key} {problem}"
+    yield from _long_texts(record)
+    for key in _TEXTS:
+        if isinstance(record.get(key), _NESTED):
+            yield f"{key} is text, not {shown(record[key])}"
+    for section, key in _NEEDED:
+        given = record.get(section)
+        if given is None or (isinstance(given, Mapping) and given.get(key) is None):
+            yield f"{section}.{key} is missing"
+
+
+def _long_texts(record: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from (f"{str(key)[:_SHOWN]}.{each}" for each in _long_texts(value))
+        elif isinstance(value, str) and len(value) > MOST_LETTERS:
+            yield (
+                f"{str(key)[:_SHOWN]} has {len(value):,} letters, of which a text has "
+                f"at most {MOST_LETTERS:,}"
+            )
+
+
+def _problem(value: object, field: Field) -> str:
+    if field.kind == "text":
+        return "" if isinstance(value, str) else f"is text, not {shown(value)}"
+    if field.kind == "truth":
+        return "" if isinstance(value, bool) else f"is yes or no, not {shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"is a number, not {shown(value)}"
+    if value != value or abs(value) == math.inf:
+        return f"is a finite number, not {value}"
+    if field.kind == "number" and value <= field.low:
+        bound = f"above {field.low:g}" if value > 0 else "positive"
+        return f"is {bound}, not {shown(value)}"
+    if not field.low <= value <= field.high:
+        bounds = f"{field.low:,.0f} and {field.high:,.0f}"
+        return f"lies between {bounds}, not at {shown(value)}"
+    if field.kind == "count" and value != int(value):
+        return f"is a whole number, not {value}"
+    return ""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: its start, or its kind.
+
+    >>> shown("eight"), shown([1, 2]), shown(None)
+    ("'eight'", 'a list', 'nothing')
+    """
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple | set):
+        return "a list"
+    if value is None:
+        return "nothing"
+    return repr(value)[:_SHOWN]
+
+
+def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
+    """Return the positive numbers of a mapping, within bounds."""
+    return {
+        str(key): float(value)
+        for key, value in given.items()
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and LEAST < value < MOST_DERIVED
+    }

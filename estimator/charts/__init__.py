@@ -1,1 +1,0 @@
-"""Figures of an estimate: one file each, one function each."""

@@ -1,0 +1,4 @@
+"""Many scenarios at once: sweeps, plan search, comparison, attribution, uncertainty.
+
+May import validation and what lies below it.
+"""

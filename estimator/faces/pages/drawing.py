@@ -1,0 +1,28 @@
+"""Figures of other inputs than one estimate: the chart, and its files for print."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from estimator.faces.pages import downloads
+from estimator.faces.pages.show import let_numbers_paint, under_finding
+from estimator.show.charts.draw import drawn
+from estimator.show.findings.base import Bars, Heat, Plot
+from estimator.show.provenance import Provenance
+
+
+def draw(made: Plot | Heat | Bars, key: str, source: Provenance) -> None:
+    """Show what was found, its chart, and below it the chart as files.
+
+    Parameters
+    ----------
+    key : str
+        Of the chart on the page; names its files.
+    source : Provenance
+        Where the figure comes from, for its foot.
+    """
+    let_numbers_paint()
+    under_finding(drawn(made), key)
+    with st.popover("Download this figure"):
+        files = downloads.of_figure(made, str(source), f"{source.name}-{key}")
+        downloads.buttons(files)

@@ -1,0 +1,1 @@
+"""Figures of an answer, by Plotly: one file each, one function each."""

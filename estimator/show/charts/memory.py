@@ -1,0 +1,28 @@
+"""Peak memory of each pipeline rank, by part."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from estimator.show.charts.base import chart, stacked
+from estimator.show.charts.palette import LIMIT
+from estimator.show.findings.base import Answer
+from estimator.show.findings.memory import memory as found
+
+
+@chart("memory")
+def memory(answer: Answer) -> go.Figure:
+    """Stack each rank's parts under the line that the GPU's memory draws."""
+    made = found(answer)
+    figure = stacked(made, "%{y:.3g}")
+    if made.limit:
+        name, limit = made.limit
+        figure.add_hline(
+            limit,
+            line={"dash": "dash", "width": 2, "color": LIMIT},
+            name=name,
+            showlegend=True,
+        )
+        heights = map(sum, zip(*(each.values for each in made.series), strict=True))
+        figure.update_yaxes(range=[0, 1.12 * max(limit, *heights)])
+    return figure

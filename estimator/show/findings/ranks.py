@@ -1,0 +1,41 @@
+"""What each pipeline rank does with the seconds of one step."""
+
+from __future__ import annotations
+
+from estimator.ground.words import duration
+from estimator.show.findings.base import Bars, Reported, Series, finding
+
+KINDS = (
+    "forward",
+    "overlapped",
+    "backward",
+    "backward input",
+    "weight",
+    "optimizer",
+    "bubble",
+)
+
+
+def ranks(answer: Reported) -> Bars:
+    """Show what each rank does in a step; bars are as high as the step is long."""
+    step = answer.report.step
+    least = min(step.ranks, key=lambda row: row.bubble_s)
+    most = max(step.ranks, key=lambda row: row.bubble_s)
+    spent = (
+        Series(
+            kind,
+            tuple(getattr(row, kind.replace(" ", "_") + "_s") for row in step.ranks),
+        )
+        for kind in KINDS
+    )
+    return Bars(
+        f"Rank {most.rank} waits {duration(most.bubble_s)} of {duration(step.step_s)}, "
+        f"rank {least.rank} {duration(least.bubble_s)}",
+        "seconds of a step",
+        "pipeline rank",
+        tuple(str(row.rank) for row in step.ranks),
+        tuple(series for series in spent if any(series.values)),
+    )
+
+
+finding("ranks")(ranks)

@@ -1,0 +1,217 @@
+"""A step as Chrome trace events, which Perfetto and chrome://tracing open.
+
+A process is a pipeline rank. Its threads are its streams: computation, communication
+and one per outgoing link; above them stands what the schedule runs. Slices of a thread
+never overlap, as Perfetto wants it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from estimator.answer.breakdown import SYNCHRONISATION
+from estimator.answer.step_model import TracedStep
+from estimator.engine.operations import Operation, Stream
+from estimator.engine.step import Span
+from estimator.schedules.ir import Instruction, Op, Program
+from estimator.show import provenance
+from estimator.specs.scenario import Scenario
+
+Event = dict[str, Any]
+
+TICKS_PER_US = 8
+"""Times lie on eighths of a microsecond: three decimals, and exact as binary numbers,
+so that a slice ends exactly where the next one starts."""
+SCHEDULE = "schedule"
+THREADS = (SCHEDULE, *(stream.value for stream in Stream))
+THREADS_PER_RANK = 1000
+"""Threads of rank r count from 1000 (r + 1): a thread with its process's number would
+pass for the main thread."""
+HALVES = ("forward", "backward")
+PASSES = {
+    Op.F: "forward",
+    Op.B: "backward",
+    Op.I: "backward to the input",
+    Op.W: "backward to the weights",
+}
+OPTIMIZER_ORDER = (
+    "check",
+    "average",
+    "reduce-scatter",
+    "all-reduce",
+    "unscale",
+    "norm",
+    "Adam",
+    "all-gather",
+)
+
+
+def events(step: TracedStep) -> list[Event]:
+    """Return the names of processes and threads, then all slices by start time."""
+    made = step.program
+    directions = made.directions()
+    slices: defaultdict[tuple[int, str], list[Event]] = defaultdict(list)
+    for rank, stream, event in (
+        *_instructions(step, directions),
+        *_operations(step, directions),
+        *_optimizer(step),
+    ):
+        slices[rank, stream].append(event)
+    streams_of: defaultdict[int, list[str]] = defaultdict(list)
+    for rank, stream in slices:
+        streams_of[rank].append(stream)
+    named: list[Event] = []
+    timed: list[Event] = []
+    for rank in range(len(made.ranks)):
+        streams = sorted(streams_of[rank], key=_place)
+        named += _process(made, rank)
+        for number, stream in enumerate(streams, THREADS_PER_RANK * (rank + 1)):
+            thread = {"pid": rank, "tid": number}
+            named += _thread(thread, stream, number)
+            timed += [event | thread for event in slices[rank, stream]]
+    return named + sorted(timed, key=lambda event: (event["ts"], event["tid"]))
+
+
+def about(step: TracedStep, scenario: Scenario) -> dict[str, Any]:
+    """Return what a trace shows and where it comes from."""
+    return {
+        "scenario": scenario.name,
+        "gpu": scenario.cluster.node.gpu.name,
+        "num_gpus": scenario.cluster.num_gpus,
+        "step_s": step.step_s,
+        "provenance": asdict(provenance.of_scenario(scenario)),
+    }
+
+
+def _place(stream: str) -> tuple[int, int]:
+    """Return where a stream stands among its rank's: links last, by receiver."""
+    if stream in THREADS:
+        return THREADS.index(stream), 0
+    return len(THREADS), int(stream.rpartition(" ")[2])
+
+
+def _process(made: Program, rank: int) -> list[Event]:
+    held = made.stages_of(rank)
+    words = "stage" if len(held) == 1 else "stages"
+    name = f"rank {rank}, {words} {', '.join(map(str, held))}"
+    return [
+        _named("process_name", {"pid": rank}, name=name),
+        _named("process_sort_index", {"pid": rank}, sort_index=rank),
+    ]
+
+
+def _thread(thread: Mapping[str, int], stream: str, number: int) -> list[Event]:
+    return [
+        _named("thread_name", thread, name=stream),
+        _named("thread_sort_index", thread, sort_index=number),
+    ]
+
+
+def _named(kind: str, of: Mapping[str, int], **args: str | int) -> Event:
+    return {"ph": "M", "name": kind, **of, "args": args}
+
+
+def _slice(
+    name: str, category: str, start_s: float, end_s: float, args: Mapping[str, Any]
+) -> Event:
+    start, end = (round(seconds * 1e6 * TICKS_PER_US) for seconds in (start_s, end_s))
+    return {
+        "ph": "X",
+        "name": name,
+        "cat": category,
+        "ts": start / TICKS_PER_US,
+        "dur": (end - start) / TICKS_PER_US,
+        "args": args,
+    }
+
+
+def _instructions(
+    step: TracedStep, directions: Mapping[int, int]
+) -> Iterator[tuple[int, str, Event]]:
+    for span in step.pipeline.instructions:
+        parts = [_part_args(part, directions) for part in span.instruction.parts]
+        args = parts[0] if len(parts) == 1 else dict(zip(HALVES, parts, strict=True))
+        yield (
+            span.rank,
+            SCHEDULE,
+            _slice(span.name, SCHEDULE, span.start_s, span.end_s, args),
+        )
+
+
+def _part_args(part: Instruction, directions: Mapping[int, int]) -> dict[str, Any]:
+    return {
+        "microbatch": part.microbatch,
+        "stage": part.stage,
+        "direction": directions[part.microbatch],
+        "pass": PASSES[part.op],
+    }
+
+
+def _operations(
+    step: TracedStep, directions: Mapping[int, int]
+) -> Iterator[tuple[int, str, Event]]:
+    for span in step.pipeline.streams:
+        if span.end_s == span.start_s:
+            continue
+        if span.operation is None:
+            args = _part_args(span.instruction, directions)
+            args["bytes"] = round(step.send_bytes)
+            category = "send"
+        else:
+            args = _part_args(_half(span, span.operation), directions)
+            args |= _operation_args(span.operation)
+            category = span.stream
+        made = _slice(span.name, category, span.start_s, span.end_s, args)
+        yield span.rank, span.stream, made
+
+
+def _half(span: Span, operation: Operation) -> Instruction:
+    """Return the simple instruction that an operation belongs to."""
+    if span.instruction.partner is None:
+        return span.instruction
+    forward, backward = span.instruction.parts
+    return forward if operation.op == Op.F else backward
+
+
+@lru_cache(maxsize=4096)
+def _operation_args(operation: Operation) -> Mapping[str, Any]:
+    made: dict[str, Any] = {
+        "operation": operation.name.removeprefix(operation.layer).strip(),
+        "layer": operation.layer,
+        "seconds": {kind: _rounded(spent) for kind, spent in operation.parts if spent},
+        "flop": round(operation.flop),
+        "bytes": round(operation.num_bytes),
+    }
+    if operation.op:
+        made["pass"] = PASSES[Op(operation.op)]
+    return made
+
+
+def _rounded(seconds: float) -> float:
+    """Return six digits, which keeps the file small."""
+    return float(f"{seconds:.6g}")
+
+
+def _optimizer(step: TracedStep) -> Iterator[tuple[int, str, Event]]:
+    """Yield the optimizer phase: all ranks begin it together, when the last is done."""
+    start_s = step.pipeline.makespan_s
+    for name, seconds in sorted(step.optimizer_parts.items(), key=_turn):
+        if not seconds:
+            continue
+        is_sent = name.startswith(SYNCHRONISATION)
+        stream = Stream.COMMUNICATION if is_sent else Stream.COMPUTE
+        args = {"operation": name, "seconds": {name: _rounded(seconds)}}
+        for rank in range(len(step.program.ranks)):
+            made = _slice(name, "optimizer", start_s, start_s + seconds, args)
+            yield rank, stream.value, made
+        start_s += seconds
+
+
+def _turn(item: tuple[str, float]) -> int:
+    """Return when a part of the optimizer phase comes: casts last."""
+    turns = (i for i, word in enumerate(OPTIMIZER_ORDER) if item[0].startswith(word))
+    return next(turns, len(OPTIMIZER_ORDER))

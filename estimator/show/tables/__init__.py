@@ -1,0 +1,1 @@
+"""Rows and columns of each answer, for terminals, pages and files."""

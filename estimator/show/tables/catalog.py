@@ -1,0 +1,271 @@
+"""What is built in, on a terminal: lists by kind, and records with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from rich.padding import Padding
+from rich.text import Text
+
+from estimator.ground.words import quantity, short
+from estimator.show.tables.report import console, new_table
+from estimator.specs.base import source_of, status_of
+
+Row = Mapping[str, Any]
+GB, TERA, GIGABIT = 1e9, 1e12, 1e9 / 8
+
+
+class Column(NamedTuple):
+    """One column of a list."""
+
+    head: str
+    key: str
+    """Of the number that it shows, for its status; empty for words."""
+    cell: Callable[[Row], Any]
+
+
+def _over(key: str, unit: float) -> Callable[[Row], Any]:
+    return lambda row: row[key] / unit if row[key] is not None else None
+
+
+def _peak(*formats: str) -> Callable[[Row], Any]:
+    def cell(row: Row) -> Any:
+        peaks = row["peak_flop_per_s"]
+        found = next((peaks[name] for name in formats if name in peaks), None)
+        return found / TERA if found else None
+
+    return cell
+
+
+def _word(key: str) -> Callable[[Row], Any]:
+    return lambda row: row[key]
+
+
+def _hour(row: Row) -> Any:
+    """Return a rental's price, or what an owned GPU cost with its server."""
+    if row["owned"]:
+        return f"{short(row['owned']['server_usd']['value'])} to buy"
+    return f"{row['usd_per_gpu_hour']:.2f}"
+
+
+COLUMNS: Mapping[str, tuple[Column, ...]] = {
+    "gpu": (
+        Column("GB", "hbm_bytes", _over("hbm_bytes", GB)),
+        Column("TB/s", "hbm_bytes_per_s", _over("hbm_bytes_per_s", TERA)),
+        Column("16-bit TFLOP/s", "peak_flop_per_s.bf16", _peak("bf16", "fp16")),
+        Column("FP8", "peak_flop_per_s.fp8", _peak("fp8")),
+        Column(
+            "links GB/s",
+            "scaleup_io_bytes_per_s",
+            _over("scaleup_io_bytes_per_s", GB),
+        ),
+        Column("W", "tdp_watts", _word("tdp_watts")),
+        Column("TPP", "", _word("tpp")),
+        Column("PD", "", _word("performance_density")),
+        Column("Oct 2022", "", _word("october_2022")),
+        Column("Oct 2023", "", _word("october_2023")),
+    ),
+    "node": (
+        Column("GPU", "", _word("gpu")),
+        Column("GPUs", "", _word("gpus_per_node")),
+        Column("scale-up GPUs", "scaleup_domain", _word("scaleup_domain")),
+        Column("links", "", _word("topology")),
+        Column("GB/s", "nvlink_bytes_per_s", _over("nvlink_bytes_per_s", GB)),
+        Column("us", "nvlink_latency_s", _over("nvlink_latency_s", 1e-6)),
+        Column("kW", "max_power_watts", _over("max_power_watts", 1e3)),
+    ),
+    "fabric": (
+        Column("GB/s", "bytes_per_s", _over("bytes_per_s", GB)),
+        Column("us", "latency_s", _over("latency_s", 1e-6)),
+        Column("GPUs a NIC", "gpus_per_nic", _word("gpus_per_nic")),
+        Column("squeezed", "oversubscription", _word("oversubscription")),
+        Column("pod", "pod_gpus", _word("pod_gpus")),
+        Column("planes", "num_planes", _word("num_planes")),
+        Column("reduces", "", _word("has_switch_reduction")),
+        Column("what it is", "", _word("title")),
+    ),
+    "price": (
+        Column("basis", "", _word("basis")),
+        Column("USD/h", "usd_per_gpu_hour", _hour),
+        Column("date", "", _word("date")),
+        Column("GPU", "", _word("gpu")),
+        Column("provider", "", _word("provider")),
+        Column("commitment", "", _word("commitment")),
+    ),
+    "model": (
+        Column("G parameters", "num_params", _over("num_params", 1e9)),
+        Column("active", "num_active_params", _over("num_active_params", 1e9)),
+        Column("", "", _word("title")),
+    ),
+    "power": (
+        Column("g CO2/kWh", "g_co2_per_kwh", _word("g_co2_per_kwh")),
+        Column("of", "", _word("date")),
+        Column("USD/kWh", "usd_per_kwh", _word("usd_per_kwh")),
+        Column("of", "", _word("electricity_date")),
+        Column("place", "", _word("title")),
+    ),
+}
+NOTES = {
+    "gpu": "Dense peaks; links both ways added up, as export rules count them. TPP, "
+    "PD: processing performance and its density; October 2022: stopped or not; "
+    "October 2023: the paragraph that is met.",
+    "node": "GB/s one way, per GPU, over the scale-up links.",
+    "fabric": "GB/s one way, a GPU's share. Squeezed: oversubscription above a pod.",
+}
+MARKS = {"recalled": "r", "assumed": "a", "disputed": "d"}
+"""How a number that was not read or derived is marked."""
+REPEATED = ("sources", "recalled", "status")
+
+
+def print_rows(kind: str, rows: Sequence[Row], *, has_notes: bool) -> None:
+    """Print a list of built-in things."""
+    columns = COLUMNS.get(kind) or _plain(rows)
+    table = new_table("", ("name", "left"), *((c.head, _side(c)) for c in columns))
+    table.columns[0].no_wrap = True
+    for row in rows:
+        cells = (_marked(row, column) for column in columns)
+        table.add_row(row["name"], *map(Text, cells))
+    out = console()
+    out.print(table)
+    if not has_notes or not rows:
+        return
+    for words in (NOTES.get(kind), _legend(rows, columns)):
+        if words:
+            out.print(words)
+    out.print(f"Sources: estimator show {kind} {rows[0]['name']}")
+
+
+def _plain(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """Return the columns of a kind that needs no choice."""
+    hidden = {"name", "source", "sources", "notes"}
+    keys = [
+        key
+        for key, value in (rows[0] if rows else {}).items()
+        if key not in hidden and not isinstance(value, Mapping)
+    ]
+    return tuple(Column(key.replace("_", " "), "", _word(key)) for key in keys)
+
+
+def _side(column: Column) -> str:
+    return "right" if column.key else "left"
+
+
+def _status(row: Row, key: str) -> str:
+    status = row.get("status")
+    if isinstance(status, str):  # one for the whole file, or one for electricity
+        named = {"usd_per_kwh": row.get("electricity_status")}
+        return named.get(key) or status
+    recalled = row.get("recalled") or ()
+    holder = SimpleNamespace(recalled=recalled, status=status or {})
+    return status_of(holder, key)
+
+
+def _marked(row: Row, column: Column) -> str:
+    """Return a cell, marked where its number was recalled, assumed or disputed."""
+    cell = _cell(column.cell(row))
+    status = _status(row, column.key) if cell and column.key else ""
+    return f"{cell} {MARKS[status]}" if status in MARKS else cell
+
+
+def _legend(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    found = {_status(row, c.key) for row in rows for c in columns if c.key}
+    words = [f"{mark}: {status}" for status, mark in MARKS.items() if status in found]
+    return f"{', '.join(words)}; all others read or derived." if words else ""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else ("yes" if value else "no")
+    if isinstance(value, int | float):
+        return f"{value:,.4g}" if value < 1e4 else short(value, 4)
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    return str(value)
+
+
+SUFFIXES = {
+    "_flop_per_s": "FLOP/s",
+    "_bytes_per_s": "B/s",
+    "_bytes": "B",
+    "_watts": "W",
+    "_s": "s",
+    "_mm2": "mm2",
+    "usd_per_gpu_hour": "USD/h",
+    "usd_per_kwh": "USD/kWh",
+    "g_co2_per_kwh": "g/kWh",
+}
+"""Endings of a field's name that say its unit."""
+
+
+def print_record(record: Row) -> None:
+    """Print one record, each number with its unit, its status and its source."""
+    out = console()
+    for line in _lines(record, record, "", 0):
+        out.print(line)
+
+
+def _lines(record: Row, part: Row, path: str, depth: int) -> Iterator[Text | Padding]:
+    pad = "  " * depth
+    for key, value in part.items():
+        here = f"{path}.{key}" if path else key
+        if not path and key in REPEATED and "sources" in record:
+            continue
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
+            yield from _constant(key, value, depth)
+        elif isinstance(value, Mapping) and value:
+            yield Text(f"{pad}{key}")
+            nested = value if "sources" in value else record
+            inside = "" if "sources" in value else here
+            yield from _lines(nested, value, inside, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield Text(f"{pad}{key}")
+            for item in value:
+                yield from _lines(record, item, here, depth + 1)
+        elif value is False or value not in ("", None, [], {}):
+            yield from _plain_value(record, here, value, depth)
+
+
+def _constant(key: str, value: Row, depth: int) -> Iterator[Text | Padding]:
+    ends = [quantity(value[name], value["unit"]) for name in ("value", "low", "high")]
+    known = "" if value["status"] == "read" else f"  [{value['status']}]"
+    yield Text(f"{'  ' * depth}{key}  {ends[0]}  {ends[1]} to {ends[2]}{known}")
+    yield _pale(value["source"], depth)
+
+
+def _plain_value(
+    record: Row, path: str, value: Any, depth: int
+) -> Iterator[Text | Padding]:
+    key = path.rpartition(".")[2]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    shown = _with_unit(path, value) if is_number else _cell(value)
+    if not is_number or "sources" not in record:
+        yield Text(f"{'  ' * depth}{key}  {shown}")
+        return
+    holder = SimpleNamespace(**record)
+    status = status_of(holder, path)
+    known = "" if status == "read" else f"  [{status}]"
+    yield Text(f"{'  ' * depth}{key}  {shown}{known}")
+    if source := source_of(holder, path):
+        yield _pale(source, depth)
+
+
+def _with_unit(path: str, value: float) -> str:
+    """Return a number with the unit that its field's name ends in.
+
+    >>> _with_unit("hbm_bytes", 84.94e9), _with_unit("peak_flop_per_s.bf16", 989e12)
+    ('84.94 GB', '989 TFLOP/s')
+    >>> _with_unit("num_sms", 132)
+    '132'
+    """
+    parts = path.split(".")
+    for name in (parts[-1], parts[0]):
+        for ending, unit in SUFFIXES.items():
+            if name.endswith(ending):
+                return quantity(float(value), unit)
+    return f"{value:,}"
+
+
+def _pale(text: str, depth: int) -> Padding:
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2 * depth + 4))

@@ -1,0 +1,1 @@
+"""The track record as tables, as a page and as Markdown."""
