@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from estimator.engine.evaluate import evaluate, play
 from estimator.engine.graph import Graph, compile_program
 from estimator.engine.step import simulate_step
-from estimator.schedules.ir import Pipeline, program
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import program
 
 NUM_SCENARIOS = 10_000
 

@@ -18,12 +18,12 @@ from estimator.answer.report import Report
 from estimator.catalog import loading
 from estimator.catalog.loading import load_scenario
 from estimator.faces.cli import main as cli
-from estimator.schedules.ir import (
+from estimator.schedules.check import check
+from estimator.schedules.notation import (
     Instruction,
     Op,
     Pipeline,
     Program,
-    check,
     need,
     overlapped,
     result,

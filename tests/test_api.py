@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from estimator.answer.api import estimate
 from estimator.answer.step_model import MOST_SIMULATED, StepModel
 from estimator.catalog.loading import load_scenario
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.specs.base import constants
 
 CASES = ["deepseek-v3", "deepseek-v3@1f1b+bf16", "deepseek-v3@no-overlap+h100"]

@@ -20,7 +20,8 @@ from estimator.faces import uploads
 from estimator.ground.documents import scalar
 from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 from estimator.ground.units import DOMAINS, parse_quantity
-from estimator.schedules.ir import MAX_CHUNKS, Pipeline, program
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import MAX_CHUNKS, program
 from estimator.specs.layout import parse_layout
 
 ROW = "1" * 20_000

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import InputError
 from estimator.schedules.closed_form import closed_form, durations
-from estimator.schedules.ir import Pipeline
+from estimator.schedules.notation import Pipeline
 
 LOOPED = {"interleaved-1f1b", "interleaved-1f1b-overlap", "breadth-first"}
 

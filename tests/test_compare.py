@@ -7,10 +7,10 @@ from streamlit.testing.v1 import AppTest
 
 from estimator.explore import comparison
 from estimator.explore.comparison import compare
+from estimator.explore.frames import frames, long
+from estimator.explore.results import Result
 from estimator.explore.sweeps import sweep
 from estimator.ground.errors import InputError
-from estimator.show.frames import frames, long
-from estimator.show.results import Result
 from estimator.show.sections import sections
 
 THREE = ("deepseek-v3", "deepseek-v3@1f1b", "gpt3-175b")

@@ -8,7 +8,8 @@ import yaml
 
 from estimator.catalog import loading
 from estimator.costs.params import params
-from estimator.schedules.ir import Pipeline, program, schedule
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import program, schedule
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

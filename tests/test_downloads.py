@@ -12,17 +12,17 @@ import pytest
 from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
+from estimator.answer import provenance
 from estimator.catalog import loading
 from estimator.catalog.loading import load_scenario
 from estimator.explore.comparison import compare
+from estimator.explore.results import Result
 from estimator.faces.pages import downloads
 from estimator.faces.pages.question import Question
 from estimator.ground.extras import how
 from estimator.ground.words import short
-from estimator.show import provenance
 from estimator.show.findings.base import finding
 from estimator.show.pictures import FORMATS
-from estimator.show.results import Result
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from estimator.schedules.ir import Op, Pipeline, program, schedule
+from estimator.schedules.notation import Op, Pipeline
+from estimator.schedules.programs import program, schedule
 
 
 def expected_row(half, rank, per_phase, *, is_middle):

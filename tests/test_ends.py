@@ -6,7 +6,7 @@ from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load_scenario
 from estimator.costs.collectives import all_reduce_s, group
 from estimator.ground.errors import InputError
-from estimator.schedules.ir import Op
+from estimator.schedules.notation import Op
 from estimator.workload import ends
 from estimator.workload.work import HostCalls
 

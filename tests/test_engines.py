@@ -16,7 +16,8 @@ from estimator.engine.graph import SEND, compile_program
 from estimator.engine.step import simulate_step
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
-from estimator.schedules.ir import Op, Pipeline, program, schedule
+from estimator.schedules.notation import Op, Pipeline
+from estimator.schedules.programs import program, schedule
 
 BATCHES = [play]
 if find_spec("numba"):

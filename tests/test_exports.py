@@ -18,11 +18,11 @@ from pyarrow import parquet
 
 from estimator.catalog.loading import load_scenario
 from estimator.explore.comparison import compare
+from estimator.explore.frames import long
+from estimator.explore.results import Result
 from estimator.ground.words import short
 from estimator.show.formats import base, latex, markdown
 from estimator.show.formats.base import file_format
-from estimator.show.frames import long
-from estimator.show.results import Result
 
 HOSTILE = '=HYPERLINK("http://x")|50 % of #1 & $x_1^{2} \\input{y} <script> ~ [a](b) é λ -- \'`'
 

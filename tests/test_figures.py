@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+from estimator.answer import provenance
 from estimator.catalog.loading import load_scenario
 from estimator.ground.errors import InfeasibleError
-from estimator.show import pictures, provenance, report_html
+from estimator.show import pictures, report_html
 from estimator.show.figures import write
 from estimator.show.findings.base import finding
 from estimator.show.findings.timeline import windows

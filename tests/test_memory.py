@@ -7,7 +7,8 @@ import pytest
 from estimator.answer.step_model import StepModel
 from estimator.answer.training import memory_report
 from estimator.catalog.loading import load_scenario
-from estimator.schedules.ir import Pipeline, program
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import program
 from estimator.show.wording import misfit
 from estimator.workload.memory import Stored, layer_activations, peak_activations
 from estimator.workload.stages import elements

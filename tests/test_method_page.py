@@ -6,7 +6,7 @@ from estimator.catalog import loading
 from estimator.faces.pages import method
 from estimator.ground.words import CLOSE, duration, short
 from estimator.schedules.closed_form import durations
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.show import pipelines
 
 

@@ -21,7 +21,8 @@ from estimator.engine.graph import NO_NODE, SEND, compile_program, duration_clas
 from estimator.engine.operations import Operation, Stream, play
 from estimator.engine.step import simulate_step
 from estimator.ground.errors import InfeasibleError
-from estimator.schedules.ir import Op, Pipeline, program
+from estimator.schedules.notation import Op, Pipeline
+from estimator.schedules.programs import program
 
 BATCHES = [play_batch]
 if find_spec("numba"):

@@ -8,7 +8,7 @@ from estimator.catalog.records.scenarios import mapped
 from estimator.costs.collectives import all_reduce_s, group
 from estimator.engine.operations import Stream, play
 from estimator.ground.errors import InputError
-from estimator.schedules.ir import Op
+from estimator.schedules.notation import Op
 from estimator.validation.predictions import predict
 from estimator.workload.memory import layer_activations
 from estimator.workload.stages import elements, total_held

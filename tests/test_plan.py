@@ -21,7 +21,8 @@ from estimator.explore.plan.space import Candidate, pipes, placement, planned, s
 from estimator.ground.errors import EstimatorError, InfeasibleError
 from estimator.ground.units import DAY_S
 from estimator.ground.words import dollars
-from estimator.schedules.ir import Pipeline, program
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import program
 from estimator.specs.layout import check_layout, parse_layout
 
 NAME = "deepseek-v3"

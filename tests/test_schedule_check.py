@@ -5,15 +5,9 @@ from dataclasses import replace
 import pytest
 
 from estimator.ground.errors import ScheduleError
-from estimator.schedules.ir import (
-    Instruction,
-    Op,
-    Pipeline,
-    Program,
-    check,
-    program,
-    schedule,
-)
+from estimator.schedules.check import check
+from estimator.schedules.notation import Instruction, Op, Pipeline, Program
+from estimator.schedules.programs import program, schedule
 
 NAMES = list(schedule)
 

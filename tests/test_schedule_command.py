@@ -13,7 +13,8 @@ from estimator.engine.bubble import pipeline_step
 from estimator.ground import files
 from estimator.ground.errors import InputError
 from estimator.schedules.closed_form import durations
-from estimator.schedules.ir import Op, Pipeline, program, schedule
+from estimator.schedules.notation import Op, Pipeline
+from estimator.schedules.programs import program, schedule
 from estimator.schedules.text import format_program
 from estimator.show.findings.timeline import MOST_UNITS, schedule_timeline, windows
 from estimator.show.grid import MOST_ROWS, draw

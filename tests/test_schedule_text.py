@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import EstimatorError, InputError, ScheduleError
-from estimator.schedules.ir import Pipeline, program, schedule
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import program, schedule
 from estimator.schedules.text import format_program, parse_program
 
 GOOD = """\

@@ -12,7 +12,8 @@ from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.schedules.closed_form import durations
 from estimator.schedules.interleaved_1f1b import group_size
-from estimator.schedules.ir import Instruction, Op, Pipeline, program, schedule
+from estimator.schedules.notation import Instruction, Op, Pipeline
+from estimator.schedules.programs import program, schedule
 
 ONE_STAGE = ["gpipe", "1f1b", "zb-h1", "zb-h2", "dualpipe", "forward-only"]
 LOOPED = ["interleaved-1f1b", "interleaved-1f1b-overlap", "breadth-first"]

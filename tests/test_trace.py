@@ -13,7 +13,7 @@ from estimator.catalog.loading import load_scenario
 from estimator.faces.cli.main import cli
 from estimator.ground import files
 from estimator.ground.errors import OutsideError
-from estimator.schedules.ir import Op
+from estimator.schedules.notation import Op
 from estimator.show import perfetto
 from estimator.show.perfetto import PASSES
 

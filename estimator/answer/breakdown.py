@@ -13,7 +13,7 @@ from estimator.costs.rates import half_precision
 from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
-from estimator.schedules.ir import Op, Program
+from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks
 

@@ -17,15 +17,8 @@ from estimator.engine.step import StepTrace, simulate_step
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.lanes import largest
 from estimator.schedules.interleaved_1f1b import GROUPED, group_size
-from estimator.schedules.ir import (
-    Instruction,
-    Op,
-    Pipeline,
-    Program,
-    check_size,
-    program,
-    schedule,
-)
+from estimator.schedules.notation import Instruction, Op, Pipeline, Program
+from estimator.schedules.programs import check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks

@@ -43,7 +43,7 @@ from estimator.ground.documents import (
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
 from estimator.ground.units import MAX_LETTERS, shown
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import GPUS, Misfit, MisfitError, check, frameworks
 from estimator.specs.hardware import Fabric, Gpu, Node

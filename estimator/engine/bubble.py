@@ -15,7 +15,8 @@ from estimator.schedules.closed_form import (
     closed_form,
     durations,
 )
-from estimator.schedules.ir import Op, Pipeline, Program, program
+from estimator.schedules.notation import Op, Pipeline, Program
+from estimator.schedules.programs import program
 
 ROUNDING = 1e-10
 """Idle time below this share of the step comes from rounding and is none."""

@@ -20,7 +20,7 @@ from estimator.engine.graph import (
     compile_program,
 )
 from estimator.engine.step import Span, StepTrace, link_stream
-from estimator.schedules.ir import Program
+from estimator.schedules.notation import Program
 
 
 def detailed_step(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.tape import MAX_SOURCES, Tape, record
-from estimator.schedules.ir import Instruction, Program, need, result
+from estimator.schedules.notation import Instruction, Program, need, result
 
 SEND = "SEND"
 JOIN = "JOIN"

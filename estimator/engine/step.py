@@ -24,7 +24,7 @@ from estimator.engine.graph import (
     duration_class,
 )
 from estimator.engine.operations import Operation, Stream
-from estimator.schedules.ir import Instruction, Program, need, result
+from estimator.schedules.notation import Instruction, Program, need, result
 
 Process = Generator[simpy.Event, object, None]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -343,4 +344,17 @@ def _bare(value: Any) -> Any:
             value[key] = _bare(value[key])
     if isinstance(value, Seq):
         value[:] = [_bare(item) for item in value]
+    return value
+
+
+def to_plain(value: Any) -> Any:
+    """Return a spec as plain mappings, lists and scalars."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            item.name: to_plain(getattr(value, item.name)) for item in fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
     return value

@@ -9,7 +9,8 @@ from estimator.schedules.interleaved_1f1b import (
     DEFAULT_STAGES_PER_RANK,
     interleaved_1f1b_bubble,
 )
-from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
+from estimator.schedules.notation import Instruction, Op, Pipeline
+from estimator.schedules.programs import schedule
 
 
 @schedule("breadth-first")

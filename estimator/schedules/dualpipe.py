@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 
 from estimator.ground.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form, same
-from estimator.schedules.ir import Instruction, Op, Pipeline, overlapped, schedule
+from estimator.schedules.notation import Instruction, Op, Pipeline, overlapped
+from estimator.schedules.programs import schedule
 
 Chunk = tuple[int, int]
 """Stage and micro-batch."""

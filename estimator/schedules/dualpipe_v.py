@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from estimator.ground.errors import InfeasibleError
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
 from estimator.schedules.dualpipe import Chunk, bidirectional, dualpipe_regime
-from estimator.schedules.ir import Instruction, Pipeline, schedule
+from estimator.schedules.notation import Instruction, Pipeline
+from estimator.schedules.programs import schedule
 
 
 @schedule("dualpipe-v")

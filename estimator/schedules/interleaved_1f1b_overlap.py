@@ -16,7 +16,8 @@ from estimator.schedules.interleaved_1f1b import (
     looped_chunks,
     num_warmup_chunks,
 )
-from estimator.schedules.ir import Instruction, Pipeline, overlapped, schedule
+from estimator.schedules.notation import Instruction, Pipeline, overlapped
+from estimator.schedules.programs import schedule
 
 
 @schedule("interleaved-1f1b-overlap")

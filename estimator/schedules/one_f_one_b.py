@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
-from estimator.schedules.ir import Instruction, Op, Pipeline, schedule
+from estimator.schedules.notation import Instruction, Op, Pipeline
+from estimator.schedules.programs import schedule
 
 
 @schedule("1f1b")

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 from estimator.ground.errors import InputError
 from estimator.schedules.check import check
-from estimator.schedules.ir import check_length
 from estimator.schedules.notation import (
     Instruction,
     Pipeline,
     Program,
     parse_instruction,
 )
+from estimator.schedules.programs import check_length
 
 MAX_SHOWN = 5
 EXAMPLE = "one row per rank, one instruction per cell: 0F0,0F1,0B0,0B1"
@@ -26,7 +26,7 @@ EXAMPLE = "one row per rank, one instruction per cell: 0F0,0F1,0B0,0B1"
 def format_program(program: Program) -> str:
     r"""Return a program as CSV, one row per rank.
 
-    >>> from estimator.schedules.ir import program
+    >>> from estimator.schedules.programs import program
     >>> format_program(program("1f1b", Pipeline(2, 2)))
     '0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n'
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.schedules.building_block import Block, unrolled
-from estimator.schedules.ir import Instruction, Pipeline, schedule
+from estimator.schedules.notation import Instruction, Pipeline
+from estimator.schedules.programs import schedule
 
 
 @schedule("v-half")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from estimator.schedules.closed_form import ClosedForm, Durations, closed_form
-from estimator.schedules.ir import Instruction, Pipeline, schedule
+from estimator.schedules.notation import Instruction, Pipeline
+from estimator.schedules.programs import schedule
 from estimator.schedules.zb_h1 import delayed_weights
 
 

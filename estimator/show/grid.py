@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from estimator.engine.bubble import PipelineStep
-from estimator.schedules.ir import Instruction, Op
+from estimator.schedules.notation import Instruction, Op
 
 MOST_ROWS = 64
 """Ranks beyond which only the first and the last ones are shown."""

@@ -1,25 +1,20 @@
-"""What is built in: rows for lists, whole records, and the schemas of input files."""
+"""What is built in: rows for lists, whole records, schemas of files."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
-import textwrap
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from itertools import pairwise
 from typing import Any
 
 from estimator.catalog import loading
+from estimator.catalog import schema as schemas
 from estimator.costs.collectives import collective
 from estimator.costs.export_control import control
 from estimator.costs.params import params
+from estimator.ground.documents import to_plain
 from estimator.ground.errors import InputError
 from estimator.ground.registry import Registry, suggestion
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.show.findings.base import finding
-from estimator.specs.base import SPECS
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 
@@ -29,8 +24,6 @@ PLUG_INS: Mapping[str, Registry[Any]] = {
     "chart": finding,
 }
 """Kinds that are functions of the package, not files."""
-_MARKUP = r"(:\w+:)?`+~?"
-"""Backticks of reStructuredText, with the role before them."""
 
 
 def kinds() -> list[str]:
@@ -141,84 +134,15 @@ def show(kind: str, name: str) -> dict[str, Any]:
     return plain
 
 
-def to_plain(value: Any) -> Any:
-    """Return a spec as plain mappings, lists and scalars."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            item.name: to_plain(getattr(value, item.name)) for item in fields(value)
-        }
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    return value
-
-
-REFERENCE = "a built-in name, a path, or the mapping itself"
-
-
 def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON Schema of a kind's file, from the spec that reads it."""
+    """Return the JSON Schema of a kind's file.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind, or it is no file.
+    """
     _check(kind)
     if kind in PLUG_INS:
         raise InputError(f"a {kind} is a function here, and has no JSON Schema")
-    made: dict[str, Any] = loading.adapter(kind).json_schema()
-    made["title"] = f"estimator {kind}"
-    definitions = made.get("$defs", {})
-    for name, holder in (
-        (loading.KINDS[kind].spec.__name__, made),
-        *definitions.items(),
-    ):
-        _describe(holder, SPECS.get(name))
-    for path in loading.KINDS[kind].references:
-        *parents, key = path.split(".")
-        holder = made
-        for parent in parents:
-            holder = _resolved(holder["properties"][parent], definitions)
-        if holder["properties"][key].get("description") != REFERENCE:  # told once
-            holder["properties"][key] = {
-                "anyOf": [{"type": "string"}, holder["properties"][key]],
-                "description": REFERENCE,
-            }
-    made["properties"]["base"] = {
-        "type": "string",
-        "description": "start from this file",
-    }
-    required = set(made.get("required", ())) - set(loading.DEFAULTS)
-    made["required"] = sorted(required)
-    return made
-
-
-def _field_docs(cls: type[Any]) -> dict[str, str]:
-    """Return what the text below each field of a class says, in one line each.
-
-    It is read from the source when somebody asks: pydantic does so for each class at
-    each start, a tenth of a second.
-    """
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    return {
-        item.target.id: " ".join(re.sub(_MARKUP, "`", said.value.value).split())
-        for item, said in pairwise(getattr(body, "body", ()))
-        if isinstance(item, ast.AnnAssign)
-        and isinstance(item.target, ast.Name)
-        and isinstance(said, ast.Expr)
-        and isinstance(said.value, ast.Constant)
-        and isinstance(said.value.value, str)
-    }
-
-
-def _describe(holder: dict[str, Any], cls: type[Any] | None) -> None:
-    """Tell what each field of a spec is, and then its unit if it is a constant."""
-    for name, said in (_field_docs(cls) if cls else {}).items():
-        known = holder["properties"][name]
-        unit = known.get("description")
-        known["description"] = f"{said} ({unit})" if unit else said
-
-
-def _resolved(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the definition that a property refers to, through ``anyOf``."""
-    for option in (part, *part.get("anyOf", ())):
-        if "$ref" in option:
-            found: dict[str, Any] = definitions[option["$ref"].rsplit("/", 1)[-1]]
-            return found
-    return part
+    return schemas.schema(kind)

@@ -13,12 +13,12 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from estimator.answer import provenance
 from estimator.answer.breakdown import SYNCHRONISATION
 from estimator.answer.step_model import TracedStep
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.step import Span
-from estimator.schedules.ir import Instruction, Op, Program
-from estimator.show import provenance
+from estimator.schedules.notation import Instruction, Op, Program
 from estimator.specs.scenario import Scenario
 
 Event = dict[str, Any]

@@ -9,20 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from estimator.answer import api
+from estimator.answer import api, provenance
 from estimator.answer.report import Report
 from estimator.catalog import loading
 from estimator.engine.bubble import PipelineStep
 from estimator.engine.step import StepTrace
 from estimator.explore.comparison import Comparison
+from estimator.explore.results import Result
 from estimator.ground import files
 from estimator.ground.errors import InputError
 from estimator.ground.extras import require
 from estimator.ground.registry import suggestion
-from estimator.show import provenance
 from estimator.show.findings.difference import difference
 from estimator.show.findings.timeline import schedule_timeline
-from estimator.show.results import Result
 from estimator.specs.scenario import Scenario
 
 HTML = ".html"

@@ -9,7 +9,8 @@ from estimator.engine.bubble import PipelineStep, pipeline_step
 from estimator.ground.errors import EstimatorError, InputError
 from estimator.ground.words import several
 from estimator.schedules.closed_form import Durations
-from estimator.schedules.ir import Pipeline, schedule
+from estimator.schedules.notation import Pipeline
+from estimator.schedules.programs import schedule
 from estimator.schedules.text import parse_program
 from estimator.show.grid import draw, shown_ranks
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from estimator.answer.report import Report
+from estimator.explore.results import Result
 from estimator.show.figures import write
 from estimator.show.findings.base import Answer, Bars, Timeline
-from estimator.show.results import Result
 from estimator.show.sections import Section, cited, sections
 from estimator.show.wording import misfit
 

@@ -13,11 +13,11 @@ from rich.table import Table
 
 from estimator.answer.asked import asked
 from estimator.answer.report import Assumption, Report
+from estimator.explore.results import Result
 from estimator.ground.words import dollars, duration, quantity, relative, short
 from estimator.show.findings.breakdown import breakdown
 from estimator.show.findings.memory import memory
 from estimator.show.findings.ranks import ranks
-from estimator.show.results import Result
 from estimator.show.tables import compare as tables_compare
 from estimator.show.tables import report as tables
 from estimator.show.wording import (

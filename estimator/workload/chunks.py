@@ -24,7 +24,7 @@ from estimator.costs.rates import Device, Layer, Links, device, links, slowest
 from estimator.engine.operations import Operation, Stream, play
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.lanes import largest
-from estimator.schedules.ir import Op, Program
+from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload import ends
 from estimator.workload.context import exposed_s, kv_width

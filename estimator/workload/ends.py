@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from estimator.ground.errors import EstimatorError
-from estimator.schedules.ir import Op
+from estimator.schedules.notation import Op
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes
 from estimator.workload.work import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from estimator.costs.formats import FORMATS
-from estimator.schedules.ir import Op, Program
+from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import MASK, has_eager_softmax

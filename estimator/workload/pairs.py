@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from estimator.engine.operations import Operation, Stream
-from estimator.schedules.ir import Op
+from estimator.schedules.notation import Op
 from estimator.workload.ends import LOSS_REDUCTIONS
 from estimator.workload.stages import Element
 

@@ -22,7 +22,7 @@ from estimator.explore.plan.shards import Shards, shards_of
 from estimator.explore.plan.space import Pipe, Placement, Shape, placement
 from estimator.ground.errors import EstimatorError
 from estimator.ground.lanes import Floats, Index
-from estimator.schedules.ir import Pipeline
+from estimator.schedules.notation import Pipeline
 from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario

@@ -12,7 +12,8 @@ from estimator.engine.operations import Stream, play
 from estimator.explore.plan.space import Shape
 from estimator.ground.errors import EstimatorError
 from estimator.ground.lanes import Floats
-from estimator.schedules.ir import Op, Pipeline, program
+from estimator.schedules.notation import Op, Pipeline
+from estimator.schedules.programs import program
 from estimator.specs.base import unchecked
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.ground.lanes import Floats
-from estimator.schedules.ir import Op, Pipeline, Program, program, schedule
+from estimator.schedules.notation import Op, Pipeline, Program
+from estimator.schedules.programs import program, schedule
 from estimator.specs.fit import cuts
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario

@@ -17,7 +17,7 @@ from estimator.faces.endings import ended
 from estimator.ground.errors import InputError
 
 if TYPE_CHECKING:
-    from estimator.show.results import Result
+    from estimator.explore.results import Result
 
 cli = typer.Typer(
     name="estimator",
@@ -106,8 +106,8 @@ def run_command(
 
         check_target(out)
     from estimator.answer import api
+    from estimator.explore.results import Result
     from estimator.ground.attempts import attempted
-    from estimator.show.results import Result
 
     documents = [loading.scenario_document(name, overrides or ()) for name in scenarios]
 
@@ -154,8 +154,8 @@ def compare_command(
 
         check_target(out)
     from estimator.explore import comparison
+    from estimator.explore.results import Result
     from estimator.show import pictures
-    from estimator.show.results import Result
 
     if chart is not None:
         pictures.check_target(chart)

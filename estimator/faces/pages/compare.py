@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from estimator.answer import provenance
 from estimator.catalog import loading
 from estimator.explore import attribution, comparison
 from estimator.explore.comparison import Comparison, Share
+from estimator.explore.results import Result
 from estimator.faces import uploads
 from estimator.faces.pages.downloads import buttons, of_tables
 from estimator.faces.pages.drawing import draw
@@ -23,9 +25,7 @@ from estimator.ground.attempts import Failed, one_line
 from estimator.ground.documents import Map
 from estimator.ground.errors import EstimatorError, InfeasibleError
 from estimator.ground.words import dollars, duration, relative, short, signed
-from estimator.show import provenance
 from estimator.show.findings.difference import brief, difference
-from estimator.show.results import Result
 from estimator.show.tables import compare as tables_compare
 from estimator.show.wording import misfit, price_words
 from estimator.specs.scenario import Scenario

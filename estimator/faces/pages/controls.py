@@ -20,7 +20,7 @@ from estimator.faces.pages import links, own
 from estimator.faces.pages.question import Question
 from estimator.faces.uploads import Accepted
 from estimator.ground.errors import EstimatorError
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Module, Recipe

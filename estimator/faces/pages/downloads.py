@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from estimator.answer import api
+from estimator.answer import api, provenance
+from estimator.explore.results import Result
 from estimator.faces.pages.question import Question
 from estimator.faces.pages.text import plain
 from estimator.ground import files
 from estimator.ground.errors import EstimatorError
-from estimator.show import perfetto, pictures, provenance
+from estimator.show import perfetto, pictures
 from estimator.show.findings.base import Figure, finding
 from estimator.show.formats.base import Writer, file_format, file_name
-from estimator.show.results import Result
 from estimator.show.wording import FIGURE_WORDS
 from estimator.specs.scenario import Scenario
 

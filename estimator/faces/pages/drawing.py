@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from estimator.answer.provenance import Provenance
 from estimator.faces.pages import downloads
 from estimator.faces.pages.show import let_numbers_paint, under_finding
 from estimator.show.charts.draw import drawn
 from estimator.show.findings.base import Bars, Heat, Plot
-from estimator.show.provenance import Provenance
 
 
 def draw(made: Plot | Heat | Bars, key: str, source: Provenance) -> None:

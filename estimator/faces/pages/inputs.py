@@ -10,7 +10,7 @@ import numpy as np
 
 from estimator.catalog import loading
 from estimator.explore.plan.space import NOT_TRAINING
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.show.findings.what_if import Input
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import Recipe

@@ -17,7 +17,7 @@ from estimator.faces.pages.text import breakable, plain
 from estimator.ground.units import HOUR_S
 from estimator.ground.words import CLOSE, dollars, duration, quantity, short
 from estimator.schedules.closed_form import durations
-from estimator.schedules.ir import schedule
+from estimator.schedules.programs import schedule
 from estimator.show import pipelines
 from estimator.show.wording import LAYER_WORDS, price_words
 from estimator.specs.scenario import Scenario

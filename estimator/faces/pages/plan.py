@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
+from estimator.answer import provenance
 from estimator.explore.plan.ranking import PlanRow, Plans, evaluated
 from estimator.explore.plan.search import plan
 from estimator.faces.pages import links
@@ -25,7 +26,6 @@ from estimator.ground.words import (
     rung,
     size,
 )
-from estimator.show import provenance
 from estimator.show.findings.pareto import pareto
 from estimator.show.wording import price_words
 from estimator.specs.scenario import Scenario

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from estimator.answer import provenance
 from estimator.faces.pages.drawing import draw
 from estimator.faces.pages.question import Question
 from estimator.faces.pages.text import plain
-from estimator.show import provenance
 from estimator.show.findings.validation import AXES, by_size
 from estimator.show.findings.validation import validation as finding
 from estimator.show.validation.tables import (

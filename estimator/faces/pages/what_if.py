@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from estimator.answer import provenance
 from estimator.explore import points, sweeps
 from estimator.faces import uploads
 from estimator.faces.pages import links
@@ -22,7 +23,6 @@ from estimator.faces.pages.text import plain
 from estimator.faces.pages.turns import in_turn
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.words import duration
-from estimator.show import provenance
 from estimator.show.findings.what_if import (
     MEASURES,
     Answers,

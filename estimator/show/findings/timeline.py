@@ -10,7 +10,7 @@ from estimator.engine.bubble import PipelineStep
 from estimator.engine.graph import SEND
 from estimator.engine.step import StepTrace
 from estimator.ground.words import CLOSE, duration, several
-from estimator.schedules.ir import Instruction, Op
+from estimator.schedules.notation import Instruction, Op
 from estimator.show.findings.base import Answer, Box, Panel, Timeline, finding
 
 KINDS: Mapping[Op, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from estimator.show.results import Result
+from estimator.explore.results import Result
 from estimator.show.wording import unchecked
 
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from estimator.explore.results import Result
 from estimator.ground import files
 from estimator.ground.errors import InputError
 from estimator.ground.extras import require
 from estimator.ground.registry import Registry
-from estimator.show.results import Result
 
 Writer = Callable[[Result], bytes]
 MOST_LETTERS = 60

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from estimator.explore.results import Result
 from estimator.show.formats.base import writes
-from estimator.show.results import Result
 
 
 @writes("json")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from string import ascii_letters, digits
 
+from estimator.explore.results import Result
 from estimator.show.formats.base import writes
-from estimator.show.results import Result
 from estimator.show.sections import Section, cited, numbered, sections
 
 PREAMBLE = r"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from estimator.explore.results import Result
 from estimator.show.formats.base import writes
-from estimator.show.results import Result
 from estimator.show.sections import Section, cited, numbered, sections
 
 MARKS = re.compile(r"[\\`*\[\]|~$#]|(?<!\w)_|_(?!\w)|^[>=]|^[-+](?= )")

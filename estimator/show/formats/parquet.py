@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 
+from estimator.explore.frames import long
+from estimator.explore.results import Result
 from estimator.show.formats.about import about
 from estimator.show.formats.base import writes
-from estimator.show.frames import long
-from estimator.show.results import Result
 
 
 @writes("parquet", "pyarrow")

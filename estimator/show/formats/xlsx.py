@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from estimator.explore.frames import frames
+from estimator.explore.results import Result
 from estimator.show.formats.about import about
 from estimator.show.formats.base import writes
-from estimator.show.frames import frames
-from estimator.show.results import Result
 
 MOST_LETTERS = 32767
 """Of a cell."""

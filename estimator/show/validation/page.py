@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.util import find_spec
 
-from estimator.show import provenance
+from estimator.answer import provenance
 from estimator.show.findings.base import Figure
 from estimator.show.findings.errors import errors
 from estimator.show.findings.validation import validation

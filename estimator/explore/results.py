@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from estimator.answer import provenance
+from estimator.answer.provenance import Provenance
 from estimator.answer.report import Report
 from estimator.explore.comparison import Comparison
 from estimator.ground.attempts import Failed, in_order
-from estimator.show import provenance
-from estimator.show.provenance import Provenance
 from estimator.specs.scenario import Scenario
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from estimator.answer.report import Report, phase_basis
-from estimator.show.results import Result
+from estimator.explore.results import Result
 
 Row = dict[str, Any]
 

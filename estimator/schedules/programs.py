@@ -9,33 +9,7 @@ from functools import lru_cache
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.ground.registry import Registry
 from estimator.schedules.check import check
-from estimator.schedules.notation import (
-    Instruction,
-    Op,
-    Pipeline,
-    Program,
-    need,
-    overlapped,
-    parse_instruction,
-    result,
-)
-
-__all__ = [
-    "Generator",
-    "Instruction",
-    "Op",
-    "Pipeline",
-    "Program",
-    "check",
-    "check_length",
-    "check_size",
-    "need",
-    "overlapped",
-    "parse_instruction",
-    "program",
-    "result",
-    "schedule",
-]
+from estimator.schedules.notation import Instruction, Pipeline, Program
 
 MAX_CHUNKS = 40_000
 """Micro-batches times stages: so many are made and run in two seconds."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from estimator.catalog.published import as_written
 from estimator.engine.bubble import PipelineStep
-from estimator.show.listing import to_plain
+from estimator.ground.documents import to_plain
 from estimator.specs.scenario import Scenario
 
 DIGITS = 12

@@ -1,0 +1,81 @@
+"""The JSON Schema of each kind of file, from the spec that reads it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from itertools import pairwise
+from typing import Any
+
+from estimator.catalog import loading
+from estimator.specs.base import SPECS
+
+_MARKUP = r"(:\w+:)?`+~?"
+"""Backticks of reStructuredText, with the role before them."""
+REFERENCE = "a built-in name, a path, or the mapping itself"
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind's file, from the spec that reads it."""
+    made: dict[str, Any] = loading.adapter(kind).json_schema()
+    made["title"] = f"estimator {kind}"
+    definitions = made.get("$defs", {})
+    for name, holder in (
+        (loading.KINDS[kind].spec.__name__, made),
+        *definitions.items(),
+    ):
+        _describe(holder, SPECS.get(name))
+    for path in loading.KINDS[kind].references:
+        *parents, key = path.split(".")
+        holder = made
+        for parent in parents:
+            holder = _resolved(holder["properties"][parent], definitions)
+        if holder["properties"][key].get("description") != REFERENCE:  # told once
+            holder["properties"][key] = {
+                "anyOf": [{"type": "string"}, holder["properties"][key]],
+                "description": REFERENCE,
+            }
+    made["properties"]["base"] = {
+        "type": "string",
+        "description": "start from this file",
+    }
+    required = set(made.get("required", ())) - set(loading.DEFAULTS)
+    made["required"] = sorted(required)
+    return made
+
+
+def _field_docs(cls: type[Any]) -> dict[str, str]:
+    """Return what the text below each field of a class says, in one line each.
+
+    It is read from the source when somebody asks: pydantic does so for each class at
+    each start, a tenth of a second.
+    """
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    return {
+        item.target.id: " ".join(re.sub(_MARKUP, "`", said.value.value).split())
+        for item, said in pairwise(getattr(body, "body", ()))
+        if isinstance(item, ast.AnnAssign)
+        and isinstance(item.target, ast.Name)
+        and isinstance(said, ast.Expr)
+        and isinstance(said.value, ast.Constant)
+        and isinstance(said.value.value, str)
+    }
+
+
+def _describe(holder: dict[str, Any], cls: type[Any] | None) -> None:
+    """Tell what each field of a spec is, and then its unit if it is a constant."""
+    for name, said in (_field_docs(cls) if cls else {}).items():
+        known = holder["properties"][name]
+        unit = known.get("description")
+        known["description"] = f"{said} ({unit})" if unit else said
+
+
+def _resolved(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition that a property refers to, through ``anyOf``."""
+    for option in (part, *part.get("anyOf", ())):
+        if "$ref" in option:
+            found: dict[str, Any] = definitions[option["$ref"].rsplit("/", 1)[-1]]
+            return found
+    return part
