@@ -8,12 +8,16 @@ told apart, since it may appear.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 TOLERANCE = 1e-9
@@ -28,7 +32,7 @@ COMMANDS = {
     },
     "validate": ["validate", "--json"],
     "sweep": [
-        *["sweep", "deepseek-v3", "--json"],
+        *["sweep", "deepseek-v3", "--out", "OUT"],
         *["--vary", "cluster.num_gpus=1024:10240:10"],
         *["--vary", "cluster.fabric.bytes_per_s=25 GB/s:100 GB/s:10"],
     ],
@@ -45,19 +49,27 @@ for path in sorted(Path("scenarios").glob("*.yaml")):
 """
 
 
-def asked(checkout: Path, arguments: list[str]) -> str:
-    """Return what a checkout's command line prints."""
+def asked(checkout: Path, arguments: list[str], folder: Path) -> Any:
+    """Return what a checkout's command line prints, or the rows that it writes."""
+    rows = folder / f"{time.time_ns()}.csv"
     code = "import sys\ntry:\n    from estimator.faces.cli.main import cli\n"
     code += "except ImportError:\n    from estimator.cli import cli\nsys.exit(cli())"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [
+            sys.executable,
+            "-c",
+            code,
+            *(str(rows) if a == "OUT" else a for a in arguments),
+        ],
         cwd=checkout,
         env=os.environ | {"PYTHONPATH": str(checkout)},
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.stdout or json.dumps({"stderr": done.stderr})
+    if "OUT" in arguments and rows.exists():
+        return list(csv.DictReader(rows.open()))
+    return json.loads(done.stdout) if done.stdout else {"stderr": done.stderr}
 
 
 def leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -86,15 +98,17 @@ def numbers(checkout: Path) -> dict[str, Any]:
         commands[name] = ["run", name, "--json"]
         commands[f"{name}@{variant}"] = ["run", f"{name}@{variant}", "--json"]
     found: dict[str, Any] = {}
-    for name, arguments in (commands | COMMANDS).items():
-        found |= leaves(json.loads(asked(checkout, arguments)), name)
-        print(f"{name}: {len(found):,} values", file=sys.stderr)
+    with TemporaryDirectory() as folder:
+        for name, arguments in (commands | COMMANDS).items():
+            found |= leaves(asked(checkout, arguments, Path(folder)), name)
+            print(f"{name}: {len(found):,} values", file=sys.stderr)
     return found
 
 
 def differs(old: Any, new: Any) -> bool:
     """Return whether two values are not the same."""
-    if isinstance(old, float | int) and isinstance(new, float | int):
+    with suppress(TypeError, ValueError):
+        old, new = float(old), float(new)
         return abs(new - old) > TOLERANCE * max(abs(old), abs(new))
     return bool(old != new)
 
