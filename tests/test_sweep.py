@@ -43,7 +43,7 @@ def command(*arguments):
         [*START, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[2])},
     )
 
 
@@ -352,7 +352,7 @@ def test_processes_give_the_rows_of_one_and_leave_the_script_alone(
 
 @contextmanager
 def dask_cluster(folder, num_workers):
-    environment = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[2])}
     address_file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
