@@ -222,7 +222,7 @@ def test_an_operation_moves_bytes_and_its_parts_are_its_time(name):
 
 def test_dispatches_take_the_time_that_their_bytes_need():
     work = model("").chunks()
-    exchange, rate = work.exchange, work.links.dispatch_bytes_per_s
+    exchange, rate = work.exchanges.experts, work.exchanges.links.dispatch_bytes_per_s
     assert exchange.dispatch_s == pytest.approx(exchange.dispatch_bytes / rate)
     assert exchange.combine_bytes > 1.5 * exchange.dispatch_bytes  # BF16 back, FP8 out
 
@@ -269,7 +269,7 @@ def test_collectives_that_nothing_hides_add_to_all_other_operations():
     for op in "FB":
         made = [step.seconds for step in chunks.operations(op, 1)]
         assert chunks.seconds(op, 1) == pytest.approx(sum(made))
-        assert chunks.busy_by_kind(op, 1)["exposed tensor-parallel"] > 0
+        assert chunks.busy_by_cause(op, 1)["exposed tensor-parallel"] > 0
 
 
 @pytest.mark.parametrize("overlap", ["none", "async", "pipelined"])

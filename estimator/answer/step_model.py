@@ -23,7 +23,12 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.stages import total_held
-from estimator.workload.synchronisation import FORMAT_BYTES, Window, optimizer_phase_s
+from estimator.workload.synchronisation import (
+    FORMAT_BYTES,
+    OptimizerPart,
+    Window,
+    optimizer_phase_s,
+)
 
 ENDS = {"embedding", "head"}
 """What tied weights belong to."""
@@ -41,7 +46,7 @@ class TracedStep:
 
     program: Program
     pipeline: StepTrace
-    optimizer_parts: Mapping[str, float]
+    optimizer_parts: Mapping[OptimizerPart, float]
     send_bytes: float
     """Bytes of a message between two stages."""
 
@@ -166,7 +171,7 @@ class StepModel:
 
     def optimizer_parts(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
-    ) -> dict[str, float]:
+    ) -> dict[OptimizerPart, float]:
         """Return the optimizer phase of the slowest rank.
 
         All wait for the global gradient norm, so it lasts as long on each.
@@ -231,7 +236,7 @@ class StepModel:
                 lambda kind: work.operations(*kind),
             ),
             self.optimizer_parts(num_microbatches=num_microbatches),
-            work.send_bytes,
+            work.exchanges.send_bytes,
         )
 
     def check_traced(self, num_microbatches: int) -> None:
@@ -296,7 +301,7 @@ def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
 
 def slowest_optimizer(
     scenario: Scenario, made: Program, work: Chunks
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the optimizer phase of the rank that takes longest over it."""
     phases = optimizer_phases(scenario, made, work)
     return max(phases, key=lambda spent: sum(spent.values()))
@@ -304,7 +309,7 @@ def slowest_optimizer(
 
 def optimizer_phases(
     scenario: Scenario, made: Program, work: Chunks
-) -> list[dict[str, float]]:
+) -> list[dict[OptimizerPart, float]]:
     """Return the parts of the optimizer phase on each kind of rank.
 
     There is none where nothing runs backward.
@@ -336,8 +341,8 @@ def optimizer_phases(
             scenario,
             own,
             num_copies,
-            work.device,
-            work.links,
+            work.timing.device,
+            work.exchanges.links,
             window,
             buckets(scenario, [element for part in parts for element in part]),
             work.host,
@@ -349,7 +354,7 @@ def optimizer_phases(
 
 def _tied(
     scenario: Scenario, work: Chunks, of_rank: Sequence[tuple[int, ...]]
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the seconds in which two ranks add up the gradient of tied weights.
 
     Each holds a copy. Source: NVIDIA/Megatron-LM, commit 23e00ed,
@@ -367,4 +372,4 @@ def _tied(
     ]
     width = FORMAT_BYTES[scenario.precision.gradients] / scenario.plan.tp
     num_bytes = scenario.model.vocab_size * scenario.model.hidden_size * width
-    return {"all-reduce of tied gradients": work.pair_s(num_bytes, *holders)}
+    return {OptimizerPart.REDUCE_TIED: work.exchanges.pair_s(num_bytes, *holders)}

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any
 
 from estimator.answer import provenance
-from estimator.answer.breakdown import SYNCHRONISATION
 from estimator.answer.step_model import TracedStep
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.step import Span
 from estimator.schedules.notation import Instruction, Op, Program
 from estimator.specs.scenario import Scenario
+from estimator.workload.synchronisation import SYNCHRONISATION, OptimizerPart
 
 Event = dict[str, Any]
 
@@ -38,16 +38,6 @@ PASSES = {
     Op.I: "backward to the input",
     Op.W: "backward to the weights",
 }
-OPTIMIZER_ORDER = (
-    "check",
-    "average",
-    "reduce-scatter",
-    "all-reduce",
-    "unscale",
-    "norm",
-    "Adam",
-    "all-gather",
-)
 
 
 def events(step: TracedStep) -> list[Event]:
@@ -180,14 +170,14 @@ def _half(span: Span, operation: Operation) -> Instruction:
 @lru_cache(maxsize=4096)
 def _operation_args(operation: Operation) -> Mapping[str, Any]:
     made: dict[str, Any] = {
-        "operation": operation.name.removeprefix(operation.layer).strip(),
+        "operation": operation.task,
         "layer": operation.layer,
         "seconds": {kind: _rounded(spent) for kind, spent in operation.parts if spent},
         "flop": round(operation.flop),
         "bytes": round(operation.num_bytes),
     }
     if operation.op:
-        made["pass"] = PASSES[Op(operation.op)]
+        made["pass"] = PASSES[operation.op]
     return made
 
 
@@ -199,19 +189,14 @@ def _rounded(seconds: float) -> float:
 def _optimizer(step: TracedStep) -> Iterator[tuple[int, str, Event]]:
     """Yield the optimizer phase: all ranks begin it together, when the last is done."""
     start_s = step.pipeline.makespan_s
-    for name, seconds in sorted(step.optimizer_parts.items(), key=_turn):
+    for name in OptimizerPart:
+        seconds = step.optimizer_parts.get(name, 0.0)
         if not seconds:
             continue
-        is_sent = name.startswith(SYNCHRONISATION)
+        is_sent = name in SYNCHRONISATION
         stream = Stream.COMMUNICATION if is_sent else Stream.COMPUTE
         args = {"operation": name, "seconds": {name: _rounded(seconds)}}
         for rank in range(len(step.program.ranks)):
             made = _slice(name, "optimizer", start_s, start_s + seconds, args)
             yield rank, stream.value, made
         start_s += seconds
-
-
-def _turn(item: tuple[str, float]) -> int:
-    """Return when a part of the optimizer phase comes: casts last."""
-    turns = (i for i, word in enumerate(OPTIMIZER_ORDER) if item[0].startswith(word))
-    return next(turns, len(OPTIMIZER_ORDER))
