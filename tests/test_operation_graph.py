@@ -15,8 +15,7 @@ from estimator.answer.breakdown import executed_flop
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load_scenario
 from estimator.engine.detail import class_seconds, detailed_step
-from estimator.engine.evaluate import evaluate
-from estimator.engine.evaluate import play as play_batch
+from estimator.engine.evaluate import evaluate, numpy_makespans
 from estimator.engine.graph import NO_NODE, SEND, compile_program, duration_class
 from estimator.engine.operations import Operation, Stream, play
 from estimator.engine.step import simulate_step
@@ -24,11 +23,11 @@ from estimator.ground.errors import InfeasibleError
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program
 
-BATCHES = [play_batch]
+BATCHES = [numpy_makespans]
 if find_spec("numba"):
-    from estimator.engine.compiled import play_compiled
+    from estimator.engine.compiled import numba_makespans
 
-    BATCHES.append(play_compiled)
+    BATCHES.append(numba_makespans)
 
 VARIANTS = ["@1f1b", "@no-overlap", "@bf16+h100", ""]
 LLAMA = (

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from estimator.engine.tape import Tape
 
 LANES = 128
-"""Scenarios played together: their rows stay in the first-level cache."""
+"""Scenarios evaluated together: their rows stay in the first-level cache."""
 
 
-def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each scenario's makespan, shape (S,), from durations (classes, S)."""
     longest_s = np.zeros(duration_s.shape[1])
-    _play(
+    _makespans(
         tape.kind,
         tape.target,
         tape.sources,
@@ -30,7 +30,7 @@ def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.flo
 
 
 @numba.njit(error_model="numpy", fastmath={"nnan", "nsz"})
-def _play(
+def _makespans(
     kind: NDArray[np.int32],
     target: NDArray[np.int32],
     sources: NDArray[np.int32],
