@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import Layer
@@ -22,7 +23,7 @@ from estimator.schedules.programs import check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
-from estimator.workload.stages import total_held
+from estimator.workload.stages import ElementKind, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
     OptimizerPart,
@@ -30,7 +31,7 @@ from estimator.workload.synchronisation import (
     optimizer_phase_s,
 )
 
-ENDS = {"embedding", "head"}
+ENDS: frozenset[ElementKind] = frozenset({"embedding", "head"})
 """What tied weights belong to."""
 BACKWARD = (Op.B, Op.I)
 """Passes that a stage waits for from the one behind it."""
@@ -54,6 +55,13 @@ class TracedStep:
     def step_s(self) -> float:
         """Seconds of the step."""
         return self.pipeline.makespan_s + sum(self.optimizer_parts.values())
+
+
+class Simulated(NamedTuple):
+    """A number of micro-batches that is simulated, and how much it counts."""
+
+    num_microbatches: int
+    weight: float
 
 
 @lru_cache(maxsize=16)
@@ -89,7 +97,7 @@ class StepModel:
             self.scenario.plan.schedule, self._pipeline(num_microbatches)
         )
 
-    def simulated(self, num_microbatches: int) -> tuple[tuple[int, float], ...]:
+    def simulated(self, num_microbatches: int) -> tuple[Simulated, ...]:
         """Return the numbers of micro-batches to simulate, and their weights.
 
         A long step is a short one with more of the steady state, which repeats: beyond
@@ -100,10 +108,10 @@ class StepModel:
         group = self.group(count)
         period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
-            return ((count, 1.0),)
+            return (Simulated(count, 1.0),)
         last = count - -(-(count - most) // period) * period
         share = (count - last) / period
-        return ((last - period, -share), (last, 1.0 + share))
+        return (Simulated(last - period, -share), Simulated(last, 1.0 + share))
 
     def group(self, num_microbatches: int) -> int | None:
         """Return the size of groups where a shorter step might have others."""
@@ -148,7 +156,8 @@ class StepModel:
         stage. Of a long step it is a shorter one; None is a step of the full batch.
         """
         count = self.full if num_microbatches is None else num_microbatches
-        return self.program(self.simulated(count)[0][0], count)
+        first, *_ = self.simulated(count)
+        return self.program(first.num_microbatches, count)
 
     def chunks(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None

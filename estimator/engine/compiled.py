@@ -14,8 +14,7 @@ LANES = 128
 
 def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each scenario's makespan, shape (S,), from durations (classes, S)."""
-    longest_s = np.zeros(duration_s.shape[1])
-    _makespans(
+    longest_s: NDArray[np.float64] = _makespans(
         tape.kind,
         tape.target,
         tape.sources,
@@ -24,7 +23,6 @@ def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.f
         tape.sinks,
         np.zeros((duration_s.shape[0], LANES)),
         duration_s,
-        longest_s,
     )
     return longest_s
 
@@ -39,9 +37,9 @@ def _makespans(
     sinks: NDArray[np.int32],
     lasting: NDArray[np.float64],
     duration_s: NDArray[np.float64],
-    longest_s: NDArray[np.float64],
-) -> None:
+) -> NDArray[np.float64]:
     num_scenarios = duration_s.shape[1]
+    longest_s = np.zeros(num_scenarios)
     for low in range(0, num_scenarios, LANES):
         width = min(LANES, num_scenarios - low)
         for k in range(lasting.shape[0]):
@@ -64,3 +62,4 @@ def _makespans(
         for row in sinks:
             for lane in range(width):
                 longest_s[low + lane] = max(longest_s[low + lane], end[row, lane])
+    return longest_s
