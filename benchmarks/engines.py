@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.engine.evaluate import evaluate, play
+from estimator.engine.evaluate import evaluate, numpy_makespans
 from estimator.engine.graph import Graph, compile_program
 from estimator.engine.step import simulate_step
 from estimator.schedules.notation import Pipeline
@@ -72,11 +72,13 @@ def check_agreement(graph: Graph, batch_s: NDArray[np.float64]) -> None:
     wanted = [
         plain_longest_path(graph.steps, column_s) for column_s in few_s.T.tolist()
     ]
-    np.testing.assert_allclose(play(graph.tape, few_s), wanted, rtol=1e-12)
+    np.testing.assert_allclose(numpy_makespans(graph.tape, few_s), wanted, rtol=1e-12)
     if find_spec("numba"):
-        from estimator.engine.compiled import play_compiled
+        from estimator.engine.compiled import numba_makespans
 
-        np.testing.assert_allclose(play_compiled(graph.tape, few_s), wanted, rtol=1e-12)
+        np.testing.assert_allclose(
+            numba_makespans(graph.tape, few_s), wanted, rtol=1e-12
+        )
 
 
 def rates(graph: Graph) -> dict[str, float]:
@@ -91,12 +93,12 @@ def rates(graph: Graph) -> dict[str, float]:
         "plain Python": best_s(lambda: plain_longest_path(steps, one_s), 200),
         "SimPy": best_s(lambda: simulate_step(graph.program, lasting_s.__getitem__), 5),
         "reference": best_s(lambda: evaluate(graph, one_s), 50),
-        "NumPy": best_s(lambda: play(tape, batch_s), 5) / NUM_SCENARIOS,
+        "NumPy": best_s(lambda: numpy_makespans(tape, batch_s), 5) / NUM_SCENARIOS,
     }
     if find_spec("numba"):
-        from estimator.engine.compiled import play_compiled
+        from estimator.engine.compiled import numba_makespans
 
-        run_s = best_s(lambda: play_compiled(tape, batch_s), 5)
+        run_s = best_s(lambda: numba_makespans(tape, batch_s), 5)
         seconds["Numba float64"] = run_s / NUM_SCENARIOS
     return {engine: num_nodes / spent_s for engine, spent_s in seconds.items()}
 

@@ -150,6 +150,6 @@ def test_time_by_kind_adds_up_where_the_host_is_slow_and_sends_are_waited_for():
     made = StepModel(load_scenario("gpt3-175b", (*UNFUSED, *given)), 128)
     work = made.chunks()
     for op in "FB":
-        spent = work.busy_by_kind(op, 0)
+        spent = work.busy_by_cause(op, 0)
         assert sum(spent.values()) == pytest.approx(work.seconds(op, 0))
-    assert work.busy_by_kind("F", 0)["host launches"] > 0
+    assert work.busy_by_cause("F", 0)["host launches"] > 0

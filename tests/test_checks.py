@@ -125,7 +125,7 @@ def test_gradients_reduced_whole_travel_twice_as_far():
 
 def test_copies_into_buckets_and_back_move_eight_bytes_a_weight():
     made = model("plan.zero=0", "plan.gradient_passes=[bucket]")
-    rate = made.chunks().device.hbm_bytes_per_s
+    rate = made.chunks().timing.device.hbm_bytes_per_s
     count = 8.03e9 / 8
     seconds = made.optimizer_parts()["bucket gradients"]
     assert seconds == pytest.approx(8 * count / rate, rel=0.01)
@@ -137,8 +137,8 @@ def test_copies_around_attention_cost_their_traffic():
     )
     longer_s = copied.seconds("F", 0) - plain.seconds("F", 0)
     moved = 32 * 7 * 4 * 32768 * 4096 / 8
-    expected_s = moved / plain.device.plain_bytes_per_s
-    assert longer_s == pytest.approx(expected_s + 32 * 7 * plain.device.launch_s)
+    expected_s = moved / plain.timing.device.plain_bytes_per_s
+    assert longer_s == pytest.approx(expected_s + 32 * 7 * plain.timing.device.launch_s)
 
 
 @given(

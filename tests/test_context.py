@@ -66,7 +66,7 @@ def test_time_over_the_ideal_grows_with_ranks_and_falls_with_length(exchange):
 def test_attention_kernels_alone_take_longer_on_more_ranks(seq_len):
     def attention_s_of(cp):
         work = StepModel(made(f"plan.cp={cp}", f"plan.micro_batch_size={cp}"), seq_len)
-        return work.chunks().busy_by_kind("F", 0)["attention"]
+        return work.chunks().busy_by_cause("F", 0)["attention"]
 
     spent = [attention_s_of(cp) for cp in DEGREES]
     assert spent == sorted(set(spent))
@@ -97,7 +97,7 @@ def test_a_window_reaches_the_nearest_ranks_only():
 def test_a_ring_hides_its_exchange_until_chunks_are_short():
     def exposed_s(seq_len, *overrides):
         work = StepModel(made("plan.cp=8", *overrides), seq_len).chunks()
-        return work.busy_by_kind("F", 0).get("exposed context", 0.0)
+        return work.busy_by_cause("F", 0).get("exposed context", 0.0)
 
     slow = "cluster.node.nvlink_bytes_per_s=60 GB/s"
     assert exposed_s(131072) == 0

@@ -130,10 +130,12 @@ def test_a_part_too_many_is_left_out_and_said(run, left, name):
 def test_a_missing_part_is_computed_and_the_others_are_not(left, monkeypatch):
     laid_out(left, "csv").unlink()
     asked = []
-    evaluate = sweeps.points.evaluate
+    task_columns = sweeps.points.task_columns
     monkeypatch.setattr(
-        "estimator.explore.points.evaluate",
-        lambda document, task: asked.append(task.number) or evaluate(document, task),
+        "estimator.explore.points.task_columns",
+        lambda document, task: (
+            asked.append(task.number) or task_columns(document, task)
+        ),
     )
     sweep(NAME, VARY, out="rows.csv", resume=True)
     assert asked == [1]
@@ -263,7 +265,7 @@ def test_ctrl_c_before_the_first_part_leaves_nothing(run, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("estimator.explore.points.evaluate", interrupted)
+    monkeypatch.setattr("estimator.explore.points.task_columns", interrupted)
     made = run(*ARGUMENTS, "--out", "rows.csv")
     assert (made.status, made.err.count("\n")) == (130, 1)
     assert made.err.endswith("--out rows.csv\n")

@@ -38,7 +38,7 @@ def collectives_at_the_ends(work):
 
 
 def calls(work, kind, op="F"):
-    segment = ends.segment(work.size, kind, op)
+    segment = ends.segment(work.timing.size, kind, op)
     return sum(
         kernel.num_kernels for kernel in segment if isinstance(kernel, HostCalls)
     )
@@ -47,11 +47,15 @@ def calls(work, kind, op="F"):
 def loss_bytes(kernel):
     """Bytes a logit, both ways."""
     work = chunks(f"plan.loss_kernel={kernel}")
-    logits = work.size.tokens * work.size.model.vocab_size / work.size.tp
+    logits = (
+        work.timing.size.tokens
+        * work.timing.size.model.vocab_size
+        / work.timing.size.tp
+    )
     return sum(
         made.num_bytes / logits
         for op in "FI"
-        for made in ends.segment(work.size, "head", op)
+        for made in ends.segment(work.timing.size, "head", op)
         if made.name.startswith("loss")
     )
 
@@ -87,7 +91,9 @@ def test_learned_positions_are_added_to_whole_vectors():
 @pytest.mark.parametrize(("kernel", "count"), [("in-place", 2), ("unfused", 3)])
 def test_ranks_agree_on_the_loss_by_all_reduces_of_a_number_a_token(kernel, count):
     work = chunks(f"plan.loss_kernel={kernel}")
-    once = all_reduce_s(4 * work.size.tokens, group(8, 1, 8), work.links)
+    once = all_reduce_s(
+        4 * work.timing.size.tokens, group(8, 1, 8), work.exchanges.links
+    )
     found = collectives_at_the_ends(work)["head loss"]
     assert found == pytest.approx(count * once)
 
@@ -109,7 +115,7 @@ def test_transformer_engines_loss_is_as_fast_as_a_b200_ran_it():
     # MooreThreads/SimuMax, b200_bf16_ceperm.json: 8 bytes a logit both ways at 0.2795
     work = chunks("cluster.node=hgx-b200", "plan.tp=1", "plan.loss_kernel=in-place")
     measured_s = 8 * 2048 * 128256 / (0.2795 * 8000 * 2**30)
-    size, device = work.size, work.device
+    size, device = work.timing.size, work.timing.device
     made_s = sum(
         kernel.seconds(device, device.num_sms)
         for op in "FI"
@@ -128,11 +134,17 @@ def test_a_batch_reaches_the_first_stage_and_the_last():
 
 
 def test_learned_positions_and_dropout_cost_the_embedding_traffic():
-    rotary = chunks("model=llama-3-8b", base=SMALL[1:]).end("embedding", "F", 108)
+    rotary = chunks("model=llama-3-8b", base=SMALL[1:]).timing.end(
+        "embedding", "F", 108
+    )
     learned = chunks(base=SMALL)
-    plain = learned.end("embedding", "F", 108)
-    per_token = plain.num_bytes / learned.size.tokens / learned.size.model.hidden_size
-    dropped = learned.size.plan.dropout
+    plain = learned.timing.end("embedding", "F", 108)
+    per_token = (
+        plain.num_bytes
+        / learned.timing.size.tokens
+        / learned.timing.size.model.hidden_size
+    )
+    dropped = learned.timing.size.plan.dropout
     assert rotary.num_bytes == 4 * 4096 * 2048 + dropped * 5 * 4096 * 2048
     assert per_token == 4 + 10 + 4 + 5 * dropped  # gather; positions; copy; mask
 
@@ -155,7 +167,7 @@ def test_tied_weights_of_two_ranks_are_added_up_between_them(pp, per_node):
     model = made.scenario.model
     num_bytes = 4 * model.vocab_size * model.hidden_size
     pair = group(2, 1 if per_node == 2 else 8, 8)
-    expected = all_reduce_s(num_bytes, pair, made.chunks().links)
+    expected = all_reduce_s(num_bytes, pair, made.chunks().exchanges.links)
     parts = made.optimizer_parts()
     assert parts["all-reduce of tied gradients"] == pytest.approx(expected, rel=0.01)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from estimator.engine import evaluate as clocks
 from estimator.engine.bubble import pipeline_step
-from estimator.engine.evaluate import evaluate, makespans, play
+from estimator.engine.evaluate import evaluate, makespans, numpy_makespans
 from estimator.engine.graph import SEND, compile_program
 from estimator.engine.step import simulate_step
 from estimator.ground.errors import InfeasibleError, InputError
@@ -19,11 +19,11 @@ from estimator.schedules.closed_form import durations
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program, schedule
 
-BATCHES = [play]
+BATCHES = [numpy_makespans]
 if find_spec("numba"):
-    from estimator.engine.compiled import play_compiled
+    from estimator.engine.compiled import numba_makespans
 
-    BATCHES.append(play_compiled)
+    BATCHES.append(numba_makespans)
 
 
 def random_seconds(rng, graph, num_scenarios=3):
@@ -144,9 +144,9 @@ def test_large_batches_are_compiled_where_numba_is_installed(monkeypatch):
 
     def spy(tape, seconds):
         played.append(seconds.shape)
-        return play(tape, seconds)
+        return numpy_makespans(tape, seconds)
 
-    monkeypatch.setattr("estimator.engine.compiled.play_compiled", spy)
+    monkeypatch.setattr("estimator.engine.compiled.numba_makespans", spy)
     graph = compile_program(program("1f1b", Pipeline(2, 2)))
     seconds = np.ones((len(graph.classes), 10))
     makespans(graph, seconds)

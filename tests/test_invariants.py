@@ -213,7 +213,10 @@ def test_gathering_keys_before_attention_shows_more_of_the_exchange(scenario):
         scenario, plan=replace(scenario.plan, context_exchange="all-gather")
     )
     shown = [
-        StepModel(case, SEQ_LEN).chunks().busy_by_kind("F", 0).get("exposed context", 0)
+        StepModel(case, SEQ_LEN)
+        .chunks()
+        .busy_by_cause("F", 0)
+        .get("exposed context", 0)
         for case in (scenario, gathered)
     ]
     assert shown[0] <= shown[1]

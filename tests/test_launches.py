@@ -43,7 +43,7 @@ def test_a_chunk_of_small_kernels_lasts_as_long_as_the_host_needs_for_them():
 
 def test_a_chunk_of_large_kernels_does_not_wait_for_the_host():
     large = work(8192)
-    free = replace(large, host=NO_HOST, _seconds={})
+    free = replace(large, host=NO_HOST)
     assert large.seconds("F", 0) == free.seconds("F", 0)
 
 

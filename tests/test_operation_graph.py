@@ -15,8 +15,7 @@ from estimator.answer.breakdown import executed_flop
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load_scenario
 from estimator.engine.detail import class_seconds, detailed_step
-from estimator.engine.evaluate import evaluate
-from estimator.engine.evaluate import play as play_batch
+from estimator.engine.evaluate import evaluate, numpy_makespans
 from estimator.engine.graph import NO_NODE, SEND, compile_program, duration_class
 from estimator.engine.operations import Operation, Stream, play
 from estimator.engine.step import simulate_step
@@ -24,11 +23,11 @@ from estimator.ground.errors import InfeasibleError
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program
 
-BATCHES = [play_batch]
+BATCHES = [numpy_makespans]
 if find_spec("numba"):
-    from estimator.engine.compiled import play_compiled
+    from estimator.engine.compiled import numba_makespans
 
-    BATCHES.append(play_compiled)
+    BATCHES.append(numba_makespans)
 
 VARIANTS = ["@1f1b", "@no-overlap", "@bf16+h100", ""]
 LLAMA = (
@@ -222,7 +221,7 @@ def test_an_operation_moves_bytes_and_its_parts_are_its_time(name):
 
 def test_dispatches_take_the_time_that_their_bytes_need():
     work = model("").chunks()
-    exchange, rate = work.exchange, work.links.dispatch_bytes_per_s
+    exchange, rate = work.exchanges.experts, work.exchanges.links.dispatch_bytes_per_s
     assert exchange.dispatch_s == pytest.approx(exchange.dispatch_bytes / rate)
     assert exchange.combine_bytes > 1.5 * exchange.dispatch_bytes  # BF16 back, FP8 out
 
@@ -269,7 +268,7 @@ def test_collectives_that_nothing_hides_add_to_all_other_operations():
     for op in "FB":
         made = [step.seconds for step in chunks.operations(op, 1)]
         assert chunks.seconds(op, 1) == pytest.approx(sum(made))
-        assert chunks.busy_by_kind(op, 1)["exposed tensor-parallel"] > 0
+        assert chunks.busy_by_cause(op, 1)["exposed tensor-parallel"] > 0
 
 
 @pytest.mark.parametrize("overlap", ["none", "async", "pipelined"])

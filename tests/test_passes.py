@@ -49,7 +49,7 @@ def test_passes_over_gradients_move_what_they_read_and_write():
     plain = model().optimizer_parts()
     passes = "plan.gradient_passes=[average, check, unscale]"
     made = model(passes)
-    parts, rate = made.optimizer_parts(), made.chunks().device.hbm_bytes_per_s
+    parts, rate = made.optimizer_parts(), made.chunks().timing.device.hbm_bytes_per_s
     count = weights(made)
     assert parts["average gradients"] == pytest.approx(8 * count / rate)
     assert parts["check gradients"] == pytest.approx(4 * count / rate)
@@ -59,7 +59,7 @@ def test_passes_over_gradients_move_what_they_read_and_write():
 
 def test_adam_its_norm_and_the_copy_move_46_bytes_a_weight_of_the_shard():
     made = model()
-    parts, rate = made.optimizer_parts(), made.chunks().device.hbm_bytes_per_s
+    parts, rate = made.optimizer_parts(), made.chunks().timing.device.hbm_bytes_per_s
     shard = weights(made) / 8
     # gradient 4, master weight and two moments 8 each, copy 4 in and 2 out; norm, clip
     assert parts["Adam"] == pytest.approx((4 + 3 * 8 + 6) * shard / rate)
@@ -79,11 +79,11 @@ def test_sharded_weights_are_copied_as_pytorch_copies_them(buffer, forward, back
     made = model("plan.zero=3", f"plan.shard_buffer={buffer}")
     chunks, in_place = made.chunks(), model("plan.zero=3", "plan.shard_buffer=in-place")
     layers = sum(
-        chunks.sharding.gather_bytes(part) / 2
+        chunks.exchanges.sharding.gather_bytes(part) / 2
         for part in chunks.stages[0]
         if part.is_layer
     )
-    rate, all_weights = chunks.device.hbm_bytes_per_s, weights(made)
+    rate, all_weights = chunks.timing.device.hbm_bytes_per_s, weights(made)
     assert in_place.chunks().seconds("F", 0) <= chunks.seconds("F", 0)
     longer_s = compute_s(chunks) - compute_s(in_place.chunks())
     assert longer_s == pytest.approx(forward * all_weights / rate, rel=0.02)
@@ -137,7 +137,7 @@ def test_a_hidden_reduction_is_cheaper_than_a_waiting_one_and_not_free():
     alone_s = waiting.optimizer_parts()[name]
     lengthened_s = hidden.optimizer_parts()[name]
     chunks = hidden.chunks()
-    share = chunks.num_comm_sms / chunks.device.num_sms
+    share = chunks.timing.num_comm_sms / chunks.timing.device.num_sms
     assert 0 < lengthened_s < alone_s
     exposed_s = alone_s / hidden.scenario.model.num_layers
     lent_s = lengthened_s - exposed_s
@@ -163,7 +163,7 @@ def test_products_beside_gathered_weights_lose_the_sms_of_the_collective():
 
 def test_a_chip_of_few_cores_lends_none():
     chunks = model("cluster.node=tpu-v5p-pod").chunks()
-    assert chunks.num_comm_sms == 0
+    assert chunks.timing.num_comm_sms == 0
 
 
 def test_ranks_gather_in_the_format_of_the_recipe_and_scatter_in_bf16():
@@ -171,9 +171,11 @@ def test_ranks_gather_in_the_format_of_the_recipe_and_scatter_in_bf16():
         model(f"precision={name}", base=SPLIT).chunks()
         for name in ("bf16", "fp8-tensor")
     )
-    assert half.gather_s == pytest.approx(half.tensor_s)
-    assert quarter.tensor_s == half.tensor_s
-    assert quarter.gather_s < 0.7 * quarter.tensor_s
+    assert half.exchanges.tensor.gather_s == pytest.approx(
+        half.exchanges.tensor.split_s
+    )
+    assert quarter.exchanges.tensor.split_s == half.exchanges.tensor.split_s
+    assert quarter.exchanges.tensor.gather_s < 0.7 * quarter.exchanges.tensor.split_s
 
 
 def test_a_scale_for_each_row_costs_casts_and_leaves_gathers_in_bf16():
@@ -181,7 +183,9 @@ def test_a_scale_for_each_row_costs_casts_and_leaves_gathers_in_bf16():
         model(f"precision={name}", base=SPLIT).chunks()
         for name in ("fp8-row", "fp8-tensor")
     )
-    assert rows.gather_s == pytest.approx(rows.tensor_s)
+    assert rows.exchanges.tensor.gather_s == pytest.approx(
+        rows.exchanges.tensor.split_s
+    )
     assert compute_s(rows, "B") > compute_s(tensors, "B")
 
 
@@ -190,7 +194,7 @@ def test_ranks_that_do_not_split_the_sequence_reduce_it_once():
     chunks = made.chunks()
     reduced = [step for step in chunks.operations("F", 0) if "all-reduce" in step.name]
     assert len(reduced) == 2 * made.scenario.model.num_layers + 1  # the embedding's
-    expected_s = all_reduce_s(2.0 * 4096 * 2048, group(8, 1, 8), chunks.links)
+    expected_s = all_reduce_s(2.0 * 4096 * 2048, group(8, 1, 8), chunks.exchanges.links)
     assert {step.seconds for step in reduced} == {expected_s}
 
 
@@ -198,7 +202,7 @@ def test_a_batch_that_comes_first_is_copied_around_each_collective():
     batch_first = "plan.batch_first=true", "plan.overlap.tensor=none"
     copying = model(*batch_first, base=SPLIT).chunks()
     plain = model(batch_first[1], base=SPLIT).chunks()
-    copy_s = 4.0 * 4096 * 2048 / copying.device.hbm_bytes_per_s
+    copy_s = 4.0 * 4096 * 2048 / copying.timing.device.hbm_bytes_per_s
     longer_s = play(copying.operations("F", 0)).makespan_s
     longer_s -= play(plain.operations("F", 0)).makespan_s
     ends = 2  # the embedding's reduction, the head's gather

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -78,11 +79,11 @@ def test_no_kernel_but_products_and_attention_takes_a_tenth_on_any_chip(gpu):
         made = StepModel(scenario, 4096).chunks()
     except InfeasibleError:
         return  # no rate of a 16-bit format in its file
-    rates, layer = made.device, made.stages[1][0]
+    rates, layer = made.timing.device, made.stages[1][0]
     spent = Counter()
-    for segment in layer_segments(made.size, layer)[:6]:
-        for kernel in segment:
-            spent[kernel.name, kernel.kind] += kernel.seconds(rates, rates.num_sms)
+    for block in layer_segments(made.timing.size, layer):
+        for kernel in chain(block.forward, block.input, block.weight):
+            spent[kernel.name, kernel.cause] += kernel.seconds(rates, rates.num_sms)
     whole_s = sum(spent.values())
     assert spent["top-k", "element-wise"] < 0.01 * whole_s
     for (_, kind), seconds in spent.items():
@@ -100,7 +101,7 @@ def test_large_cores_choose_at_the_pace_of_memory_and_lend_none():
         scenario = replace(
             scenario, precision=replace(scenario.precision, recipe="bf16")
         )
-        assert StepModel(scenario, 4096).chunks().num_comm_sms == 0
+        assert StepModel(scenario, 4096).chunks().timing.num_comm_sms == 0
     assert not H800.has_large_cores
     assert top_k_s(H800, 4096, 256, 8) == top_k_s(H800, 4096, 256)
 

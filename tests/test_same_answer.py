@@ -65,8 +65,8 @@ def test_calls_in_any_order_give_the_same_numbers(scenario, alone, asked):
 
 def test_a_step_of_many_micro_batches_has_pairs_and_one_of_one_has_none(scenario):
     model = StepModel(scenario, SEQ_LEN)
-    assert model.chunks().is_overlapped
-    assert not model.chunks(num_microbatches=1).is_overlapped
+    assert model.chunks().exchanges.is_overlapped
+    assert not model.chunks(num_microbatches=1).exchanges.is_overlapped
 
 
 def test_every_way_to_ask_gives_the_same_step(scenario, alone):

@@ -1,5 +1,7 @@
 """Chunks against the kernel trace, and identities between their operations."""
 
+from operator import attrgetter
+
 import pytest
 
 from estimator.answer.breakdown import executed_flop
@@ -34,16 +36,16 @@ def test_an_overlapped_pair_takes_as_long_as_in_the_trace():
 @pytest.mark.parametrize(
     ("segment", "traced_ms"),
     [
-        ("mixer_forward", 4.60),
-        ("ffn_forward", 4.64),
-        ("ffn_input", 5.36),
-        ("ffn_weight", 5.07),
-        ("mixer_input", 9.54),
-        ("mixer_weight", 2.40),
+        ("mixer.forward", 4.60),
+        ("ffn.forward", 4.64),
+        ("ffn.input", 5.36),
+        ("ffn.weight", 5.07),
+        ("mixer.input", 9.54),
+        ("mixer.weight", 2.40),
     ],
 )
 def test_segments_of_a_moe_layer_take_as_long_as_in_the_trace(segment, traced_ms):
-    seconds = getattr(WORK.layer(MOE_LAYER, 112), segment).seconds
+    seconds = attrgetter(segment)(WORK.timing.layer(MOE_LAYER, 112)).seconds
     assert seconds * 1e3 == pytest.approx(traced_ms, rel=0.15)
 
 
@@ -79,7 +81,7 @@ def test_without_overlap_a_pair_is_the_sum_of_its_operations():
 @pytest.mark.parametrize("op", ["F", "I", "W", "B"])
 @pytest.mark.parametrize("stage", [0, MIDDLE, 15])
 def test_kinds_add_up_to_the_chunk(op, stage):
-    spent = WORK.busy_by_kind(op, stage)
+    spent = WORK.busy_by_cause(op, stage)
     assert sum(spent.values()) == pytest.approx(WORK.seconds(op, stage), rel=1e-9)
 
 
@@ -114,7 +116,7 @@ def test_dense_models_are_carried_by_the_same_kernels(name):
     made = StepModel(scenario, 4096).chunks()
     counted = flop_per_token(model, 4096) * 4096 / 8
     assert executed_flop(made) == pytest.approx(counted, rel=0.03)
-    assert made.busy_by_kind("F", 3)["exposed tensor-parallel"] > 0
+    assert made.busy_by_cause("F", 3)["exposed tensor-parallel"] > 0
 
 
 def test_a_dense_layer_has_no_exchange():
@@ -131,9 +133,11 @@ def loss_s(kernel):
     """Seconds of DeepSeek-V3's loss on a B200, both ways, for 4,096 tokens."""
     where = ["cluster.node=hgx-b200", f"plan.loss_kernel={kernel}"]
     made = work_of("deepseek-v3", *where)
-    passes = [kernel for op in "FI" for kernel in segment(made.size, "head", op)]
+    passes = [kernel for op in "FI" for kernel in segment(made.timing.size, "head", op)]
     losses = [kernel for kernel in passes if kernel.name.startswith("loss")]
-    return sum(each.seconds(made.device, made.device.num_sms) for each in losses)
+    return sum(
+        each.seconds(made.timing.device, made.timing.device.num_sms) for each in losses
+    )
 
 
 def test_a_loss_of_many_kernels_takes_about_as_long_as_a_b200_needs():
@@ -185,9 +189,9 @@ def test_dense_and_moe_layers_share_their_attention():
     size = sizes(load_scenario("deepseek-v3"), 4096)
     dense, moe = (layer_segments(size, WORK.stages[0][index]) for index in (1, 4))
     norms_and_sums = 2
-    shared = dense.mixer_forward[:-norms_and_sums]
-    assert moe.mixer_forward[: len(shared)] == shared
-    assert moe.mixer_weight == dense.mixer_weight
+    shared = dense.mixer.forward[:-norms_and_sums]
+    assert moe.mixer.forward[: len(shared)] == shared
+    assert moe.mixer.weight == dense.mixer.weight
 
 
 def test_streams_run_side_by_side_and_in_order():
@@ -238,17 +242,19 @@ def test_fused_experts_spend_less_time_on_memory():
     fused = work_of("deepseek-v3", "plan.fused_experts=true")
     for op in "FB":
         assert (
-            fused.busy_by_kind(op, MIDDLE)["element-wise"]
-            < plain.busy_by_kind(op, MIDDLE)["element-wise"]
+            fused.busy_by_cause(op, MIDDLE)["element-wise"]
+            < plain.busy_by_cause(op, MIDDLE)["element-wise"]
         )
-        assert fused.busy_by_kind(op, MIDDLE)["gemm"] == pytest.approx(
-            plain.busy_by_kind(op, MIDDLE)["gemm"]
+        assert fused.busy_by_cause(op, MIDDLE)["gemm"] == pytest.approx(
+            plain.busy_by_cause(op, MIDDLE)["gemm"]
         )
 
 
 def test_a_collective_sends_a_row_for_each_expert():
-    once = work_of("deepseek-v3@bf16").exchange
-    each = work_of("deepseek-v3@bf16", "plan.expert_dispatch=all-to-all").exchange
+    once = work_of("deepseek-v3@bf16").exchanges.experts
+    each = work_of(
+        "deepseek-v3@bf16", "plan.expert_dispatch=all-to-all"
+    ).exchanges.experts
     assert each.dispatch_bytes == 4096 * 8 * 7168 * 2
     assert each.dispatch_bytes > 1.8 * once.dispatch_bytes
     assert each.dispatch_wait_s == 0 < once.dispatch_wait_s

@@ -15,11 +15,12 @@ from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
+from estimator.workload.causes import EXPOSED, Cause
 from estimator.workload.chunks import Chunks
+from estimator.workload.synchronisation import SYNCHRONISATION
 
 MOST_PLAYED = 20_000
 """Instructions of a step that SimPy plays in a second."""
-SYNCHRONISATION = ("reduce-scatter", "all-gather", "all-reduce")
 
 
 def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) -> Step:
@@ -36,7 +37,7 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     optimizer = model.optimizer_parts(num_microbatches=num_microbatches)
     optimizer_s = sum(optimizer.values())
     rows: list[RankRow] = []
-    parts: dict[str, float] = {}
+    parts: dict[Cause, float] = {}
     for count, weight in model.simulated(num_microbatches):
         made = model.program(count, num_microbatches)
         more = (
@@ -50,14 +51,12 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
     rows = [replace(row, optimizer_s=optimizer_s) for row in _awaited(rows)]
     bubble_s = sum(row.bubble_s for row in rows) / len(rows)
     sync_s = sum(
-        seconds
-        for part, seconds in optimizer.items()
-        if part.startswith(SYNCHRONISATION)
+        seconds for part, seconds in optimizer.items() if part in SYNCHRONISATION
     )
     parts |= {
-        "bubble": bubble_s,
-        "gradient synchronisation": sync_s,
-        "optimizer": optimizer_s - sync_s,
+        Cause.BUBBLE: bubble_s,
+        Cause.SYNCHRONISATION: sync_s,
+        Cause.OPTIMIZER: optimizer_s - sync_s,
     }
     step_s = rows[0].total_s
     num_gpus = scenario.cluster.num_gpus
@@ -77,11 +76,11 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         peak_dtype=half_precision(scenario.cluster.node.gpu),
         bubble_fraction=bubble_s / step_s,
         exposed_comm_s=sync_s
-        + sum(seconds for cause, seconds in parts.items() if "exposed" in cause),
+        + sum(seconds for cause, seconds in parts.items() if cause in EXPOSED),
         num_microbatches=num_microbatches,
         ranks=tuple(rows),
-        parts={cause: seconds for cause, seconds in parts.items() if seconds > 0},
-        optimizer_parts=optimizer,
+        parts={cause.value: seconds for cause, seconds in parts.items() if seconds > 0},
+        optimizer_parts={part.value: seconds for part, seconds in optimizer.items()},
     )
 
 
@@ -174,16 +173,16 @@ def _awaited(rows: list[RankRow]) -> list[RankRow]:
     ]
 
 
-def causes(made: Program, work: Chunks) -> dict[str, float]:
+def causes(made: Program, work: Chunks) -> dict[Cause, float]:
     """Return the busy seconds of a program by cause, mean over ranks."""
     counts: Counter[DurationClass] = Counter(
         duration_class(instruction)
         for instructions in made.ranks
         for instruction in instructions
     )
-    spent: defaultdict[str, float] = defaultdict(float)
+    spent: defaultdict[Cause, float] = defaultdict(float)
     for kind, count in counts.items():
-        for cause, seconds in work.busy_by_kind(*kind).items():
+        for cause, seconds in work.busy_by_cause(*kind).items():
             spent[cause] += seconds * count / len(made.ranks)
     return dict(spent)
 

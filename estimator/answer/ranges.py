@@ -23,10 +23,11 @@ METHOD = (
 MONEY = ("price", "power", "programme")
 """Parts of a scenario whose constants move dollars, joules and carbon, no second."""
 
-Pair = tuple[float, float]
+Ends = tuple[float, float]
+"""Low and high."""
 
 
-def combined_range(effects: Mapping[str, Pair]) -> Pair:
+def combined_range(effects: Mapping[str, Ends]) -> Ends:
     """Return the factors of the whole range: independent effects add in squares.
 
     >>> low, high = combined_range({"a": (0.9, 1.2), "b": (1.0, 1.0)})
@@ -51,14 +52,14 @@ def money_constants(scenario: Scenario) -> dict[str, Constant]:
     }
 
 
-def money_effects(scenario: Scenario, gpu_hours: float) -> dict[str, dict[str, Pair]]:
+def money_effects(scenario: Scenario, gpu_hours: float) -> dict[str, dict[str, Ends]]:
     """Return each outcome at a constant's low and high end, over the outcome itself.
 
     The first key is an outcome of :func:`estimator.answer.bill.outcome`, the second a
     path.
     """
     value = outcome(scenario, gpu_hours)
-    made: dict[str, dict[str, Pair]] = {name: {} for name in value}
+    made: dict[str, dict[str, Ends]] = {name: {} for name in value}
     for path, constant in money_constants(scenario).items():
         low, high = (
             outcome(with_value(scenario, path, end), gpu_hours)
@@ -73,9 +74,9 @@ def money_effects(scenario: Scenario, gpu_hours: float) -> dict[str, dict[str, P
 def ranges(
     scenario: Scenario,
     gpu_hours: float,
-    hours_range: Pair,
-    effects: Mapping[str, Mapping[str, Pair]],
-) -> dict[str, Pair]:
+    hours_range: Ends,
+    effects: Mapping[str, Mapping[str, Ends]],
+) -> dict[str, Ends]:
     """Return low and high of GPU-hours and of every outcome.
 
     Parameters

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from estimator.costs.flop import flop_per_token
 from estimator.costs.rates import Layer
@@ -22,10 +23,15 @@ from estimator.schedules.programs import check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
-from estimator.workload.stages import total_held
-from estimator.workload.synchronisation import FORMAT_BYTES, Window, optimizer_phase_s
+from estimator.workload.stages import ElementKind, total_held
+from estimator.workload.synchronisation import (
+    FORMAT_BYTES,
+    OptimizerPart,
+    Window,
+    optimizer_phase_s,
+)
 
-ENDS = {"embedding", "head"}
+ENDS: frozenset[ElementKind] = frozenset({"embedding", "head"})
 """What tied weights belong to."""
 BACKWARD = (Op.B, Op.I)
 """Passes that a stage waits for from the one behind it."""
@@ -41,7 +47,7 @@ class TracedStep:
 
     program: Program
     pipeline: StepTrace
-    optimizer_parts: Mapping[str, float]
+    optimizer_parts: Mapping[OptimizerPart, float]
     send_bytes: float
     """Bytes of a message between two stages."""
 
@@ -49,6 +55,13 @@ class TracedStep:
     def step_s(self) -> float:
         """Seconds of the step."""
         return self.pipeline.makespan_s + sum(self.optimizer_parts.values())
+
+
+class Simulated(NamedTuple):
+    """A number of micro-batches that is simulated, and how much it counts."""
+
+    num_microbatches: int
+    weight: float
 
 
 @lru_cache(maxsize=16)
@@ -84,7 +97,7 @@ class StepModel:
             self.scenario.plan.schedule, self._pipeline(num_microbatches)
         )
 
-    def simulated(self, num_microbatches: int) -> tuple[tuple[int, float], ...]:
+    def simulated(self, num_microbatches: int) -> tuple[Simulated, ...]:
         """Return the numbers of micro-batches to simulate, and their weights.
 
         A long step is a short one with more of the steady state, which repeats: beyond
@@ -95,10 +108,10 @@ class StepModel:
         group = self.group(count)
         period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
         if count <= most:
-            return ((count, 1.0),)
+            return (Simulated(count, 1.0),)
         last = count - -(-(count - most) // period) * period
         share = (count - last) / period
-        return ((last - period, -share), (last, 1.0 + share))
+        return (Simulated(last - period, -share), Simulated(last, 1.0 + share))
 
     def group(self, num_microbatches: int) -> int | None:
         """Return the size of groups where a shorter step might have others."""
@@ -143,7 +156,8 @@ class StepModel:
         stage. Of a long step it is a shorter one; None is a step of the full batch.
         """
         count = self.full if num_microbatches is None else num_microbatches
-        return self.program(self.simulated(count)[0][0], count)
+        first, *_ = self.simulated(count)
+        return self.program(first.num_microbatches, count)
 
     def chunks(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
@@ -166,7 +180,7 @@ class StepModel:
 
     def optimizer_parts(
         self, layer: Layer = Layer.IN_SITU, num_microbatches: int | None = None
-    ) -> dict[str, float]:
+    ) -> dict[OptimizerPart, float]:
         """Return the optimizer phase of the slowest rank.
 
         All wait for the global gradient norm, so it lasts as long on each.
@@ -231,7 +245,7 @@ class StepModel:
                 lambda kind: work.operations(*kind),
             ),
             self.optimizer_parts(num_microbatches=num_microbatches),
-            work.send_bytes,
+            work.exchanges.send_bytes,
         )
 
     def check_traced(self, num_microbatches: int) -> None:
@@ -296,7 +310,7 @@ def fewest_scheduled(name: str, pipeline: Pipeline) -> int:
 
 def slowest_optimizer(
     scenario: Scenario, made: Program, work: Chunks
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the optimizer phase of the rank that takes longest over it."""
     phases = optimizer_phases(scenario, made, work)
     return max(phases, key=lambda spent: sum(spent.values()))
@@ -304,7 +318,7 @@ def slowest_optimizer(
 
 def optimizer_phases(
     scenario: Scenario, made: Program, work: Chunks
-) -> list[dict[str, float]]:
+) -> list[dict[OptimizerPart, float]]:
     """Return the parts of the optimizer phase on each kind of rank.
 
     There is none where nothing runs backward.
@@ -336,8 +350,8 @@ def optimizer_phases(
             scenario,
             own,
             num_copies,
-            work.device,
-            work.links,
+            work.timing.device,
+            work.exchanges.links,
             window,
             buckets(scenario, [element for part in parts for element in part]),
             work.host,
@@ -349,7 +363,7 @@ def optimizer_phases(
 
 def _tied(
     scenario: Scenario, work: Chunks, of_rank: Sequence[tuple[int, ...]]
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the seconds in which two ranks add up the gradient of tied weights.
 
     Each holds a copy. Source: NVIDIA/Megatron-LM, commit 23e00ed,
@@ -367,4 +381,4 @@ def _tied(
     ]
     width = FORMAT_BYTES[scenario.precision.gradients] / scenario.plan.tp
     num_bytes = scenario.model.vocab_size * scenario.model.hidden_size * width
-    return {"all-reduce of tied gradients": work.pair_s(num_bytes, *holders)}
+    return {OptimizerPart.REDUCE_TIED: work.exchanges.pair_s(num_bytes, *holders)}

@@ -160,7 +160,7 @@ def relative_range(
 
     Every end is a lane of its own: all are evaluated together.
     """
-    count = model.simulated(num_microbatches)[0][0]
+    count = model.simulated(num_microbatches)[0].num_microbatches
     found = list(constants(model.scenario.cluster, "cluster"))
     ends = {path: _at_ends(found, index) for index, (path, _) in enumerate(found)}
     step_s = np.empty(1 + 2 * len(found))

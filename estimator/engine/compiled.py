@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from estimator.engine.tape import Tape
 
 LANES = 128
-"""Scenarios played together: their rows stay in the first-level cache."""
+"""Scenarios evaluated together: their rows stay in the first-level cache."""
 
 
-def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each scenario's makespan, shape (S,), from durations (classes, S)."""
-    longest_s = np.zeros(duration_s.shape[1])
-    _play(
+    longest_s: NDArray[np.float64] = _makespans(
         tape.kind,
         tape.target,
         tape.sources,
@@ -24,13 +23,12 @@ def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.flo
         tape.sinks,
         np.zeros((duration_s.shape[0], LANES)),
         duration_s,
-        longest_s,
     )
     return longest_s
 
 
 @numba.njit(error_model="numpy", fastmath={"nnan", "nsz"})
-def _play(
+def _makespans(
     kind: NDArray[np.int32],
     target: NDArray[np.int32],
     sources: NDArray[np.int32],
@@ -39,9 +37,9 @@ def _play(
     sinks: NDArray[np.int32],
     lasting: NDArray[np.float64],
     duration_s: NDArray[np.float64],
-    longest_s: NDArray[np.float64],
-) -> None:
+) -> NDArray[np.float64]:
     num_scenarios = duration_s.shape[1]
+    longest_s = np.zeros(num_scenarios)
     for low in range(0, num_scenarios, LANES):
         width = min(LANES, num_scenarios - low)
         for k in range(lasting.shape[0]):
@@ -64,3 +62,4 @@ def _play(
         for row in sinks:
             for lane in range(width):
                 longest_s[low + lane] = max(longest_s[low + lane], end[row, lane])
+    return longest_s

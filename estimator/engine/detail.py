@@ -93,8 +93,15 @@ def _streams(graph: Graph, clock: Clock, operations: Lowering) -> Iterator[Span]
     ):
         kind, index = classes[number]
         if message is not None:
-            stream = link_stream(kind.partner)
-            yield Span(rank, stream, f"send {message}", start_s, end_s, message)
+            yield Span(
+                rank,
+                link_stream(kind.partner),
+                f"send {message}",
+                start_s,
+                end_s,
+                message,
+                receiver=kind.partner,
+            )
         elif index != NO_NODE and instruction is not None:
             made = operations(kind)[index]
             stream = made.stream.value

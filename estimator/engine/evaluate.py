@@ -15,7 +15,7 @@ from estimator.engine.tape import Tape
 from estimator.ground.lanes import Lanes, lanes
 
 BLOCK = 2048
-"""Scenarios played together: long enough to hide the call, short enough to stay in
+"""Scenarios evaluated together: long enough to hide the call, short enough to stay in
 the cache."""
 
 WORTH_COMPILING = 5e8
@@ -79,13 +79,13 @@ def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float
         raise ValueError(f"durations have shape {wanted}, not {duration_s.shape}")
     is_large = len(graph.steps) * duration_s.shape[1] >= WORTH_COMPILING
     if is_large and find_spec("numba"):
-        from estimator.engine.compiled import play_compiled
+        from estimator.engine.compiled import numba_makespans
 
-        return play_compiled(graph.tape, duration_s)
-    return play(graph.tape, duration_s)
+        return numba_makespans(graph.tape, duration_s)
+    return numpy_makespans(graph.tape, duration_s)
 
 
-def play(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def numpy_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the makespans by NumPy, a block of scenarios at a time."""
     num_scenarios = duration_s.shape[1]
     longest_s = np.zeros(num_scenarios)

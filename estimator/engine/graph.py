@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -19,11 +20,18 @@ from numpy.typing import NDArray
 
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.tape import MAX_SOURCES, Tape, record
-from estimator.schedules.notation import Instruction, Program, need, result
+from estimator.schedules.notation import Instruction, Op, Program, need, result
 
-SEND = "SEND"
-JOIN = "JOIN"
-"""A node without duration: a rank's streams wait for each other."""
+
+class Between(StrEnum):
+    """What a node between instructions does."""
+
+    SEND = "SEND"
+    JOIN = "JOIN"
+    """It takes no time: a rank's streams wait for each other."""
+
+
+SEND, JOIN = Between
 NO_NODE = -1
 
 
@@ -34,7 +42,7 @@ class DurationClass(NamedTuple):
     For a send: ``SEND``, the sending and the receiving rank. For a join: ``JOIN``.
     """
 
-    op: str
+    op: Op | Between
     stage: int
     partner: int = NO_NODE
 
@@ -46,7 +54,7 @@ Lowering = Callable[[DurationClass], Sequence[Operation]]
 def duration_class(instruction: Instruction) -> DurationClass:
     """Return the class that gives an instruction its duration."""
     partner = instruction.partner.stage if instruction.partner else NO_NODE
-    return DurationClass(instruction.op.value, instruction.stage, partner)
+    return DurationClass(instruction.op, instruction.stage, partner)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from estimator.ground.lanes import largest
+from estimator.schedules.notation import Op
 
 
 class Stream(StrEnum):
@@ -26,16 +27,18 @@ class Stream(StrEnum):
 class Operation(NamedTuple):
     """A stretch of work on one stream; it starts behind its stream's previous one."""
 
-    name: str
+    task: str
+    """What it does, for whoever reads a trace."""
     stream: Stream
     seconds: float
     needs: tuple[int, ...] = ()
     """Indices of earlier operations of the chunk that must have ended."""
     parts: tuple[tuple[str, float], ...] = ()
-    """What the time is spent on: kind and seconds."""
-    op: str = ""
+    """What the time is spent on: cause and seconds."""
+    op: Op | None = None
     """The pass that it belongs to: F, I or W."""
     layer: str = ""
+    """Whose work it is: a layer, or an end of the model."""
     flop: float = 0.0
     num_bytes: float = 0.0
     """Bytes through memory, or over the links."""
@@ -43,6 +46,11 @@ class Operation(NamedTuple):
     """Kernels that the host launches for it."""
     num_checked: int = 0
     """Ranks of its collectives, where the host checks those before they run."""
+
+    @property
+    def name(self) -> str:
+        """Whose work it is, and what it does."""
+        return f"{self.layer} {self.task}" if self.layer else self.task
 
 
 class Played(NamedTuple):

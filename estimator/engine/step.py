@@ -17,6 +17,7 @@ import numpy as np
 import simpy
 
 from estimator.engine.graph import (
+    NO_NODE,
     SEND,
     DurationClass,
     Lowering,
@@ -37,12 +38,15 @@ class Span(NamedTuple):
 
     rank: int
     stream: str
+    """``chunk`` for a whole instruction."""
     name: str
     start_s: float
     end_s: float
     instruction: Instruction
     operation: Operation | None = None
     """What ran; None for a whole instruction and for a send."""
+    receiver: int = NO_NODE
+    """The rank that a send goes to; -1 where it is none."""
 
 
 def link_stream(receiver: int) -> str:
@@ -178,6 +182,7 @@ class _Rank:
                 start_s,
                 env.now,
                 name,
+                receiver=receiver,
             )
         )
         step.arrived[name].succeed()
@@ -213,7 +218,7 @@ class _Step:
             self._cache[kind] = (
                 self._lowered(kind)
                 if self._lowered
-                else (Operation(kind.op, Stream.COMPUTE, self.duration_s(kind)),)
+                else (Operation(kind.op.value, Stream.COMPUTE, self.duration_s(kind)),)
             )
         return self._cache[kind]
 

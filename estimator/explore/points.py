@@ -141,7 +141,7 @@ def inputs(design: Design, points: Index) -> Columns:
     }
 
 
-def evaluate(base: Base, task: Task) -> Columns:
+def task_columns(base: Base, task: Task) -> Columns:
     """Return the rows of a task: point, answers, what was changed, why none works."""
     made = [_combination(base, part) for part in task.parts]
     return {

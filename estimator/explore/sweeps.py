@@ -228,7 +228,7 @@ def _kept(
     """Return the rows of all tasks, in the order of their points."""
     kept: list[points.Columns] = []
     num_done = 0
-    with closing(run(partial(points.evaluate, request.base), tasks)) as made:
+    with closing(run(partial(points.task_columns, request.base), tasks)) as made:
         for task, evaluated in made:
             kept.append(request.rows(evaluated))
             num_done += task.num_points
@@ -252,7 +252,7 @@ def _stored(
     num_done = sum(task.num_points for task in tasks if task.number in done)
     left = [task for task in tasks if task.number not in done]
     try:
-        with closing(run(partial(points.evaluate, request.base), left)) as made:
+        with closing(run(partial(points.task_columns, request.base), left)) as made:
             for task, evaluated in made:
                 store.write(task.number, request.rows(evaluated))
                 num_done += task.num_points

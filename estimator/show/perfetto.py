@@ -11,26 +11,43 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from estimator.answer import provenance
-from estimator.answer.breakdown import SYNCHRONISATION
 from estimator.answer.step_model import TracedStep
+from estimator.engine.graph import NO_NODE
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.step import Span
 from estimator.schedules.notation import Instruction, Op, Program
 from estimator.specs.scenario import Scenario
+from estimator.workload.synchronisation import SYNCHRONISATION, OptimizerPart
 
 Event = dict[str, Any]
 
 TICKS_PER_US = 8
 """Times lie on eighths of a microsecond: three decimals, and exact as binary numbers,
 so that a slice ends exactly where the next one starts."""
-SCHEDULE = "schedule"
-THREADS = (SCHEDULE, *(stream.value for stream in Stream))
 THREADS_PER_RANK = 1000
 """Threads of rank r count from 1000 (r + 1): a thread with its process's number would
 pass for the main thread."""
+
+
+class Track(NamedTuple):
+    """A thread of a rank; they lie in this order, links last."""
+
+    place: int
+    receiver: int
+    """Of a link; -1 for others."""
+    name: str
+
+
+SCHEDULE = Track(0, NO_NODE, "schedule")
+STREAMS = {
+    stream: Track(place, NO_NODE, stream.value)
+    for place, stream in enumerate(Stream, SCHEDULE.place + 1)
+}
+LINKS = len(STREAMS) + 1
+"""The place of links."""
 HALVES = ("forward", "backward")
 PASSES = {
     Op.F: "forward",
@@ -38,41 +55,31 @@ PASSES = {
     Op.I: "backward to the input",
     Op.W: "backward to the weights",
 }
-OPTIMIZER_ORDER = (
-    "check",
-    "average",
-    "reduce-scatter",
-    "all-reduce",
-    "unscale",
-    "norm",
-    "Adam",
-    "all-gather",
-)
 
 
 def events(step: TracedStep) -> list[Event]:
     """Return the names of processes and threads, then all slices by start time."""
     made = step.program
     directions = made.directions()
-    slices: defaultdict[tuple[int, str], list[Event]] = defaultdict(list)
-    for rank, stream, event in (
+    slices: defaultdict[tuple[int, Track], list[Event]] = defaultdict(list)
+    for rank, track, event in (
         *_instructions(step, directions),
         *_operations(step, directions),
         *_optimizer(step),
     ):
-        slices[rank, stream].append(event)
-    streams_of: defaultdict[int, list[str]] = defaultdict(list)
-    for rank, stream in slices:
-        streams_of[rank].append(stream)
+        slices[rank, track].append(event)
+    tracks_of: defaultdict[int, list[Track]] = defaultdict(list)
+    for rank, track in slices:
+        tracks_of[rank].append(track)
     named: list[Event] = []
     timed: list[Event] = []
     for rank in range(len(made.ranks)):
-        streams = sorted(streams_of[rank], key=_place)
         named += _process(made, rank)
-        for number, stream in enumerate(streams, THREADS_PER_RANK * (rank + 1)):
+        first = THREADS_PER_RANK * (rank + 1)
+        for number, track in enumerate(sorted(tracks_of[rank]), first):
             thread = {"pid": rank, "tid": number}
-            named += _thread(thread, stream, number)
-            timed += [event | thread for event in slices[rank, stream]]
+            named += _thread(thread, track.name, number)
+            timed += [event | thread for event in slices[rank, track]]
     return named + sorted(timed, key=lambda event: (event["ts"], event["tid"]))
 
 
@@ -85,13 +92,6 @@ def about(step: TracedStep, scenario: Scenario) -> dict[str, Any]:
         "step_s": step.step_s,
         "provenance": asdict(provenance.of_scenario(scenario)),
     }
-
-
-def _place(stream: str) -> tuple[int, int]:
-    """Return where a stream stands among its rank's: links last, by receiver."""
-    if stream in THREADS:
-        return THREADS.index(stream), 0
-    return len(THREADS), int(stream.rpartition(" ")[2])
 
 
 def _process(made: Program, rank: int) -> list[Event]:
@@ -131,14 +131,14 @@ def _slice(
 
 def _instructions(
     step: TracedStep, directions: Mapping[int, int]
-) -> Iterator[tuple[int, str, Event]]:
+) -> Iterator[tuple[int, Track, Event]]:
     for span in step.pipeline.instructions:
         parts = [_part_args(part, directions) for part in span.instruction.parts]
         args = parts[0] if len(parts) == 1 else dict(zip(HALVES, parts, strict=True))
         yield (
             span.rank,
             SCHEDULE,
-            _slice(span.name, SCHEDULE, span.start_s, span.end_s, args),
+            _slice(span.name, SCHEDULE.name, span.start_s, span.end_s, args),
         )
 
 
@@ -153,20 +153,20 @@ def _part_args(part: Instruction, directions: Mapping[int, int]) -> dict[str, An
 
 def _operations(
     step: TracedStep, directions: Mapping[int, int]
-) -> Iterator[tuple[int, str, Event]]:
+) -> Iterator[tuple[int, Track, Event]]:
     for span in step.pipeline.streams:
         if span.end_s == span.start_s:
             continue
         if span.operation is None:
             args = _part_args(span.instruction, directions)
             args["bytes"] = round(step.send_bytes)
-            category = "send"
+            category, track = "send", Track(LINKS, span.receiver, span.stream)
         else:
             args = _part_args(_half(span, span.operation), directions)
             args |= _operation_args(span.operation)
-            category = span.stream
+            category, track = span.stream, STREAMS[span.operation.stream]
         made = _slice(span.name, category, span.start_s, span.end_s, args)
-        yield span.rank, span.stream, made
+        yield span.rank, track, made
 
 
 def _half(span: Span, operation: Operation) -> Instruction:
@@ -180,14 +180,14 @@ def _half(span: Span, operation: Operation) -> Instruction:
 @lru_cache(maxsize=4096)
 def _operation_args(operation: Operation) -> Mapping[str, Any]:
     made: dict[str, Any] = {
-        "operation": operation.name.removeprefix(operation.layer).strip(),
+        "operation": operation.task,
         "layer": operation.layer,
         "seconds": {kind: _rounded(spent) for kind, spent in operation.parts if spent},
         "flop": round(operation.flop),
         "bytes": round(operation.num_bytes),
     }
     if operation.op:
-        made["pass"] = PASSES[Op(operation.op)]
+        made["pass"] = PASSES[operation.op]
     return made
 
 
@@ -196,22 +196,17 @@ def _rounded(seconds: float) -> float:
     return float(f"{seconds:.6g}")
 
 
-def _optimizer(step: TracedStep) -> Iterator[tuple[int, str, Event]]:
+def _optimizer(step: TracedStep) -> Iterator[tuple[int, Track, Event]]:
     """Yield the optimizer phase: all ranks begin it together, when the last is done."""
     start_s = step.pipeline.makespan_s
-    for name, seconds in sorted(step.optimizer_parts.items(), key=_turn):
+    for part in OptimizerPart:
+        seconds, name = step.optimizer_parts.get(part, 0.0), part.value
         if not seconds:
             continue
-        is_sent = name.startswith(SYNCHRONISATION)
+        is_sent = part in SYNCHRONISATION
         stream = Stream.COMMUNICATION if is_sent else Stream.COMPUTE
         args = {"operation": name, "seconds": {name: _rounded(seconds)}}
         for rank in range(len(step.program.ranks)):
             made = _slice(name, "optimizer", start_s, start_s + seconds, args)
-            yield rank, stream.value, made
+            yield rank, STREAMS[stream], made
         start_s += seconds
-
-
-def _turn(item: tuple[str, float]) -> int:
-    """Return when a part of the optimizer phase comes: casts last."""
-    turns = (i for i, word in enumerate(OPTIMIZER_ORDER) if item[0].startswith(word))
-    return next(turns, len(OPTIMIZER_ORDER))

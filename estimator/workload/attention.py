@@ -64,6 +64,17 @@ BIAS_GRADIENT = 2
 """Bytes per element of an output gradient that is summed over its rows."""
 
 
+class Projection(NamedTuple):
+    """A product into the block or out of it, on one rank."""
+
+    name: str
+    width: int
+    """Of its output."""
+    input_width: int
+    is_up: bool = False
+    """Whether it widens a latent vector."""
+
+
 def norm_bytes(size: Sizes) -> tuple[int, int]:
     """Return the bytes per element of a norm, forward and backward."""
     if size.plan.fused_norms:
@@ -102,28 +113,36 @@ def _input_sums(size: Sizes) -> Segment:
     return (Traffic("sum of input gradients", float(moved), pattern="plain"),)
 
 
-def products(size: Sizes) -> tuple[tuple[str, int, int], ...]:
-    """Return the projections as (name, output width, input width) on one rank."""
+def projections(size: Sizes) -> tuple[Projection, ...]:
+    """Return the products into the block and out of it."""
     attention, h = size.model.attention, size.model.hidden_size
     heads = size.heads
-    out = ("out", h, heads * attention.v_dim)
+    out = Projection("out", h, heads * attention.v_dim)
     if attention.kind != "mla":
         each, kv = heads * attention.head_dim, size.kv_heads * attention.head_dim
         if not size.plan.fused_projections:
-            return (("q", each, h), ("k", kv, h), ("v", kv, h), out)
-        return (("qkv", each + 2 * kv, h), out)
+            return (
+                Projection("q", each, h),
+                Projection("k", kv, h),
+                Projection("v", kv, h),
+                out,
+            )
+        return (Projection("qkv", each + 2 * kv, h), out)
     q_rank, kv_rank = attention.q_lora_rank, attention.kv_lora_rank
     wide_q = heads * attention.qk_dim
     query = (
-        (("q down", q_rank, h), ("q up", wide_q, q_rank))
+        (
+            Projection("q down", q_rank, h),
+            Projection("q up", wide_q, q_rank, is_up=True),
+        )
         if q_rank
-        else (("q", wide_q, h),)
+        else (Projection("q", wide_q, h),)
     )
     up = heads * (attention.qk_nope_head_dim + attention.v_head_dim)
     return (
         *query,
-        ("kv down", kv_rank + attention.qk_rope_head_dim, h),
-        ("kv up", up, kv_rank),
+        Projection("kv down", kv_rank + attention.qk_rope_head_dim, h),
+        Projection("kv up", up, kv_rank, is_up=True),
         out,
     )
 
@@ -187,7 +206,7 @@ def has_eager_softmax(size: Sizes) -> bool:
 def forward(size: Sizes, layer: int) -> Segment:
     """Return projections and attention, with the traffic between them."""
     h, attention = size.model.hidden_size, size.model.attention
-    out = size.heads * attention.v_dim
+    out, dtype = size.heads * attention.v_dim, size.format.dtype
     per_token = float(_rotary_bytes(size))
     cast = size.format.cast * (out + _latents(size) + h * _inputs(size))
     if size.keeps_12_bits:
@@ -199,8 +218,8 @@ def forward(size: Sizes, layer: int) -> Segment:
     return (
         *_copies(size),
         *(
-            Gemm(name, size.tokens, n, k, size.format.dtype)
-            for name, n, k in products(size)
+            Gemm(made.name, size.tokens, made.width, made.input_width, dtype)
+            for made in projections(size)
         ),
         *core(size, layer, is_backward=False),
         Traffic(
@@ -213,9 +232,10 @@ def forward(size: Sizes, layer: int) -> Segment:
 def input_gradient(size: Sizes, layer: int) -> Segment:
     """Return the backward pass to the block's input, with what is recomputed."""
     h, attention = size.model.hidden_size, size.model.attention
+    dtype = size.format.dtype
     gradients = tuple(
-        Gemm(f"d {name}", size.tokens, k, n, size.format.dtype)
-        for name, n, k in products(size)
+        Gemm(f"d {made.name}", size.tokens, made.input_width, made.width, dtype)
+        for made in projections(size)
     )
     scores = core(size, layer, is_backward=True)
     if "core_attn" in size.recompute:
@@ -256,9 +276,14 @@ def weight_gradient(size: Sizes) -> Segment:
     return (
         *(
             kernel
-            for name, n, k in products(size)
+            for made in projections(size)
             for kernel in weight_product(
-                size, f"w {name}", n, k, size.tokens, size.format.dtype
+                size,
+                f"w {made.name}",
+                made.width,
+                made.input_width,
+                size.tokens,
+                size.format.dtype,
             )
         ),
         *bias_gradients(size, wide),
@@ -290,11 +315,12 @@ def _recomputed(size: Sizes) -> Segment:
     if "mla_up_proj" not in size.recompute:
         return ()
     moved = float(_latents(size) * NORM + _rotary_bytes(size))
+    dtype = size.format.dtype
     return (
         *(
-            Gemm(f"again {name}", size.tokens, n, k, size.format.dtype)
-            for name, n, k in products(size)
-            if name in ("q up", "kv up")
+            Gemm(f"again {made.name}", size.tokens, made.width, made.input_width, dtype)
+            for made in projections(size)
+            if made.is_up
         ),
         Traffic("again latent norms, rotary", size.tokens * moved, 6),
         *casts("again casts", size.tokens * _latents(size) * size.format.cast),

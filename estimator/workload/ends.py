@@ -9,6 +9,7 @@ from estimator.ground.errors import EstimatorError
 from estimator.schedules.notation import Op
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes
+from estimator.workload.stages import ElementKind
 from estimator.workload.work import (
     ACCUMULATE,
     ADD,
@@ -85,7 +86,7 @@ SCATTER_KERNELS = 6
 ``native/cuda/Embedding.cu``, recalled)."""
 
 
-def segment(size: Sizes, kind: str, op: str) -> Segment:
+def segment(size: Sizes, kind: ElementKind, op: Op) -> Segment:
     """Return the kernels of an embedding's or a head's pass (``F``, ``I`` or ``W``)."""
     if kind == "embedding":
         return _embedding(size, op)
@@ -113,7 +114,7 @@ def segment(size: Sizes, kind: str, op: str) -> Segment:
     return weight_product(size, "w logits", vocabulary, h, tokens, "bf16")
 
 
-def _embedding(size: Sizes, op: str) -> Segment:
+def _embedding(size: Sizes, op: Op) -> Segment:
     """Return a pass of the embedding: gather, learned positions, dropout.
 
     A rank of several masks the tokens that others hold. Source: NVIDIA/Megatron-LM,
@@ -143,8 +144,16 @@ def _loss(name: str, num_logits: int, passes: Passes) -> Traffic:
     return Traffic(name, num_logits * passes.bytes_per_logit, passes.num_kernels)
 
 
-def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
-    """Return what a multi-token-prediction module adds to a layer: F, I and W.
+class Projection(NamedTuple):
+    """What a multi-token-prediction module adds to a layer, pass by pass."""
+
+    forward: Segment
+    input: Segment
+    weight: Segment
+
+
+def mtp_projection(size: Sizes) -> Projection:
+    """Return what a multi-token-prediction module adds to a layer.
 
     Two norms, and a projection of the previous hidden state joined with the next
     token's embedding. Source: DeepSeek-V3 technical report, section 2.2.
@@ -160,4 +169,4 @@ def mtp_projection(size: Sizes) -> tuple[Segment, Segment, Segment]:
     )
     dtype = size.format.dtype
     weight = weight_product(size, "w MTP projection", h, 2 * h, tokens, dtype)
-    return forward, backward, weight
+    return Projection(forward, backward, weight)

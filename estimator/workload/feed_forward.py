@@ -63,11 +63,17 @@ def _block(size: Sizes, rows: int, width: int, groups: int, name: str) -> Segmen
     """Return the forward products of one feed-forward block."""
     h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
     return (
-        *(
-            Gemm(f"{name} {part}", each, n, h, dtype, num_groups=groups)
-            for part, n in _ups(size, width)
-        ),
+        *_opened(size, rows, width, groups, name),
         Gemm(f"{name} down", each, h, width, dtype, num_groups=groups),
+    )
+
+
+def _opened(size: Sizes, rows: int, width: int, groups: int, name: str) -> Segment:
+    """Return these without the last one."""
+    h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
+    return tuple(
+        Gemm(f"{name} {part}", each, n, h, dtype, num_groups=groups)
+        for part, n in _ups(size, width)
     )
 
 
@@ -147,12 +153,13 @@ def _activation_input_cast_bytes(size: Sizes, width: int) -> float:
     return moved + size.format.recast * width
 
 
-def dense_forward(size: Sizes) -> Segment:
-    """Return a dense layer's feed-forward block."""
+def dense_forward(size: Sizes, *, has_last: bool = True) -> Segment:
+    """Return a dense layer's feed-forward block, with its last product or without."""
+    products = _block if has_last else _opened
     width = -(-size.model.mlp.ffn_hidden_size // size.tp)
     cast = size.format.cast * size.model.hidden_size
     return (
-        *_block(size, size.tokens, width, 1, "mlp"),
+        *products(size, size.tokens, width, 1, "mlp"),
         Traffic(
             "activation",
             size.tokens * _activation_bytes(size, width),
@@ -160,14 +167,6 @@ def dense_forward(size: Sizes) -> Segment:
         ),
         *casts("casts", size.tokens * (_activation_cast_bytes(size, width) + cast), 3),
     )
-
-
-def dense_again(size: Sizes) -> Segment:
-    """Return what a recomputed block repeats, its last product or not."""
-    made = dense_forward(size)
-    if not size.drops_last:
-        return made
-    return tuple(kernel for kernel in made if kernel.name != "mlp down")
 
 
 def dense_input(size: Sizes) -> Segment:
@@ -182,7 +181,7 @@ def dense_input(size: Sizes) -> Segment:
     if "mlp" in size.recompute:
         again = _block(size, size.tokens, width, 1, "again mlp")
     elif "mlp_up" in size.recompute:
-        again = _block(size, size.tokens, width, 1, "again mlp")[:-1]
+        again = _opened(size, size.tokens, width, 1, "again mlp")
     elif "second_product" in size.recompute:  # the sixth of a layer
         again = (Gemm("again mlp up", size.tokens, width, h, size.format.dtype),)
     return (

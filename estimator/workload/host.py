@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from estimator.costs.rates import Layer
+from estimator.engine.operations import Operation
 from estimator.ground.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.scenario import Scenario
@@ -17,6 +19,13 @@ class Host(NamedTuple):
     """For one kernel; 0 where it never holds up."""
     check_s: float = 0.0
     """For each rank of a collective that it checks first; 0 if it does not."""
+
+    def spent_s(self, made: Iterable[Operation]) -> float:
+        """Return what it spends on operations, one kernel after the other."""
+        return sum(
+            self.dispatch_s * step.num_kernels + self.check_s * step.num_checked
+            for step in made
+        )
 
 
 NO_HOST = Host()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
 
+from estimator.specs.model import BlockKind
 from estimator.workload import attention, ends, feed_forward, mamba
 from estimator.workload.attention import DROPOUT, MASK, norm_bytes
 from estimator.workload.stages import Element
@@ -13,78 +15,100 @@ EAGER_NORM_KERNELS = 7
 CHECKPOINTED = {"full", "core_attn", "mlp", "mlp_up", "moe", "layernorm", "moe_act"}
 """Recomputed parts that are a checkpoint of their own."""
 
+T = TypeVar("T")
 
-class LayerSegments(NamedTuple):
-    """The kernels of one layer on the compute stream."""
 
-    mixer_forward: Segment
-    """Up to the point where tokens leave for their experts: gate included."""
-    ffn_forward: Segment
-    ffn_input: Segment
-    ffn_weight: Segment
-    mixer_input: Segment
-    mixer_weight: Segment
-    ffn_again: Segment
+class Block(StrEnum):
+    """One of a layer's two blocks, by what most models have there."""
+
+    MIXER = "attention"
+    FFN = "mlp"
+
+
+class OfBlock(NamedTuple, Generic[T]):
+    """Something of each pass of a block."""
+
+    forward: T
+    """Of a mixer, up to the point where tokens leave for their experts."""
+    input: T
+    weight: T
+    again: T
     """Forward once more, as far as the backward pass needs it."""
 
 
-def layer_segments(size: Sizes, element: Element) -> LayerSegments:
-    """Return a layer's six segments."""
-    mixer = _mixer(size, element)
-    ffn = _feed_forward(size, element)
-    before, after = mixer[0], mixer[1]
+class OfLayer(NamedTuple, Generic[T]):
+    """Something of each block of a layer."""
+
+    mixer: OfBlock[T]
+    ffn: OfBlock[T]
+
+    def of(self, block: Block) -> OfBlock[T]:
+        """Return what belongs to one of them."""
+        return self.mixer if block is Block.MIXER else self.ffn
+
+
+NOTHING: OfBlock[Segment] = OfBlock((), (), (), ())
+
+
+def block_kind(element: Element, block: Block) -> BlockKind | None:
+    """Return what a layer has in the place of a block."""
+    return element.mixer if block is Block.MIXER else element.feed_forward
+
+
+def shares_collectives(size: Sizes, element: Element) -> bool:
+    """Whether a layer's two blocks have one gather and one reduction between them.
+
+    Both read the same normed input, and their outputs are added before the ranks' are.
+    Source: Black et al., GPT-NeoX-20B, 2022, section 2.1.
+    """
+    blocks = element.mixer, element.feed_forward
+    return size.model.is_parallel and blocks == ("attention", "mlp")
+
+
+def layer_segments(size: Sizes, element: Element) -> OfLayer[Segment]:
+    """Return the kernels of a layer on the compute stream.
+
+    The gate belongs to the mixer: tokens leave for their experts behind it.
+    """
+    forward, backward, weight, _ = _mixer(size, element)
     if element.feed_forward == "moe":
-        before += feed_forward.router_forward(size)
-        after += feed_forward.router_backward(size)
-    forward, backward, weight = before, after, mixer[2]
+        forward += feed_forward.router_forward(size)
+        backward += feed_forward.router_backward(size)
     if element.kind == "mtp":
         more = ends.mtp_projection(size)
-        forward, backward, weight = (
-            more[0] + forward,
-            backward + more[1],
-            weight + more[2],
-        )
-    return LayerSegments(
-        forward + _residual(size, element, is_backward=False),
-        ffn[0],
-        ffn[1],
-        ffn[2],
-        backward + _residual(size, element, is_backward=True),
-        weight,
-        feed_forward.dense_again(size) if element.feed_forward == "mlp" else ffn[0],
+        forward = more.forward + forward
+        backward = backward + more.input
+        weight = weight + more.weight
+    forward += _residual(size, element, is_backward=False)
+    backward += _residual(size, element, is_backward=True)
+    return OfLayer(
+        OfBlock(forward, backward, weight, forward), _feed_forward(size, element)
     )
 
 
-def _mixer(size: Sizes, element: Element) -> tuple[Segment, Segment, Segment]:
+def _mixer(size: Sizes, element: Element) -> OfBlock[Segment]:
     if element.mixer == "attention":
-        return (
-            attention.forward(size, element.layer),
-            attention.input_gradient(size, element.layer),
-            attention.weight_gradient(size),
-        )
+        forward = attention.forward(size, element.layer)
+        backward = attention.input_gradient(size, element.layer)
+        return OfBlock(forward, backward, attention.weight_gradient(size), forward)
     if element.mixer == "mamba":
-        return (
-            mamba.forward(size),
-            mamba.input_gradient(size),
-            mamba.weight_gradient(size),
-        )
-    return ((), (), ())
+        forward = mamba.forward(size)
+        backward = mamba.input_gradient(size)
+        return OfBlock(forward, backward, mamba.weight_gradient(size), forward)
+    return NOTHING
 
 
-def _feed_forward(size: Sizes, element: Element) -> tuple[Segment, Segment, Segment]:
+def _feed_forward(size: Sizes, element: Element) -> OfBlock[Segment]:
     if element.feed_forward == "mlp":
-        return (
-            feed_forward.dense_forward(size),
-            feed_forward.dense_input(size),
-            feed_forward.dense_weight(size),
-        )
+        forward = again = feed_forward.dense_forward(size)
+        if size.drops_last:
+            again = feed_forward.dense_forward(size, has_last=False)
+        backward = feed_forward.dense_input(size)
+        return OfBlock(forward, backward, feed_forward.dense_weight(size), again)
     if element.feed_forward == "moe":
-        return (
-            feed_forward.moe_forward(size),
-            feed_forward.moe_input(size),
-            feed_forward.moe_weight(size),
-        )
-    return ((), (), ())
+        forward, backward = feed_forward.moe_forward(size), feed_forward.moe_input(size)
+        return OfBlock(forward, backward, feed_forward.moe_weight(size), forward)
+    return NOTHING
 
 
 def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:

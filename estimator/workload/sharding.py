@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from estimator.costs.collectives import Group, all_gather_s
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
-from estimator.workload.stages import Element, held
+from estimator.workload.stages import Element, Look, held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
     PIECE_CALLS,
@@ -19,7 +19,7 @@ COPIED_OUT = {"per-weight": 4}
 """Bytes per BF16 weight that is copied out of a gathered buffer."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Sharding:
     """Seconds to gather an element's weights and to scatter its gradients."""
 
@@ -30,16 +30,18 @@ class Sharding:
     experts: Group
     gathers_again: bool
     """ZeRO-3: weights are freed behind the forward pass."""
-    _seconds: dict[tuple[str, str, int, str], float] = field(default_factory=dict)
+    _seconds: dict[tuple[float, Look], float] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def gather_s(self, element: Element) -> float:
         """Return the seconds of the all-gather in BF16."""
-        return self._move(element, 2.0, "gather")
+        return self._move(element, 2.0)
 
     def scatter_s(self, element: Element) -> float:
         """Return the seconds of the gradients' reduce-scatter."""
         size = FORMAT_BYTES[self.scenario.precision.gradients]
-        return self._move(element, size, "scatter")
+        return self._move(element, size)
 
     def gather_bytes(self, element: Element) -> float:
         """Return the bytes of the weights that are gathered."""
@@ -91,12 +93,12 @@ class Sharding:
         own = held(self.scenario, element)
         return own.shared + own.experts
 
-    def _move(self, element: Element, size: float, way: str) -> float:
-        key = (way, *element.look, "" if element.is_layer else element.name)
+    def _move(self, element: Element, bytes_per_weight: float) -> float:
+        key = (bytes_per_weight, element.look)
         if key not in self._seconds:
             own = held(self.scenario, element)
             self._seconds[key] = sum(
-                all_gather_s(count * size, members, self.links)
+                all_gather_s(count * bytes_per_weight, members, self.links)
                 for count, members in (
                     (own.shared, self.shared),
                     (own.experts, self.experts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from estimator.costs.params import kv_params, layer_params
 from estimator.ground.errors import InfeasibleError
@@ -12,17 +12,23 @@ from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.model import BLOCKS, BlockKind, Transformer
 from estimator.specs.scenario import Scenario
 
+ElementKind = Literal["layer", "mtp", "embedding", "head"]
+"""``mtp``: a layer of a multi-token-prediction module."""
+
+Look = tuple[ElementKind, int, bool]
+
 
 class Element(NamedTuple):
     """A part of a stage: a layer, or one of the model's ends."""
 
-    kind: str
-    """``layer``, ``mtp``, ``embedding`` or ``head``."""
+    kind: ElementKind
     name: str
     layer: int = -1
     """The layer whose shape it has; of those that look the same, the first."""
     mixer: BlockKind | None = None
     feed_forward: BlockKind | None = None
+    has_own_weights: bool = True
+    """Not those of a second head, which are the first one's."""
 
     @property
     def is_layer(self) -> bool:
@@ -30,9 +36,9 @@ class Element(NamedTuple):
         return self.kind in ("layer", "mtp")
 
     @property
-    def look(self) -> tuple[str, int]:
+    def look(self) -> Look:
         """What its cost depends on."""
-        return (self.kind, self.layer)
+        return (self.kind, self.layer, self.has_own_weights)
 
 
 def elements(scenario: Scenario, num_stages: int) -> tuple[tuple[Element, ...], ...]:
@@ -100,10 +106,10 @@ def _elements(symbol: str, layers: Iterator[Element], last: Element) -> list[Ele
     if symbol == "m":
         return [
             last._replace(kind="mtp", name="MTP layer"),
-            Element("head", "MTP head"),
+            Element("head", "MTP head", has_own_weights=False),
         ]
-    name = "embedding" if symbol == "E" else "head"
-    return [Element(name, name)]
+    kind: ElementKind = "embedding" if symbol == "E" else "head"
+    return [Element(kind, kind)]
 
 
 class Held(NamedTuple):
@@ -128,8 +134,8 @@ def held(scenario: Scenario, element: Element) -> Held:
         return Held()
     if element.kind == "embedding":
         return Held((model.vocab_size + model.num_learned_positions) * h / plan.tp)
-    if element.kind == "head":  # a second head shares the first one's weights
-        return Held(model.vocab_size * h / plan.tp if element.name == "head" else 0.0)
+    if element.kind == "head":
+        return Held(model.vocab_size * h / plan.tp if element.has_own_weights else 0.0)
     layer = layer_params(model, model.layer_kinds[element.layer])
     more = 2.0 * h * h + 3 * h if element.kind == "mtp" else 0.0
     if element.mixer == "attention":  # a rank has a KV head at least, of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
@@ -11,7 +12,7 @@ from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Device, Links
 from estimator.ground.lanes import largest
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import ParallelPlan
+from estimator.specs.training import GradientPass, ParallelPlan
 from estimator.workload.host import NO_HOST, Host
 from estimator.workload.stages import Held
 
@@ -31,6 +32,57 @@ flagos-ai/Torch-FL, pull request 27; a view 2 to 3 us, PyTorch's operator benchm
 commit bab87e4)."""
 ONE_EACH = Held(1, 1)
 """Weights that travel whole."""
+
+
+class OptimizerPart(StrEnum):
+    """What happens between two steps, in the order in which it does."""
+
+    OTHER_CHECKS = "checks of other collectives"
+    CHECK = "check gradients"
+    AVERAGE = "average gradients"
+    SCATTER_SHARED = "reduce-scatter of shared gradients"
+    SCATTER_EXPERTS = "reduce-scatter of expert gradients"
+    REDUCE_TIED = "all-reduce of tied gradients"
+    REDUCE_SHARED = "all-reduce of shared gradients"
+    REDUCE_EXPERTS = "all-reduce of expert gradients"
+    UNSCALE = "unscale gradients"
+    NORM = "norm and clipping"
+    ADAM = "Adam"
+    GATHER_SHARED = "all-gather of shared weights"
+    GATHER_EXPERTS = "all-gather of expert weights"
+    BUCKET = "bucket gradients"
+    CLEAR = "clear and cast"
+
+
+SYNCHRONISATION = frozenset(
+    {
+        *(OptimizerPart.SCATTER_SHARED, OptimizerPart.SCATTER_EXPERTS),
+        *(OptimizerPart.REDUCE_SHARED, OptimizerPart.REDUCE_EXPERTS),
+        *(OptimizerPart.GATHER_SHARED, OptimizerPart.GATHER_EXPERTS),
+        OptimizerPart.REDUCE_TIED,
+    }
+)
+"""Parts in which ranks exchange gradients or weights."""
+
+
+class Collectives(NamedTuple):
+    """Parts in which some weights and their gradients travel."""
+
+    scatter: OptimizerPart
+    reduce: OptimizerPart
+    gather: OptimizerPart
+
+
+OF_SHARED = Collectives(
+    OptimizerPart.SCATTER_SHARED,
+    OptimizerPart.REDUCE_SHARED,
+    OptimizerPart.GATHER_SHARED,
+)
+OF_EXPERTS = Collectives(
+    OptimizerPart.SCATTER_EXPERTS,
+    OptimizerPart.REDUCE_EXPERTS,
+    OptimizerPart.GATHER_EXPERTS,
+)
 
 
 @dataclass(frozen=True)
@@ -140,7 +192,7 @@ def optimizer_phase_s(
     window: Window,
     parts: Held = ONE_EACH,
     host: Host = NO_HOST,
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
 
     ``parts`` are the buckets in which weights travel that do so beside computation.
@@ -152,11 +204,11 @@ def optimizer_phase_s(
     precision, plan = scenario.precision, scenario.plan
     gradient = FORMAT_BYTES[precision.gradients]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
-    spent: dict[str, float] = {}
+    spent: dict[OptimizerPart, float] = {}
     shard = 0.0
-    for name, count, members, sharers, num_parts in (
-        ("shared", own.shared, whole.shared, sharded.shared, parts.shared),
-        ("expert", own.experts, whole.experts, sharded.experts, parts.experts),
+    for names, count, members, sharers, num_parts in (
+        (OF_SHARED, own.shared, whole.shared, sharded.shared, parts.shared),
+        (OF_EXPERTS, own.experts, whole.experts, sharded.experts, parts.experts),
     ):
         if not count:
             continue
@@ -168,32 +220,32 @@ def optimizer_phase_s(
                 between = Group(rest, 1)
                 seconds = all_reduce_s(held_here * gradient, between, links)
                 seconds = window.behind_backward_s(seconds)
-                spent[f"all-reduce of {name} gradients"] = seconds
+                spent[names.reduce] = seconds
         elif plan.zero:
             travel = Travel(members, links, host, num_parts)
-            spent |= _zero_1(plan, name, count, gradient, travel, window)
+            spent |= _zero_1(plan, names, count, gradient, travel, window)
         else:
             travel = Travel(members, links, host, num_parts)
             is_hidden = plan.overlap.gradient_reduce
             seconds = travel.s(all_reduce_s, count * gradient, in_parts=is_hidden)
             if is_hidden:
                 seconds = window.behind_backward_s(seconds, travel.checks_s)
-            spent[f"all-reduce of {name} gradients"] = seconds
+            spent[names.reduce] = seconds
         shard += held_here
     if host.check_s:  # of a barrier, of the loss and of the gradients' norm
         ranks = scenario.cluster.num_gpus + whole.shared.size + plan.tp * plan.pp
-        spent["checks of other collectives"] = host.check_s * ranks
+        spent[OptimizerPart.OTHER_CHECKS] = host.check_s * ranks
     here = shard if plan.zero > 1 else own.shared + own.experts
     is_shared = whole.shared.size > 1
     passes = _passes(scenario, shard, here, is_shared=is_shared)
-    for name, num_bytes in passes.items():
-        spent[name] = num_bytes / device.hbm_bytes_per_s
+    for part, num_bytes in passes.items():
+        spent[part] = num_bytes / device.hbm_bytes_per_s
     return spent
 
 
 def _passes(
     scenario: Scenario, shard: float, here: float, *, is_shared: bool
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the bytes that each pass over memory moves, for ``shard`` of ``here``.
 
     The norm reads the FP32 gradient, clipping reads and writes it; Adam reads it, reads
@@ -208,29 +260,30 @@ def _passes(
     weight = FORMATS[precision.recipe].weight
     cast = 2 + weight if weight < 2 else 0
     widened = gradient + MASTER if gradient < MASTER else 0
-    own = {
-        "average": 2 * gradient * here * is_shared,
-        "check": gradient * here,
-        "unscale": 2 * MASTER * shard,
-        "bucket": 2 * 4 * here * is_shared,
+    own: dict[GradientPass, tuple[OptimizerPart, float]] = {
+        "average": (OptimizerPart.AVERAGE, 2 * gradient * here * is_shared),
+        "check": (OptimizerPart.CHECK, gradient * here),
+        "unscale": (OptimizerPart.UNSCALE, 2 * MASTER * shard),
+        "bucket": (OptimizerPart.BUCKET, 2 * 4 * here * is_shared),
     }
-    return {f"{name} gradients": own[name] for name in passes} | {
-        "norm and clipping": (widened + 3 * MASTER) * shard,
-        "Adam": (MASTER + 2 * MASTER + 4 * moment + MASTER + 2) * shard,
-        "clear and cast": (gradient + cast) * here,
+    return dict(own[name] for name in passes) | {
+        OptimizerPart.NORM: (widened + 3 * MASTER) * shard,
+        OptimizerPart.ADAM: (MASTER + 2 * MASTER + 4 * moment + MASTER + 2) * shard,
+        OptimizerPart.CLEAR: (gradient + cast) * here,
     }
 
 
 def _zero_1(
     plan: ParallelPlan,
-    name: str,
+    names: Collectives,
     count: float,
     gradient: float,
     travel: Travel,
     window: Window,
-) -> dict[str, float]:
+) -> dict[OptimizerPart, float]:
     """Return the reduction of gradients and the all-gather of weights."""
-    reduce_s = all_gather_s if plan.zero_reduction == "reduce-scatter" else all_reduce_s
+    is_scattered = plan.zero_reduction == "reduce-scatter"
+    reduce_s = all_gather_s if is_scattered else all_reduce_s
     hidden = plan.overlap
     scatter_s = travel.s(reduce_s, count * gradient, in_parts=hidden.gradient_reduce)
     gather_s = travel.s(all_gather_s, count * 2, in_parts=hidden.parameter_gather)
@@ -243,6 +296,6 @@ def _zero_1(
         pieces *= travel.members.size
         gather_s += PIECE_CALLS * pieces * travel.host.dispatch_s
     return {
-        f"{plan.zero_reduction} of {name} gradients": scatter_s,
-        f"all-gather of {name} weights": gather_s,
+        names.scatter if is_scattered else names.reduce: scatter_s,
+        names.gather: gather_s,
     }

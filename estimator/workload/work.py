@@ -12,6 +12,7 @@ from estimator.costs.rates import Device
 from estimator.specs.model import Moe, Transformer
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
+from estimator.workload.causes import Cause
 
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
@@ -42,9 +43,9 @@ class Gemm(NamedTuple):
     """Kernels launched, small ones that come with it included."""
 
     @property
-    def kind(self) -> str:
+    def cause(self) -> Cause:
         """What its time is booked under."""
-        return "gemm"
+        return Cause.GEMM
 
     @property
     def flop(self) -> float:
@@ -127,9 +128,9 @@ class AttentionCore(NamedTuple):
         return 1
 
     @property
-    def kind(self) -> str:
+    def cause(self) -> Cause:
         """What its time is booked under."""
-        return "attention"
+        return Cause.ATTENTION
 
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; it does not depend on the SMs (see ``attention_s``)."""
@@ -155,9 +156,9 @@ class Traffic(NamedTuple):
     pattern: kernels.Pattern = "fused"
 
     @property
-    def kind(self) -> str:
+    def cause(self) -> Cause:
         """What its time is booked under."""
-        return "element-wise"
+        return Cause.ELEMENTWISE
 
     @property
     def flop(self) -> float:
@@ -191,9 +192,9 @@ class TopK(NamedTuple):
     flop: float = 0.0
 
     @property
-    def kind(self) -> str:
+    def cause(self) -> Cause:
         """What its time is booked under."""
-        return "element-wise"
+        return Cause.ELEMENTWISE
 
     @property
     def num_bytes(self) -> float:
@@ -217,9 +218,9 @@ class HostCalls(NamedTuple):
     num_bytes: float = 0.0
 
     @property
-    def kind(self) -> str:
+    def cause(self) -> Cause:
         """What its time is booked under: it has none."""
-        return "element-wise"
+        return Cause.ELEMENTWISE
 
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return nothing: the GPU does not know of it."""

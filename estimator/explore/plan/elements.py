@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -19,7 +18,7 @@ from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.memory import head_buffer, layer_activations, layer_buffer
-from estimator.workload.stages import Element, held
+from estimator.workload.stages import Element, Look, held
 
 PAIRED = ("dualpipe", Pipeline(2, 4))
 """A schedule with overlapped pairs: their all-to-alls run at other rates."""
@@ -64,15 +63,14 @@ def elements_of(scenario: Scenario, shape: Shape) -> Elements | None:
         beside = chunks(alone, seq_len, program(*PAIRED))
     except (EstimatorError, ValueError):
         return None
-    known: dict[tuple[str, str, int], list[float]] = {}
+    known: dict[Look, list[float]] = {}
     columns, buffers = [], []
     for element in work.stages[0]:
-        key = (element.name if not element.is_layer else "", *element.look)
-        if key not in known:
-            known[key] = _costs(alone, work, beside, element)
+        if element.look not in known:
+            known[element.look] = _costs(alone, work, beside, element)
             if element.is_layer:
-                buffers.append(layer_buffer(work.size, [(element,)]))
-        columns.append(known[key])
+                buffers.append(layer_buffer(work.timing.size, [(element,)]))
+        columns.append(known[element.look])
     return Elements(np.array(columns).T, min(buffers), work)
 
 
@@ -98,17 +96,16 @@ def _costs(
     scenario: Scenario, work: Chunks, beside: Chunks, element: Element
 ) -> list[float]:
     """Return one element's column; ``beside`` has the rates of overlapped pairs."""
-    one, paired = copy.copy(work), copy.copy(beside)
-    one.stages = paired.stages = ((element,),)
-    paired._times, paired._ends = one._times, one._ends
-    one._operations, paired._operations = {}, {}
+    one = replace(work, stages=((element,),))
+    paired = replace(one, exchanges=beside.exchanges)
     forward = one.operations(Op.F, 0)
     inputs, weights = one.operations(Op.I, 0), one.operations(Op.W, 0)
     busy = [
         sum(item.seconds for item in items if item.stream is Stream.COMPUTE)
         for items in (forward, inputs, weights)
     ]
-    kept = layer_activations(work.size, element) if element.is_layer else (0.0, 0.0)
+    size = work.timing.size
+    kept = layer_activations(size, element) if element.is_layer else (0.0, 0.0)
     own = held(scenario, element)
     travel_s = sum(
         item.seconds
@@ -127,6 +124,6 @@ def _costs(
         Row.EXPERTS: own.experts,
         Row.COMMUNICATION: travel_s,
         Row.VOCABULARY: 0.0 if element.is_layer else own.shared,
-        Row.LOGITS: head_buffer(work.size, [(element,)]),
+        Row.LOGITS: head_buffer(size, [(element,)]),
     }
     return [column[row] for row in Row]

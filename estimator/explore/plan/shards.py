@@ -14,7 +14,7 @@ from estimator.ground.lanes import Floats, Index
 from estimator.specs.scenario import Scenario
 from estimator.workload.memory import state_bytes
 from estimator.workload.sharding import Sharding, sharding
-from estimator.workload.stages import Element, Held
+from estimator.workload.stages import Element, Held, Look
 from estimator.workload.synchronisation import (
     Replicas,
     Window,
@@ -94,12 +94,11 @@ def _shards(
     own = Held(float(shared[fullest]), float(experts[fullest]))
     free = Window(math.inf, math.inf, len(made.work.stages[0]))
     work = made.work
-    spent = optimizer_phase_s(
-        scenario, own, placed.num_copies, work.device, work.links, free
-    )
+    device, links = work.timing.device, work.exchanges.links
+    spent = optimizer_phase_s(scenario, own, placed.num_copies, device, links, free)
     moved = np.zeros((4, len(work.stages[0])))
     if scenario.plan.zero > 1:
-        moved = _moved(sharding(scenario, work.links, work.device), work.stages[0])
+        moved = _moved(sharding(scenario, links, device), work.stages[0])
     out_s, again_s, in_s, travel_s = np.add.reduceat(moved, starts, axis=1)
     return Shards(
         zero=scenario.plan.zero,
@@ -114,18 +113,17 @@ def _shards(
 
 def _moved(way: Sharding, parts: tuple[Element, ...]) -> Floats:
     """Return the seconds of each element's copies and collectives for a micro-batch."""
-    known: dict[tuple[str, str, int], tuple[float, ...]] = {}
+    known: dict[Look, tuple[float, ...]] = {}
     columns = []
     for element in parts:
-        key = (element.name if not element.is_layer else "", *element.look)
-        if key not in known:
+        if element.look not in known:
             out_s, gather_s = way.copy_out_s(element), way.gather_s(element)
             again = way.gathers_again and element.is_layer
-            known[key] = (
+            known[element.look] = (
                 out_s,
                 out_s * again,
                 way.copy_in_s(element),
                 gather_s * (1 + again) + way.scatter_s(element),
             )
-        columns.append(known[key])
+        columns.append(known[element.look])
     return np.array(columns).T

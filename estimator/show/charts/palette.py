@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from estimator.workload.causes import Cause
+
 NEUTRAL = "#8b929a"
 """A cause that has no colour of its own yet."""
 BUBBLE = "#d0d5d9"
 OPTIMIZER = "#28a67d"
 
 CAUSES: Mapping[str, str] = {
-    "gemm": "#054b83",
-    "attention": "#0b73ac",
-    "element-wise": "#5aafd9",
-    "tensor-parallel": "#efb031",
-    "exposed all-to-all": "#e14a1b",
-    "gradient synchronisation": "#a13329",
-    "optimizer": OPTIMIZER,
-    "bubble": BUBBLE,
+    Cause.GEMM: "#054b83",
+    Cause.ATTENTION: "#0b73ac",
+    Cause.ELEMENTWISE: "#5aafd9",
+    Cause.TENSOR_PARALLEL: "#efb031",
+    Cause.EXPOSED_ALL_TO_ALL: "#e14a1b",
+    Cause.SYNCHRONISATION: "#a13329",
+    Cause.OPTIMIZER: OPTIMIZER,
+    Cause.BUBBLE: BUBBLE,
 }
 CHUNKS: Mapping[str, str] = {
     "forward": "#3569b0",

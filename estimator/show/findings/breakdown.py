@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from estimator.show.findings.base import Bars, Reported, Series, finding
-
-COMPUTATION = ("gemm", "attention", "element-wise")
+from estimator.workload.causes import COMPUTATION
 
 
 def breakdown(answer: Reported) -> Bars:
