@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from estimator.answer.step_model import StepModel
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.catalog.records.clusters import fabric
 from estimator.catalog.records.files import parse_records
 from estimator.catalog.records.plans import layout, zero_stage
@@ -581,8 +581,8 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     elsewhere = tmp_path / "data"
     elsewhere.mkdir()
     for name in ("hardware", "models", "scenarios"):
-        (elsewhere / name).symlink_to(loading.data_folder() / name)
-    monkeypatch.setattr(loading, "data_folder", lambda: elsewhere)
+        (elsewhere / name).symlink_to(kinds.data_folder() / name)
+    monkeypatch.setattr(kinds, "data_folder", lambda: elsewhere)
     assert predictions(record("dgxc-9"))["step_s"].predicted == before
     with pytest.raises(InputError, match="cannot be read"):
         validate()

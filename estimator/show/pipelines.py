@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from estimator.catalog import loading
+from estimator.catalog import reading
 from estimator.engine.bubble import PipelineStep, pipeline_step
 from estimator.ground.errors import EstimatorError, InputError
 from estimator.ground.words import several
@@ -50,7 +50,7 @@ def load_step(
             )
         pipeline = Pipeline(num_ranks, num_microbatches, stages_per_rank)
         return pipeline_step(name, pipeline, spent, send_s=send_s)
-    text = loading.read_text(loading.existing(name), MAX_BYTES)
+    text = reading.read_text(reading.existing(name), MAX_BYTES)
     made = parse_program(text, name)
     for option, said, has in (
         ("--ranks", num_ranks, made.pipeline.num_ranks),

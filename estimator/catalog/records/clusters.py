@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.records import rules as rules
 from estimator.catalog.records.models import Record
 from estimator.ground.errors import InputError
@@ -107,8 +107,8 @@ def kind(gpu: str) -> str:
 @cache
 def _node(gpu: str) -> Node:
     name, other = rules.NODES[kind(gpu)]
-    is_missing = name not in loading.names("node")
-    if is_missing or (other and other not in loading.names("gpu")):
+    is_missing = name not in kinds.names("node")
+    if is_missing or (other and other not in kinds.names("gpu")):
         raise InputError(f"there is no node with {gpu[:60]!r}")
     node: Node = loading.load("node", name)
     return replace(node, gpu=loading.load("gpu", other)) if other else node
@@ -121,7 +121,7 @@ def fabric(given: Mapping[str, Any]) -> Fabric:
         return _loaded(rules.TPU_FABRIC)
     printed = gbit_per_s(text, int(given.get("gpus_per_node", 8)))
     gbit = printed or _usual_gbit_per_s(given["gpu"])
-    known = loading.names("fabric")
+    known = kinds.names("fabric")
     words, name = next(
         (words, name)
         for words, rate, name in rules.FABRICS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, loading, reading
 from estimator.faces.cli import many
 from estimator.faces.cli.options import Json, Overrides, Quiet, print_json
 from estimator.faces.endings import ended
@@ -112,7 +112,7 @@ def run_command(
     documents = [loading.scenario_document(name, overrides or ()) for name in scenarios]
 
     def answer(place: int) -> tuple[Any, Any, Any]:
-        scenario = loading.build("scenario", documents[place], scenarios[place])
+        scenario = building.build("scenario", documents[place], scenarios[place])
         report = api.estimate(scenario)
         return scenario, report, api.layers(scenario) if has_layers else {}
 
@@ -415,7 +415,7 @@ def import_command(
 
     if out is not None:
         files.check_target(out)
-    made = huggingface.model_yaml(loading.read_text(config), str(config))
+    made = huggingface.model_yaml(reading.read_text(config), str(config))
     if out is None:
         typer.echo(made, nl=False)
         return
@@ -437,7 +437,7 @@ def dashboard_command(
     require("the dashboard", "app", "streamlit", "plotly")
     from streamlit.web import cli as streamlit_cli
 
-    app = str(loading.data_folder() / "app.py")
+    app = str(kinds.data_folder() / "app.py")
     options = [f"--server.port={port}"] if port else []
     streamlit_cli.main(["run", app, *options], standalone_mode=False)
 
