@@ -13,7 +13,8 @@ from estimator.answer.step_model import StepModel
 from estimator.catalog import kinds
 from estimator.catalog.records.clusters import fabric
 from estimator.catalog.records.files import parse_records
-from estimator.catalog.records.plans import layout, zero_stage
+from estimator.catalog.records.pipelines import layout
+from estimator.catalog.records.plans import zero_stage
 from estimator.catalog.records.scenarios import mapped
 from estimator.ground.errors import InputError
 from estimator.validation.predictions import predict
