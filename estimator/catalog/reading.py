@@ -18,7 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settle
 from estimator.catalog.kinds import KINDS, folder, names
-from estimator.ground.documents import MAX_BYTES, Map, merged, parse_document
+from estimator.ground.documents import (
+    MAX_BYTES,
+    Map,
+    check_bytes,
+    merged,
+    parse_document,
+)
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
 from estimator.specs.scenario import Setting
@@ -153,11 +159,7 @@ def read_text(path: Path, most: int = MAX_BYTES) -> str:
             with path.open(encoding="utf-8") as file:
                 text = file.read(most + 1)  # a device has no size, and maybe no end
             size = max(size, len(text))
-        if size > most:
-            raise InputError(
-                f"{path} has {size / 1e6:.1f} MB",
-                why=f"input files are at most {most / 1e6:.0f} MB",
-            )
+        check_bytes(size, str(path), most)
     except OSError as error:
         raise InputError(f"{path} cannot be read", why=str(error.strerror)) from None
     except UnicodeDecodeError:

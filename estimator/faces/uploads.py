@@ -15,7 +15,7 @@ from estimator.answer import api
 from estimator.answer.step_model import MOST_SIMULATED
 from estimator.catalog import building, kinds, reading
 from estimator.catalog.foreign import huggingface
-from estimator.ground.documents import MAX_BYTES, Map, parse_document
+from estimator.ground.documents import Map, check_bytes, parse_document
 from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 from estimator.ground.words import duration
 from estimator.specs.layout import EVEN
@@ -161,11 +161,7 @@ def _short(name: str) -> str:
 
 
 def _text(data: bytes, origin: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"{origin} has {len(data) / 1e6:.1f} MB",
-            why=f"uploads are at most {MAX_BYTES / 1e6:.0f} MB",
-        )
+    check_bytes(len(data), origin, what="uploads")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

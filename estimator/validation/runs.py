@@ -11,8 +11,9 @@ from typing import Any
 from estimator.answer.api import estimate
 from estimator.answer.report import Report
 from estimator.catalog import kinds, loading, reading
-from estimator.catalog.records.files import MAX_BYTES, Broken, parse_records
+from estimator.catalog.records.files import Broken, parse_records
 from estimator.catalog.records.scenarios import family
+from estimator.ground.documents import MAX_DATA_BYTES
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
 from estimator.validation.peers import against_peers
@@ -145,7 +146,7 @@ def read(path: Path) -> list[Any]:
     return [
         entry
         for one in paths
-        for entry in parse_records(reading.read_text(one, MAX_BYTES), one.name)
+        for entry in parse_records(reading.read_text(one, MAX_DATA_BYTES), one.name)
     ]
 
 
