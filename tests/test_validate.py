@@ -245,7 +245,7 @@ def test_one_entry_that_is_not_yaml_does_not_take_the_rest_along():
         (record(measured=[1]), "measured: a mapping is needed, not a list"),
         (record(cluster__gpus=True), "cluster.gpus is a number"),
         (record(cluster__gpus=7.5), "a whole number"),
-        (record(cluster__gpus=6), "does not divide 6 GPUs"),
+        (record(cluster__gpus=6), "does not divide num_gpus 6"),
         (record(cluster__gpu="Abacus 9000"), "no node with 'Abacus 9000'"),
         (record(model__layers=10**8), "lies between 1 and 4,096"),
         (record(model__heads=0), "lies between 1 and"),

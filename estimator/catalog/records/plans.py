@@ -11,6 +11,7 @@ from estimator.catalog.records.pipelines import layout_of, schedule_of
 from estimator.catalog.records.rules import frameworks, printed
 from estimator.catalog.records.software import software
 from estimator.ground.errors import InputError
+from estimator.specs.degrees import Degrees
 from estimator.specs.model import Transformer
 from estimator.specs.training import ParallelPlan
 
@@ -36,9 +37,10 @@ def plan_of(
     """
     given: Mapping[str, Any] = record.get("parallel", {})
     tp, pp, cp = (given.get(key, 1) for key in ("tp", "pp", "cp"))
-    if num_gpus % (tp * pp * cp):
-        raise InputError(f"tp {tp} x pp {pp} x cp {cp} does not divide {num_gpus} GPUs")
-    dp = num_gpus // (tp * pp * cp)
+    printed_axes = Degrees(tp, cp, pp)
+    if wrong := printed_axes.indivisible(num_gpus):
+        raise InputError(wrong.words)
+    dp = printed_axes.dp(num_gpus)
     cp, dp = _without_idle_replicas(cp, dp, record["batch"]["global"], notes)
     zero = zero_stage(given, source, dp, notes)
     if zero == 2 and pp > 1:
@@ -70,7 +72,7 @@ def plan_of(
             source,
             tp=tp,
             zero=zero,
-            num_replicas=num_gpus // (tp * pp),
+            num_replicas=Degrees(tp=tp, pp=pp).dp(num_gpus),
             num_gpus=num_gpus,
             notes=notes,
         ),
@@ -126,7 +128,7 @@ def micro_batches(
     >>> micro_batches(ParallelPlan(tp=8, pp=2), 192, 384)
     (1,)
     """
-    each = num_sequences // (num_gpus // (plan.tp * plan.cp * plan.pp))
+    each = num_sequences // plan.degrees.dp(num_gpus)
     if plan.pp > 1 or not each:
         return (1,)
     return tuple(size for size in (1, 2, 4, 8) if each % size == 0)

@@ -237,7 +237,7 @@ def _node(scenario: Scenario) -> None:
 
 
 def _cluster(base: Scenario) -> None:
-    multiple = base.plan.gpu_multiple
+    multiple = base.plan.degrees.multiple
     st.number_input(
         "GPUs",
         min_value=1,

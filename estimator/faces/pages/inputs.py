@@ -126,7 +126,7 @@ INPUTS: tuple[Number | Choice, ...] = (
         "{} GPUs",
         factors=(0.5, 4.0),
         count=8,
-        multiple=lambda scenario: scenario.plan.gpu_multiple,
+        multiple=lambda scenario: scenario.plan.degrees.multiple,
     ),
     Number(
         "NVLink, GB/s one way per GPU",
