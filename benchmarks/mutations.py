@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def sources(rng: random.Random) -> Mapping[str, list[Any]]:
     """Return the sound documents of every kind that are to be broken."""
     made: dict[str, list[Any]] = {}
     for kind in ("gpu", "node", "fabric", "price", "model", "scenario"):
-        folder = loading.data_folder() / loading.KINDS[kind].folder
+        folder = kinds.folder(kind)
         made[kind] = [loaded(path) for path in sorted(folder.glob("*.yaml"))]
     made["scenario"] += [small(rng) for _ in range(9)]
     runs = sorted((ROOT / "validation" / "runs").glob("*.yaml"))

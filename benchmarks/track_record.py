@@ -17,7 +17,7 @@ import yaml
 from estimator.answer.track_record import FILE
 from estimator.catalog import loading
 from estimator.catalog.records.clusters import kind as gpu_kind
-from estimator.catalog.records.rules import NODES
+from estimator.catalog.records.rules.hardware import NODES
 from estimator.specs.hardware import Gpu
 from estimator.validation.runs import validate
 from estimator.validation.scoring import Row, of_quantity

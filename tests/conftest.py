@@ -15,7 +15,7 @@ import pytest
 
 from estimator.answer.api import estimate
 from estimator.answer.report import Report
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.catalog.loading import load_scenario
 from estimator.faces.cli import main as cli
 from estimator.schedules.check import check
@@ -71,7 +71,7 @@ def open_page():
     from streamlit.util import calc_hash
 
     def opened(page: str, **parameters: Any) -> AppTest:
-        app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=90)
+        app = AppTest.from_file(kinds.data_folder() / "app.py", default_timeout=90)
         app.session_state["has_painted"] = True  # no browser, nothing to wait for
         app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
         for key, value in parameters.items():

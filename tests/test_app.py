@@ -16,7 +16,7 @@ from streamlit.util import calc_hash
 
 from estimator.answer.api import estimate
 from estimator.answer.api import trace as step_trace
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.faces.pages.controls import KEYS
 from estimator.ground.words import dollars, duration, short
 from estimator.show.findings.timeline import alive
@@ -31,7 +31,7 @@ CHARTS = {
 
 def opened(page="estimate", **parameters):
     """Return the app as a link with these parameters opens it."""
-    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
+    app = AppTest.from_file(kinds.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True  # no browser, nothing to wait for
     app._page_hash = calc_hash(page)  # switch_page() knows pages of files only
     for key, value in parameters.items():
@@ -108,7 +108,7 @@ def test_the_page_shows_what_its_command_prints(parameters, run):
 
 @pytest.mark.parametrize(
     "scenario",
-    [*loading.names("scenario"), "deepseek-v3@h100", "deepseek-v3@1f1b"],
+    [*kinds.names("scenario"), "deepseek-v3@h100", "deepseek-v3@1f1b"],
 )
 def test_the_page_shows_what_the_command_prints(scenario, run):
     (made,) = run("run", scenario, "--json").json
@@ -210,8 +210,8 @@ def test_a_broken_scenario_file_is_one_message(monkeypatch, tmp_path):
     (tmp_path / "hardware").mkdir()
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios/bad.yaml").write_text("name: bad\nname: worse\n")
-    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
-    monkeypatch.setattr(loading, "data_folder", lambda: tmp_path)
+    app = AppTest.from_file(kinds.data_folder() / "app.py", default_timeout=60)
+    monkeypatch.setattr(kinds, "data_folder", lambda: tmp_path)
     (error,) = checked(app.run()).error
     assert "gives 'name' twice" in said(error)
 
@@ -346,7 +346,7 @@ def test_the_dashboard_names_a_missing_extra(monkeypatch, run):
 
 
 def test_the_dashboard_stays_on_this_machine():
-    path = loading.data_folder() / ".streamlit/config.toml"
+    path = kinds.data_folder() / ".streamlit/config.toml"
     config = tomllib.loads(path.read_text())
     assert config["server"]["address"] == "127.0.0.1"
     assert config["browser"]["gatherUsageStats"] is False

@@ -2,7 +2,8 @@
 
 import pytest
 
-from estimator.catalog.loading import load, load_scenario, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load, load_scenario
 from estimator.costs.formats import FORMATS
 from estimator.costs.kernels import elementwise_s
 from estimator.costs.rates import Layer, device

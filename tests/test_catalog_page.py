@@ -2,16 +2,16 @@
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.fields import fields_of
 from estimator.faces.pages.catalog import KINDS
 from estimator.show import listing
 
 FILES = [
     (kind, name)
-    for kind in loading.KINDS
+    for kind in kinds.KINDS
     if kind != "scenario"
-    for name in loading.names(kind)
+    for name in kinds.names(kind)
 ]
 
 

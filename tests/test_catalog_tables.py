@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.show import listing
 
 
@@ -31,7 +31,7 @@ def test_an_owned_price_says_what_the_server_costs(run):
 @pytest.mark.parametrize("kind", ["gpu", "node", "fabric", "price", "power", "model"])
 def test_every_row_of_a_list_has_its_sources(run, kind):
     rows = run("list", kind, "--json").json
-    assert len(rows) == len(loading.names(kind))
+    assert len(rows) == len(kinds.names(kind))
     assert all(row.get("sources") or row.get("source") for row in rows)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load, load_scenario
 from estimator.catalog.records.checks import checked
-from estimator.catalog.records.plans import weighed_layout
+from estimator.catalog.records.pipelines import weighed_layout
 from estimator.catalog.records.scenarios import mapped
 from estimator.costs.collectives import all_gather_s, group
 from estimator.costs.rates import Layer, links

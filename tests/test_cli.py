@@ -8,8 +8,8 @@ from importlib.metadata import version
 import pytest
 import yaml
 
-from estimator.catalog import loading
-from estimator.show.listing import kinds
+from estimator.catalog import kinds, reading
+from estimator.show import listing
 
 
 def test_run_prints_the_agreed_json(run):
@@ -68,7 +68,7 @@ def test_variants_apply_from_left_to_right(run):
 
 def test_a_file_anywhere_works_like_a_built_in_one(run, tmp_path):
     document = yaml.safe_load(
-        (loading.data_folder() / "scenarios/deepseek-v3.yaml").read_text()
+        (kinds.data_folder() / "scenarios/deepseek-v3.yaml").read_text()
     )
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -129,7 +129,7 @@ def test_compare_varies_a_path(run):
     assert [made["num_gpus"] for made in ran.json["scenarios"]] == [1024, 2048, 4096]
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", listing.kinds())
 def test_every_kind_is_listed_and_shown(run, kind):
     rows = run("list", kind, "--json").json
     assert rows
@@ -140,13 +140,13 @@ def test_every_kind_is_listed_and_shown(run, kind):
     assert name in run("show", kind, name).out
 
 
-@pytest.mark.parametrize("kind", loading.KINDS)
+@pytest.mark.parametrize("kind", kinds.KINDS)
 def test_the_schema_accepts_every_built_in_file(run, kind):
     import jsonschema
 
     schema = run("schema", kind).json
-    for name in loading.names(kind):
-        document = json.loads(json.dumps(loading.read(kind, name)))
+    for name in kinds.names(kind):
+        document = json.loads(json.dumps(reading.read(kind, name)))
         jsonschema.validate(document, schema)
 
 
@@ -165,7 +165,7 @@ def test_the_schema_refuses_a_bare_number(run):
     import jsonschema
 
     schema = run("schema", "price").json
-    document = dict(loading.read("price", "deepseek-2usd")) | {"usd_per_gpu_hour": 2}
+    document = dict(reading.read("price", "deepseek-2usd")) | {"usd_per_gpu_hour": 2}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)
 

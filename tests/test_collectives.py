@@ -6,7 +6,8 @@ from statistics import median
 
 import pytest
 
-from estimator.catalog.loading import load, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load
 from estimator.costs.collectives import (
     Group,
     all_gather_s,

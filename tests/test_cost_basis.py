@@ -5,7 +5,8 @@ import pytest
 from estimator.answer.api import estimate
 from estimator.answer.bill import NOT_COUNTED
 from estimator.answer.report import AROUND
-from estimator.catalog.loading import load_scenario, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load_scenario
 from estimator.explore.uncertainty import uncertainty
 from estimator.ground.errors import InputError
 

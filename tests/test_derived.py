@@ -6,7 +6,7 @@ import pytest
 
 from estimator.answer.api import estimate
 from estimator.answer.bill import price_title
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.derivation import own_price
 from estimator.catalog.writing import scenario_yaml
 from estimator.explore import comparison
@@ -101,13 +101,13 @@ def test_plan_takes_the_same_price_and_the_same_published_hours(tmp_path):
     assert 0 < hours(whole)["b"] < 1000
 
 
-@pytest.mark.parametrize("node", loading.names("node"))
+@pytest.mark.parametrize("node", kinds.names("node"))
 @pytest.mark.parametrize("price", ["h100-lambda-2024-09", "owned-h100"])
 def test_no_gpu_is_paid_by_another_s_price_where_it_has_its_own(node, price, tmp_path):
     base = file(tmp_path, f"base: {LLAMA}\nname: mine\nprice: {price}\n")
     made = loading.load_scenario(base, [f"cluster.node={node}"])
     gpu, basis = made.cluster.node.gpu.name, made.price.basis
-    records = [loading.load("price", name) for name in loading.names("price")]
+    records = [loading.load("price", name) for name in kinds.names("price")]
     own = {each.name for each in records if (each.gpu, each.basis) == (gpu, basis)}
     if own:
         assert made.price.name in own

@@ -13,7 +13,7 @@ from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
 from estimator.answer import provenance
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.catalog.loading import load_scenario
 from estimator.explore.comparison import compare
 from estimator.explore.results import Result
@@ -117,7 +117,7 @@ def test_a_step_too_long_for_a_trace_says_so():
 
 
 def test_the_page_has_a_button_for_each_file(groups):
-    app = AppTest.from_file(loading.data_folder() / "app.py", default_timeout=60)
+    app = AppTest.from_file(kinds.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True
     app.query_params["view"] = "Export"
     app.run()

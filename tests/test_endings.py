@@ -38,7 +38,7 @@ ENTRIES = {
         ["uncertainty", "gpt3-175b"],
     ),
     "validate": ("estimator.validation.runs.validate", ["validate"]),
-    "import": ("estimator.catalog.loading.read_text", ["import-hf", "config.json"]),
+    "import": ("estimator.catalog.reading.read_text", ["import-hf", "config.json"]),
     "trace": (
         "estimator.answer.api.traced_step",
         ["trace", "gpt3-175b", "--out", "t.json"],

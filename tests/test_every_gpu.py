@@ -2,7 +2,7 @@
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.explore import uncertainty
 from estimator.explore.plan import space
 
@@ -17,8 +17,8 @@ price: h100-lambda-2024-09
 power: world-average
 phases: [{name: training, num_tokens: 1e9, seq_len: 2048, global_batch_size: 16}]
 """
-NODES = {name: loading.load("node", name) for name in loading.names("node")}
-ALONE = set(loading.names("gpu")) - {node.gpu.name for node in NODES.values()}
+NODES = {name: loading.load("node", name) for name in kinds.names("node")}
+ALONE = set(kinds.names("gpu")) - {node.gpu.name for node in NODES.values()}
 PLACES = {
     **{
         name: (f"cluster.node={name}", f"cluster.num_gpus={node.gpus_per_node}")

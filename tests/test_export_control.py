@@ -2,7 +2,8 @@
 
 import pytest
 
-from estimator.catalog.loading import load, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load
 from estimator.costs.export_control import (
     control,
     october_2023,

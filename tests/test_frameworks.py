@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.nearest import nearest
 from estimator.explore.comparison import compare
 from estimator.explore.plan.search import plan
@@ -130,7 +130,7 @@ def test_a_batch_that_grows_is_looked_at_where_it_has_grown(small):
 
 
 def test_every_built_in_scenario_and_variant_starts():
-    for name in loading.names("scenario"):
+    for name in kinds.names("scenario"):
         variants = loading.load_scenario(name).variants
         for variant in variants:
             loading.load_scenario(f"{name}@{variant}")

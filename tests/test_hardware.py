@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.answer.step_model import StepModel
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, loading, reading
 from estimator.costs.rates import half_precision
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.specs.base import Constant, constants, source_of, status_of
@@ -19,7 +19,7 @@ STATUSES = {"read", "derived", "recalled", "assumed", "disputed"}
 FILES = [
     (kind, name)
     for kind in ("gpu", "node", "fabric", "price", "power", "programme")
-    for name in loading.names(kind)
+    for name in kinds.names(kind)
 ]
 WITH_SOURCES = ("gpu", "node", "fabric")
 QUANTITY = re.compile(r"[\d.]+(e[-+]?\d+)? ?[A-Za-zµ][\w/]*")
@@ -68,7 +68,7 @@ def plain_numbers(document, path=()):
 )
 def test_every_plain_number_has_a_source_and_a_status(kind, name):
     record = loading.load(kind, name)
-    for key in plain_numbers(loading.read(kind, name)):
+    for key in plain_numbers(reading.read(kind, name)):
         assert source_of(record, key).strip(), key
         assert status_of(record, key) in STATUSES, key
     for listed in (*record.recalled, *record.status, *record.sources):
@@ -88,7 +88,7 @@ def test_every_plain_number_has_a_source_and_a_status(kind, name):
 def test_every_price_and_intensity_has_a_source_and_a_status(kind, name):
     record = loading.load(kind, name)
     sources = {"usd_per_kwh": ("electricity_source", "electricity_status")}
-    for key in plain_numbers(loading.read(kind, name)):
+    for key in plain_numbers(reading.read(kind, name)):
         source, status = sources.get(key, ("source", "status"))
         assert getattr(record, source).strip(), key
         assert getattr(record, status) in STATUSES, key
@@ -105,7 +105,7 @@ def bare_numbers(document, path=()):
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
     found = dict(constants(loading.load(kind, name)))
-    for path in bare_numbers(loading.read(kind, name)):
+    for path in bare_numbers(reading.read(kind, name)):
         if path[-1] not in COUNTS:
             assert path[-1] in ("value", "low", "high"), path
             assert found[".".join(path[:-1])].unit == "1", path
@@ -120,7 +120,7 @@ def test_sources_are_public(kind, name):
     assert not [text for text in texts if MENTIONS.search(text)]
 
 
-@pytest.mark.parametrize("name", loading.names("gpu"))
+@pytest.mark.parametrize("name", kinds.names("gpu"))
 def test_a_gpu_is_plausible(name):
     gpu = loading.load("gpu", name)
     assert 10e9 < gpu.hbm_bytes < 600e9
@@ -138,7 +138,7 @@ def test_a_gpu_is_plausible(name):
             assert constant.low > 0.1, path
 
 
-HOPPER = [name for name in loading.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
+HOPPER = [name for name in kinds.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
 
 
 @pytest.mark.parametrize("name", HOPPER)
@@ -184,7 +184,7 @@ def test_a_facility_draws_at_least_what_its_servers_draw():
         loading.load_scenario("deepseek-v3", ["power.pue=0.9"])
 
 
-@pytest.mark.parametrize("name", loading.names("node"))
+@pytest.mark.parametrize("name", kinds.names("node"))
 def test_a_node_is_plausible(name):
     node = loading.load("node", name)
     gpu, per_gpu = node.gpu, node.max_power_watts / node.gpus_per_node
@@ -197,7 +197,7 @@ def test_a_node_is_plausible(name):
         assert node.nvlink_bytes_per_s == pytest.approx(io / 2, rel=0.01)
 
 
-@pytest.mark.parametrize("name", loading.names("fabric"))
+@pytest.mark.parametrize("name", kinds.names("fabric"))
 def test_a_fabric_is_plausible(name):
     fabric = loading.load("fabric", name)
     assert 1e9 < fabric.bytes_per_s <= 1e12
@@ -212,12 +212,12 @@ def test_a_fabric_is_plausible(name):
         assert fabric.collective_efficiency.value >= fabric.efficiency.value
 
 
-@pytest.mark.parametrize("name", loading.names("price"))
+@pytest.mark.parametrize("name", kinds.names("price"))
 def test_a_price_is_dated_and_buys_a_known_gpu(name):
     price = loading.load("price", name)
     year, *rest = (int(part) for part in price.date.split("-"))
     assert date(year, *[*rest, 1, 1][:2]) >= date(2022, 1, 1)
-    assert price.gpu in loading.names("gpu")
+    assert price.gpu in kinds.names("gpu")
     assert price.source
     assert price.provider
     assert price.commitment
@@ -234,7 +234,7 @@ def test_a_price_is_dated_and_buys_a_known_gpu(name):
     assert 50 < owned.colocation.low < owned.colocation.high < 500
 
 
-@pytest.mark.parametrize("name", loading.names("programme"))
+@pytest.mark.parametrize("name", kinds.names("programme"))
 def test_a_programme_is_plausible(name):
     made = loading.load("programme", name)
     assert 1 <= made.compute_factor.low < made.compute_factor.high < 10
@@ -247,7 +247,7 @@ def test_a_programme_is_plausible(name):
     assert 0 <= made.egress.low < made.egress.high < 0.5
 
 
-@pytest.mark.parametrize("name", loading.names("power"))
+@pytest.mark.parametrize("name", kinds.names("power"))
 def test_a_place_is_plausible(name):
     power = loading.load("power", name)
     assert 20 < power.g_co2_per_kwh < 800
@@ -262,14 +262,12 @@ def test_a_place_is_plausible(name):
 
 
 def test_the_shelf_is_full():
-    counts = {kind: len(loading.names(kind)) for kind in ("gpu", "node", "price")}
+    counts = {kind: len(kinds.names(kind)) for kind in ("gpu", "node", "price")}
     assert counts["gpu"] >= 30
     assert counts["node"] >= 13
     assert counts["price"] >= 25
     with_price = [
-        name
-        for name in loading.names("power")
-        if loading.load("power", name).usd_per_kwh
+        name for name in kinds.names("power") if loading.load("power", name).usd_per_kwh
     ]
     assert len(with_price) >= 12
 
@@ -292,7 +290,7 @@ def test_the_h800_is_an_h100_where_it_was_not_cut():
 
 
 def test_carried_over_constants_say_so_and_are_wide():
-    for name in loading.names("gpu"):
+    for name in kinds.names("gpu"):
         for path, constant in constants(loading.load("gpu", name)):
             text = constant.source
             if "carried over" in text or text.startswith("not measured"):
@@ -305,11 +303,11 @@ def is_wide(constant: Constant) -> bool:
 
 
 def misfit(kind, name, **changed):
-    document = loading.read(kind, name)
+    document = reading.read(kind, name)
     for key, value in changed.items():
         document.put(key, value, "here")
     with pytest.raises(InputError) as raised:
-        loading.build(kind, loading.inlined(kind, document), name)
+        building.build(kind, reading.inlined(kind, document), name)
     return str(raised.value)
 
 
@@ -322,7 +320,7 @@ def test_a_node_that_contradicts_itself_is_refused():
 
 
 def test_a_rate_without_a_peak_is_refused():
-    peaks = loading.read("gpu", "h100-sxm")["peak_flop_per_s"]
+    peaks = reading.read("gpu", "h100-sxm")["peak_flop_per_s"]
     del peaks["bf16"]
     assert "bf16 has no peak" in misfit("gpu", "h100-sxm", peak_flop_per_s=peaks)
 

@@ -44,7 +44,7 @@ BROKEN = {
     "an ep that does not divide": (
         BASE + "plan:\n  ep: 48\n",
         4,
-        "ep 48 does not divide num_gpus / pp = 128",
+        "ep 48 does not divide num_gpus 2048 / pp 16 = 128",
     ),
     "no GPUs": (BASE + "cluster:\n  num_gpus: 0\n", 4, "greater than 0"),
     "no end": (BASE + "plan: {expert_imbalance: .inf}\n", 3, "number, not inf"),

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 import estimator
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.explore.uncertainty import uncertainty
 from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 
 NAME = "gpt3-175b"
-FILE = loading.data_folder() / "scenarios" / f"{NAME}.yaml"
+FILE = kinds.data_folder() / "scenarios" / f"{NAME}.yaml"
 
 
 @pytest.fixture(scope="module")

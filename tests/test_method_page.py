@@ -2,7 +2,7 @@
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.faces.pages import method
 from estimator.ground.words import CLOSE, duration, short
 from estimator.schedules.closed_form import durations
@@ -46,7 +46,7 @@ def test_every_schedule_is_played_beside_its_formula(app):
 
 
 def test_limits_and_documents_are_those_of_the_docs(app):
-    text = (loading.data_folder() / "docs/validation.md").read_text()
+    text = (kinds.data_folder() / "docs/validation.md").read_text()
     after = text.split(method.LIMITS)[1].strip().split("\n")[0]
     assert after in said(app)
     labels = [each.label for each in app.expander]

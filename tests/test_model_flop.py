@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from estimator import estimate
 from estimator.answer.batch import Batch
 from estimator.answer.step_model import StepModel
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import (
     flop_per_token,
@@ -212,7 +212,7 @@ def held():
     return [load_scenario("deepseek-v3", [f"model={name}", *HELD]) for name in MODELS]
 
 
-@pytest.mark.parametrize("gpu", loading.names("gpu"))
+@pytest.mark.parametrize("gpu", kinds.names("gpu"))
 def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
     part, tried = loading.load("gpu", gpu), 0
     for recipe, base in itertools.product(FORMATS, held):

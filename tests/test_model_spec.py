@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.specs.model import (
     BLOCKS,
     Attention,
@@ -57,7 +57,7 @@ def test_maverick_s_experts_are_in_every_second_layer_from_the_second():
 
 
 def test_every_kind_of_layer_has_blocks():
-    for name in loading.names("model"):
+    for name in kinds.names("model"):
         assert all(BLOCKS[kind] for kind in loading.load("model", name).layer_kinds)
 
 

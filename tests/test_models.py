@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.costs.params import LayerParams, layer_params, params
 
 PUBLISHED = yaml.safe_load(
@@ -69,7 +69,7 @@ def counted(model, entry, total):
     return total + CONVENTIONS[entry.get("counts", "everything")](model)
 
 
-@pytest.mark.parametrize("name", loading.names("model"))
+@pytest.mark.parametrize("name", kinds.names("model"))
 def test_total_params_are_the_published_ones(name):
     model, entry = loading.load("model", name), PUBLISHED[name]["total"]
     figure, half_unit = read_figure(entry["figure"])
@@ -102,21 +102,19 @@ def test_active_params_round_to_the_published_ones(name):
 
 def test_every_mixture_of_experts_but_grok_has_a_published_active_count():
     # xAI's README says 86B of 314B, its blog 25 %: its own code gives 83.8B of 315.7B
-    sparse = {
-        name for name in loading.names("model") if loading.load("model", name).moe
-    }
+    sparse = {name for name in kinds.names("model") if loading.load("model", name).moe}
     assert sparse - {"grok-1"} == {
         name for name in PUBLISHED if "active" in PUBLISHED[name]
     }
 
 
 def test_every_model_has_a_published_count_and_its_source():
-    assert set(PUBLISHED) == set(loading.names("model"))
+    assert set(PUBLISHED) == set(kinds.names("model"))
     for figures in PUBLISHED.values():
         assert all(figure["source"] for figure in figures.values())
 
 
-@pytest.mark.parametrize("name", loading.names("model"))
+@pytest.mark.parametrize("name", kinds.names("model"))
 def test_a_model_file_is_called_after_its_model_and_has_a_source(name):
     model = loading.load("model", name)
     assert model.name == name
@@ -130,7 +128,7 @@ def test_deepseek_v3_counts_to_the_last_parameter():
     assert (count.total, count.active) == (671_026_419_200, 37_552_282_624)
 
 
-@pytest.mark.parametrize("name", loading.names("model"))
+@pytest.mark.parametrize("name", kinds.names("model"))
 def test_layers_and_ends_add_up_to_the_total(name):
     model = loading.load("model", name)
     layers = [layer_params(model, kind) for kind in model.layer_kinds]

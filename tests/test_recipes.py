@@ -2,9 +2,9 @@
 
 import pytest
 
-from estimator.catalog.records.plans import has_fused_experts
 from estimator.catalog.records.recipes import with_recipe
 from estimator.catalog.records.scenarios import mapped
+from estimator.catalog.records.software import has_fused_experts
 
 MIXTRAL = {
     "id": "moezoo-x",

@@ -7,7 +7,8 @@ from itertools import chain
 import pytest
 
 from estimator.answer.step_model import StepModel
-from estimator.catalog.loading import load, load_scenario, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load, load_scenario
 from estimator.costs.kernels import elementwise_s, top_k_s
 from estimator.costs.rates import Layer, device
 from estimator.ground.errors import InfeasibleError

@@ -9,7 +9,7 @@ import pytest
 
 from estimator.answer.api import estimate
 from estimator.answer.track_record import Checked, checked, track_record
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.costs.flop import flop_per_token
 from estimator.costs.training_compute import THRESHOLDS, standings
 from estimator.show.wording import checked_words
@@ -138,6 +138,6 @@ def test_the_file_is_what_its_script_writes(selection):
         assert new["median_abs_error"] == pytest.approx(old.median_abs_error, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", loading.names("gpu"))
+@pytest.mark.parametrize("name", kinds.names("gpu"))
 def test_every_gpu_of_the_catalog_has_a_generation(name):
     assert loading.load("gpu", name).architecture

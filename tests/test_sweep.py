@@ -16,7 +16,7 @@ import pytest
 
 from estimator.answer.api import estimate
 from estimator.answer.batch import Batch
-from estimator.catalog import loading
+from estimator.catalog import building, loading
 from estimator.catalog.nearest import nearest
 from estimator.explore import axes, designs, points
 from estimator.explore.sweeps import sweep
@@ -78,7 +78,7 @@ def test_rows_equal_single_estimates_on_200_random_points():
         "memory_headroom=0.05,0.2",
     ]
     document = loading.scenario_document(BASE)
-    made = axes.axes(vary, document, loading.build("scenario", document, BASE))
+    made = axes.axes(vary, document, building.build("scenario", document, BASE))
     assert len(designs.Design("grid", tuple(made))) == 40 * 5 * 3 * 4 * 2 * 2 * 3 * 2
     rows = sweep(BASE, vary).frame()
     assert list(rows["point"]) == list(range(len(rows)))
@@ -148,7 +148,7 @@ def test_drawn_rates_of_one_scenario_are_one_batch():
     made = axes.axes(
         DRAWN[::4],
         document,
-        loading.build("scenario", document, BASE),
+        building.build("scenario", document, BASE),
         is_drawn=True,
     )
     (task,) = points.tasks(designs.drawn("random", made, 1000, seed=1))

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from estimator.answer.step_model import StepModel
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.catalog.records.clusters import fabric
 from estimator.catalog.records.files import parse_records
-from estimator.catalog.records.plans import layout, zero_stage
+from estimator.catalog.records.pipelines import layout
+from estimator.catalog.records.plans import zero_stage
 from estimator.catalog.records.scenarios import mapped
 from estimator.ground.errors import InputError
 from estimator.validation.predictions import predict
@@ -244,7 +245,7 @@ def test_one_entry_that_is_not_yaml_does_not_take_the_rest_along():
         (record(measured=[1]), "measured: a mapping is needed, not a list"),
         (record(cluster__gpus=True), "cluster.gpus is a number"),
         (record(cluster__gpus=7.5), "a whole number"),
-        (record(cluster__gpus=6), "does not divide 6 GPUs"),
+        (record(cluster__gpus=6), "does not divide num_gpus 6"),
         (record(cluster__gpu="Abacus 9000"), "no node with 'Abacus 9000'"),
         (record(model__layers=10**8), "lies between 1 and 4,096"),
         (record(model__heads=0), "lies between 1 and"),
@@ -581,8 +582,8 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     elsewhere = tmp_path / "data"
     elsewhere.mkdir()
     for name in ("hardware", "models", "scenarios"):
-        (elsewhere / name).symlink_to(loading.data_folder() / name)
-    monkeypatch.setattr(loading, "data_folder", lambda: elsewhere)
+        (elsewhere / name).symlink_to(kinds.data_folder() / name)
+    monkeypatch.setattr(kinds, "data_folder", lambda: elsewhere)
     assert predictions(record("dgxc-9"))["step_s"].predicted == before
     with pytest.raises(InputError, match="cannot be read"):
         validate()

@@ -10,7 +10,8 @@ from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
 from estimator.answer.api import estimate
-from estimator.catalog.loading import load_scenario, names
+from estimator.catalog.kinds import names
+from estimator.catalog.loading import load_scenario
 from estimator.faces.pages.inputs import INPUTS, Number
 from estimator.ground.units import DAY_S
 from estimator.show.charts import heat, plot

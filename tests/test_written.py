@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.writing import scenario_yaml
 
 PATCHES = (
@@ -19,7 +19,7 @@ PATCHES = (
     "phases.0.seq_len=8192",
 )
 CASES = [
-    *((name, ()) for name in loading.names("scenario")),
+    *((name, ()) for name in kinds.names("scenario")),
     ("deepseek-v3@1f1b+bf16+ib-200g", ()),
     ("deepseek-v3", PATCHES),
     ("deepseek-v3", ("model=mixtral-8x7b", "plan.stage_layout=even", "plan.ep=8")),
@@ -44,7 +44,7 @@ def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
 
 def test_every_built_in_node_is_written_whole(tmp_path):
     base = loading.load_scenario("deepseek-v3")
-    for node in loading.names("node"):
+    for node in kinds.names("node"):
         patched = loading.load_scenario("deepseek-v3", [f"cluster.node={node}"])
         changed = replace(patched.cluster.node, name="mine")
         made = replace(base, cluster=replace(base.cluster, node=changed), variants={})

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from estimator.catalog import loading
+from estimator.catalog import building, patches
 from estimator.ground.documents import Map, Seq
 from estimator.ground.units import BareNumber
 from estimator.specs.fit import BATCH, GPUS, Misfit
@@ -49,13 +49,13 @@ def nearest(document: Map, name: str, varied: Collection[str]) -> Nearest:
     InputError
         If the document describes no scenario, and nothing near it runs.
     """
-    first: loading.UnfitError | None = None
+    first: building.UnfitError | None = None
     changes: dict[str, int] = {}
     for _ in range(MOST_CHANGES):
         made = _changed(document, changes)
         try:
-            scenario = loading.build("scenario", made, name)
-        except loading.UnfitError as error:
+            scenario = building.build("scenario", made, name)
+        except building.UnfitError as error:
             first = first or error
             change = _change(error.misfits[0], varied)
             if change is None:
@@ -73,7 +73,7 @@ def _changed(document: Map, changes: Mapping[str, int]) -> Map:
     made = document.copy()
     for path, value in changes.items():
         keys = _written(made, path)
-        loading.apply("scenario", made, keys, BareNumber(value), f"nearest {path}")
+        patches.apply("scenario", made, keys, BareNumber(value), f"nearest {path}")
     return made
 
 

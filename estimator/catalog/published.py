@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.ground.errors import EstimatorError, InfeasibleError
 from estimator.specs.hardware import Node
 from estimator.specs.scenario import Scenario
@@ -88,7 +88,7 @@ def is_elsewhere(scenario: Scenario, phase: Phase) -> bool:
         return True
     if not phase.node:
         return False
-    is_known = phase.node in loading.names("node")
+    is_known = phase.node in kinds.names("node")
     own = scenario.cluster.node.gpu.name
     return not is_known or _node(phase.node).gpu.name != own
 
@@ -120,7 +120,7 @@ def _there(scenario: Scenario, name: str) -> Scenario:
 
 
 def _node(name: str) -> Node:
-    if name not in loading.names("node"):  # nothing else is read while estimating
+    if name not in kinds.names("node"):  # nothing else is read while estimating
         raise InfeasibleError(f"there is no built-in node called {name[:60]!r}")
     made: Node = loading.load("node", name)
     return made

@@ -9,7 +9,7 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
-from estimator.catalog import loading
+from estimator.catalog import building, kinds
 from estimator.specs.base import SPECS
 
 _MARKUP = r"(:\w+:)?`+~?"
@@ -19,15 +19,15 @@ REFERENCE = "a built-in name, a path, or the mapping itself"
 
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind's file, from the spec that reads it."""
-    made: dict[str, Any] = loading.adapter(kind).json_schema()
+    made: dict[str, Any] = building.adapter(kind).json_schema()
     made["title"] = f"estimator {kind}"
     definitions = made.get("$defs", {})
     for name, holder in (
-        (loading.KINDS[kind].spec.__name__, made),
+        (kinds.KINDS[kind].spec.__name__, made),
         *definitions.items(),
     ):
         _describe(holder, SPECS.get(name))
-    for path in loading.KINDS[kind].references:
+    for path in kinds.KINDS[kind].references:
         *parents, key = path.split(".")
         holder = made
         for parent in parents:
@@ -41,7 +41,7 @@ def schema(kind: str) -> dict[str, Any]:
         "type": "string",
         "description": "start from this file",
     }
-    required = set(made.get("required", ())) - set(loading.DEFAULTS)
+    required = set(made.get("required", ())) - set(kinds.DEFAULTS)
     made["required"] = sorted(required)
     return made
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, loading, reading
 from estimator.catalog.published import as_written
 from estimator.ground.documents import parse_document, scalar
 from estimator.ground.errors import InputError
@@ -42,7 +42,7 @@ def scenario_yaml(scenario: Scenario, base: str = "") -> str:
     made = plain(scenario, Scenario)
     for name in APART:
         made.pop(name, None)
-    kept = dict(loading.KINDS["scenario"].references)
+    kept = dict(kinds.KINDS["scenario"].references)
     if base:
         below = plain(loading.load_scenario(base), Scenario)
         for name in APART:
@@ -64,9 +64,9 @@ def _whole(made: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     if not scenario.question:
         made.pop("question", None)
     own_part = parse_document(_dumped(made), "")
-    again = loading.derived(loading.unpatched(own_part.pop("base")), own_part)
-    read: Scenario = loading.build("scenario", again, "the file")
-    own, kept = plain(scenario, Scenario), dict(loading.KINDS["scenario"].references)
+    again = reading.derived(loading.unpatched(own_part.pop("base")), own_part)
+    read: Scenario = building.build("scenario", again, "the file")
+    own, kept = plain(scenario, Scenario), dict(kinds.KINDS["scenario"].references)
     for name in ("question", "assumptions", "price", "phases"):
         if getattr(read, name) != getattr(scenario, name):
             is_named = name in kept
@@ -202,10 +202,10 @@ def _reference(value: dict[str, Any], path: str, kinds: dict[str, str]) -> Any:
 
 
 def _built_in(kind: str, name: str) -> dict[str, Any] | None:
-    if name not in loading.names(kind):
+    if name not in kinds.names(kind):
         return None
     try:
-        made: dict[str, Any] = plain(loading.load(kind, name), loading.KINDS[kind].spec)
+        made: dict[str, Any] = plain(loading.load(kind, name), kinds.KINDS[kind].spec)
     except InputError:
         return None
     return made

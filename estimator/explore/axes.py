@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, reading
 from estimator.ground.documents import Map, Seq, parse_override
 from estimator.ground.errors import InputError
 from estimator.ground.lanes import Floats
@@ -146,15 +146,15 @@ def _axis(path: str, text: str, document: Map, scenario: Scenario) -> Axis:
         rates = _numbers(path, hint, values)
         _check_owner(path, scenario, rates)
         return Axis(path, (), tuple(rates.tolist()), rates)
-    referred = loading.KINDS["scenario"].references.get(path)
+    referred = kinds.KINDS["scenario"].references.get(path)
     made = []
     for value in values:
         if referred and isinstance(value, str):
-            value = loading.resolved(path, value, "--vary")
+            value = reading.resolved(path, value, "--vary")
         elif not referred:
             _check(path, hint, value)
         if path == "plan.schedule" and isinstance(value, str):
-            loading.check_schedule(value, f"--vary {path}")
+            building.check_schedule(value, f"--vary {path}")
         made.append(value)
     return Axis(path, tuple(made), tuple(_shown(value) for value in values))
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from estimator.answer import api
 from estimator.answer.batch import Batch
 from estimator.answer.report import Report
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, loading
 from estimator.catalog.nearest import nearest
+from estimator.catalog.patches import parsed, patched
 from estimator.explore import attribution
 from estimator.explore.axes import split
 from estimator.ground.attempts import Failed, attempted
@@ -158,8 +159,8 @@ def compare(
     ]
     each = len(columns) // len(names)
     for place, (name, patches) in enumerate(columns):
-        asked = [*loading.parsed(overrides), *loading.parsed(patches, VARY)]
-        document = loading.patched(loading.unpatched(name), asked)
+        asked = [*parsed(overrides), *parsed(patches, VARY)]
+        document = patched(loading.unpatched(name), asked)
         words = ""
         if patches:
             words = " ".join(_in_words(patch, document) for patch in patches)
@@ -237,7 +238,7 @@ def _runs_itself(name: loading.Named, overrides: Asked, *, is_alone: bool) -> bo
     """
     document = loading.scenario_document(name, overrides)
     try:
-        loading.build("scenario", document, loading.label(name))
+        building.build("scenario", document, loading.label(name))
     except InputError:
         if is_alone:
             raise
@@ -262,7 +263,7 @@ def _nearest(document: Map, patches: Sequence[str]) -> tuple[Map, str]:
             _scenario(document)
             return document, ""
         found = nearest(document, str(document.get("name", "scenario")), varied)
-    except loading.UnfitError:
+    except building.UnfitError:
         return document, ""
     return found.document, found.adjusted
 
@@ -298,7 +299,7 @@ def _columns(
 
 
 def _scenario(document: Map) -> Scenario:
-    made: Scenario = loading.build(
+    made: Scenario = building.build(
         "scenario", document, str(document.get("name", "scenario"))
     )
     return made
@@ -323,7 +324,7 @@ def _shares(
             document = attribution.patched(
                 before, after, [path for index in subset for path in paths[index]]
             )
-            step = loading.build("scenario", document, "", is_hypothetical=True)
+            step = building.build("scenario", document, "", is_hypothetical=True)
             made = Batch(step).answer()
             known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
@@ -353,7 +354,7 @@ def _by_reference(paths: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
     references = sorted(
         (
             tuple(path.split("."))
-            for path in loading.KINDS["scenario"].references
+            for path in kinds.KINDS["scenario"].references
             if path != "cluster.node.gpu"
         ),
         key=len,

@@ -14,9 +14,8 @@ import numpy as np
 
 from estimator.answer.batch import NUMBERS, answers
 from estimator.answer.bill import price_title
-from estimator.catalog import loading
-from estimator.catalog.loading import Patch
 from estimator.catalog.nearest import nearest
+from estimator.catalog.patches import Patch, patched
 from estimator.explore.designs import Design
 from estimator.ground.attempts import one_line
 from estimator.ground.documents import Map
@@ -54,7 +53,7 @@ class Base:
             for path, value in part.patches.items()
         ]
         rates = [path.split(".") for path in part.rates]
-        return loading.patched(self.document, [*self.overrides, *patches], rates)
+        return patched(self.document, [*self.overrides, *patches], rates)
 
 
 @dataclass(frozen=True)

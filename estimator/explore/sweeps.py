@@ -17,7 +17,7 @@ import numpy as np
 
 from estimator.answer.batch import NUMBERS
 from estimator.answer.bill import basis_title
-from estimator.catalog import loading
+from estimator.catalog import building, loading, patches
 from estimator.catalog.derivation import GPU
 from estimator.explore import points
 from estimator.explore.axes import Axis, axes
@@ -117,7 +117,7 @@ class _Request:
         is_gpu = any(gpu.startswith(f"{axis.path}.") for axis in self.design.axes)
         if is_gpu or varied & {"price", "programme"}:
             return "as each point says"
-        return basis_title(loading.build("scenario", self.document, "scenario"))
+        return basis_title(building.build("scenario", self.document, "scenario"))
 
     def manifest(self, num_parts: int) -> dict[str, Any]:
         """Return what says which sweep this is."""
@@ -291,10 +291,10 @@ def _request(
             "a sweep varies something",
             fix="--vary cluster.num_gpus=1024,2048,4096",
         )
-    base = points.Base(loading.unpatched(scenario), tuple(loading.parsed(overrides)))
-    document = loading.patched(base.document, base.overrides)
+    base = points.Base(loading.unpatched(scenario), tuple(patches.parsed(overrides)))
+    document = patches.patched(base.document, base.overrides)
     name = loading.label(scenario)
-    built = loading.build("scenario", document, name)
+    built = building.build("scenario", document, name)
     varied = axes(texts, document, built, is_drawn=num_samples is not None)
     if num_samples is None:
         return _Request(name, base, document, Design(design, tuple(varied)))

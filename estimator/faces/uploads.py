@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from estimator.answer import api
 from estimator.answer.step_model import MOST_SIMULATED
-from estimator.catalog import loading
+from estimator.catalog import building, kinds, reading
 from estimator.catalog.foreign import huggingface
-from estimator.ground.documents import MAX_BYTES, Map, parse_document
+from estimator.ground.documents import Map, check_bytes, parse_document
 from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 from estimator.ground.words import duration
 from estimator.specs.layout import EVEN
@@ -161,11 +161,7 @@ def _short(name: str) -> str:
 
 
 def _text(data: bytes, origin: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"{origin} has {len(data) / 1e6:.1f} MB",
-            why=f"uploads are at most {MAX_BYTES / 1e6:.0f} MB",
-        )
+    check_bytes(len(data), origin, what="uploads")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -180,14 +176,14 @@ def _scenario(text: str, origin: str) -> Accepted:
     document = parse_document(text, origin)
     document.pop("variants", None)
     base = document.pop("base", "")
-    with loading.built_in_only():
+    with reading.built_in_only():
         if base:
-            document = loading.derived(_read_base(base, document, origin), document)
-        for key, default in loading.DEFAULTS.items():
+            document = reading.derived(_read_base(base, document, origin), document)
+        for key, default in kinds.DEFAULTS.items():
             if key not in document:
                 document.put(key, default, document.place)
-        document = loading.inlined("scenario", document)
-    return Accepted(loading.build("scenario", document, origin), base)
+        document = reading.inlined("scenario", document)
+    return Accepted(building.build("scenario", document, origin), base)
 
 
 def _read_base(base: object, document: Map, origin: str) -> Map:
@@ -196,7 +192,7 @@ def _read_base(base: object, document: Map, origin: str) -> Map:
         raise InputError(
             f"the base of {origin} is a name, not {str(base)[:60]!r}", where=[place]
         )
-    return loading.read("scenario", base, place)
+    return reading.read("scenario", base, place)
 
 
 def _with_model(model: Transformer, chosen: Accepted) -> Accepted:

@@ -20,6 +20,10 @@ from estimator.ground.errors import InputError
 from estimator.ground.units import MAX_LETTERS, BareNumber, shown
 
 MAX_BYTES = 1_000_000
+"""Of a document, wherever it comes from: a file, an upload, a link."""
+MAX_DATA_BYTES = 20_000_000
+"""Of what programs write: lists of records, and schedules, for which it is enough for
+the million chunks that a built-in one may have."""
 MAX_VALUES = 50_000
 MAX_DEPTH = 40
 
@@ -74,6 +78,21 @@ class Seq(list[Any]):
         for value, place in zip(self, self.places, strict=True):
             made.add(copied(value), place)
         return made
+
+
+def check_bytes(size: int, name: str, most: int = MAX_BYTES, what: str = "") -> None:
+    """Raise if a text is too large to be read.
+
+    Raises
+    ------
+    InputError
+        Naming the limit, for input files unless ``what`` says something else.
+    """
+    if size > most:
+        raise InputError(
+            f"{name} has {size / 1e6:.1f} MB",
+            why=f"{what or 'input files'} are at most {most / 1e6:.0f} MB",
+        )
 
 
 def copied(value: Any) -> Any:

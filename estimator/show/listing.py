@@ -7,6 +7,7 @@ from typing import Any
 
 from estimator.catalog import loading
 from estimator.catalog import schema as schemas
+from estimator.catalog.kinds import KINDS, names
 from estimator.costs.collectives import collective
 from estimator.costs.export_control import control
 from estimator.costs.params import params
@@ -28,7 +29,7 @@ PLUG_INS: Mapping[str, Registry[Any]] = {
 
 def kinds() -> list[str]:
     """Return everything that can be listed."""
-    return [*loading.KINDS, *PLUG_INS]
+    return [*KINDS, *PLUG_INS]
 
 
 def _check(kind: str) -> None:
@@ -55,7 +56,7 @@ def rows(kind: str) -> list[dict[str, Any]]:
             {"name": name, "summary": (known[name].__doc__ or "").split("\n")[0]}
             for name in known
         ]
-    return [_row(kind, name) for name in loading.names(kind)]
+    return [_row(kind, name) for name in names(kind)]
 
 
 def _row(kind: str, name: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from estimator.catalog import loading
+from estimator.catalog import reading
 from estimator.engine.bubble import PipelineStep, pipeline_step
+from estimator.ground.documents import MAX_DATA_BYTES
 from estimator.ground.errors import EstimatorError, InputError
 from estimator.ground.words import several
 from estimator.schedules.closed_form import Durations
@@ -14,8 +15,6 @@ from estimator.schedules.programs import schedule
 from estimator.schedules.text import parse_program
 from estimator.show.grid import draw, shown_ranks
 
-MAX_BYTES = 20_000_000
-"""Of a CSV file: enough for the million chunks that a built-in schedule may have."""
 COLUMNS = ("rank", "bubble s", "inner s", "in flight", "stages")
 
 
@@ -50,7 +49,7 @@ def load_step(
             )
         pipeline = Pipeline(num_ranks, num_microbatches, stages_per_rank)
         return pipeline_step(name, pipeline, spent, send_s=send_s)
-    text = loading.read_text(loading.existing(name), MAX_BYTES)
+    text = reading.read_text(reading.existing(name), MAX_DATA_BYTES)
     made = parse_program(text, name)
     for option, said, has in (
         ("--ranks", num_ranks, made.pipeline.num_ranks),

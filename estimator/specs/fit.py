@@ -1,4 +1,4 @@
-"""What does not fit together in a scenario, and the nearest numbers that would.
+"""What does not fit together in a parts, and the nearest numbers that would.
 
 :func:`structure` yields what has no meaning: no scenario may have it. What
 :func:`frameworks` yields has one, but does not start there: nobody may write it, and
@@ -10,16 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from estimator.specs.base import unchecked
+from estimator.specs.hardware import Cluster
 from estimator.specs.layout import EVEN, check_layout, parse_layout
-from estimator.specs.model import BLOCKS
-
-if TYPE_CHECKING:
-    from estimator.specs.model import Attention
-    from estimator.specs.scenario import Scenario
-    from estimator.specs.training import ParallelPlan
+from estimator.specs.model import BLOCKS, Attention, Transformer
+from estimator.specs.training import ParallelPlan, Phase
 
 GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
 """The path of the GPUs, and the last key of a batch's."""
@@ -27,6 +24,26 @@ TRIED = 32
 """Numbers of GPUs either way among which one that runs is looked for."""
 EVENLY = f"stage_layout: {EVEN}"
 """What suits every model and every number of stages."""
+
+
+class Parts(Protocol):
+    """What of a scenario has to fit together."""
+
+    @property
+    def model(self) -> Transformer:
+        """What is trained."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """What it is trained on."""
+
+    @property
+    def plan(self) -> ParallelPlan:
+        """How it is spread."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """With which batches and sequences."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +84,24 @@ def check(misfits: Iterator[Misfit]) -> None:
         raise MisfitError(found)
 
 
-def structure(scenario: Scenario) -> Iterator[Misfit]:
+def structure(parts: Parts) -> Iterator[Misfit]:
     """Yield what has no meaning together."""
-    if not any(phase.basis == "simulated" for phase in scenario.phases):
+    if not any(phase.basis == "simulated" for phase in parts.phases):
         yield Misfit("phases", "a scenario needs at least one simulated phase")
-    yield from _spread(scenario)
-    yield from _experts(scenario)
-    plan, heads = scenario.plan, scenario.model.attention.num_heads
+    yield from _spread(parts)
+    yield from _experts(parts)
+    plan, heads = parts.plan, parts.model.attention.num_heads
     if heads % plan.tp:
         yield Misfit(
             "plan.tp",
             f"tp {plan.tp} does not divide {heads} heads",
-            _nearest(scenario, "tp", _divisors(heads)),
+            _nearest(parts, "tp", _divisors(heads)),
         )
     if plan.stage_layout != EVEN:
-        yield from _layout(scenario)
+        yield from _layout(parts)
 
 
-def frameworks(scenario: Scenario) -> Iterator[Misfit]:
+def frameworks(parts: Parts) -> Iterator[Misfit]:
     """Yield what Megatron-LM and torchtitan refuse to start.
 
     Sources: NVIDIA/Megatron-LM, commit d98e8a6, ``transformer_config.py`` (KV heads),
@@ -94,21 +111,21 @@ def frameworks(scenario: Scenario) -> Iterator[Misfit]:
     ``parallel_dims.py``, and issue 2577. A launcher starts as many processes on each
     node.
     """
-    yield from _nodes(scenario)
-    yield from cuts(scenario)
-    yield from _batches(scenario)
+    yield from _nodes(parts)
+    yield from cuts(parts)
+    yield from _batches(parts)
 
 
-def cuts(scenario: Scenario) -> Iterator[Misfit]:
+def cuts(parts: Parts) -> Iterator[Misfit]:
     """Yield how layers and sequences cannot be cut, whatever the pipeline and batch."""
-    yield from _kv_heads(scenario)
-    yield from _blocks(scenario)
-    yield from _sequences(scenario)
+    yield from _kv_heads(parts)
+    yield from _blocks(parts)
+    yield from _sequences(parts)
 
 
-def splits_evenly(scenario: Scenario, replica: int) -> bool:
+def splits_evenly(parts: Parts, replica: int) -> bool:
     """Whether each batch splits into so many sequences at a time."""
-    batches = (phase.global_batch_size for phase in scenario.phases)
+    batches = (phase.global_batch_size for phase in parts.phases)
     return not any(batch.final % replica for batch in batches if batch)
 
 
@@ -122,13 +139,13 @@ def around(value: int, multiple: int) -> list[int]:
     return _by_distance(value, {below, above} - {0})
 
 
-def gpus_around(scenario: Scenario) -> list[int]:
+def gpus_around(parts: Parts) -> list[int]:
     """Return the numbers of GPUs next to a scenario's that its plan runs on.
 
     They are whole nodes, or a part of one.
     """
-    num_gpus, node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
-    multiple = _gpu_multiple(scenario.plan)
+    num_gpus, node = parts.cluster.num_gpus, parts.cluster.node.gpus_per_node
+    multiple = parts.plan.degrees.sharded_multiple
     found = set(around(num_gpus, math.lcm(multiple, node)))
     found |= {part for part in around(min(num_gpus, node), multiple) if part <= node}
     below = [count for count in found if count <= num_gpus]
@@ -136,21 +153,21 @@ def gpus_around(scenario: Scenario) -> list[int]:
     return _by_distance(num_gpus, {*sorted(below)[-1:], *sorted(above)[:1]})
 
 
-def _gpus_that_run(scenario: Scenario) -> list[int]:
+def _gpus_that_run(parts: Parts) -> list[int]:
     """Return the next number of GPUs either way that the batch fits as well.
 
     Those that the plan alone runs on, where no number near fits the batch.
     """
-    near, cluster = gpus_around(scenario), scenario.cluster
+    near, cluster = gpus_around(parts), parts.cluster
     num_gpus, node = cluster.num_gpus, cluster.node.gpus_per_node
-    multiple = _gpu_multiple(scenario.plan)
+    multiple = parts.plan.degrees.sharded_multiple
     step = math.lcm(multiple, node)
     first = num_gpus // step - TRIED
     found = {max(0, first + turn) * step for turn in range(2 * TRIED + 1)}
     found |= set(range(multiple, node, multiple)) - {0}
 
     def runs(count: int) -> bool:
-        other = unchecked(scenario, cluster=unchecked(cluster, num_gpus=count))
+        other = unchecked(parts, cluster=unchecked(cluster, num_gpus=count))
         return not any(_batches(other))
 
     sides: dict[bool, int] = {}
@@ -162,11 +179,6 @@ def _gpus_that_run(scenario: Scenario) -> list[int]:
 
 def _by_distance(value: int, found: set[int]) -> list[int]:
     return sorted(found, key=lambda other: (abs(other - value), other))
-
-
-def _gpu_multiple(plan: ParallelPlan) -> int:
-    shard = plan.tp * plan.cp * plan.pp * (plan.dp_shard or 1)
-    return math.lcm(plan.gpu_multiple, shard)
 
 
 def _either(values: list[int]) -> str:
@@ -183,22 +195,22 @@ def _divisors(total: int) -> set[int]:
     return small | {total // size for size in small}
 
 
-def _nearest(scenario: Scenario, axis: str, among: set[int]) -> dict[str, int]:
+def _nearest(parts: Parts, axis: str, among: set[int]) -> dict[str, int]:
     """Return the size of an axis nearest to its own that the model can be cut into."""
-    runs = among & _sizes(scenario, axis) if axis in ("tp", "etp", "ep") else among
-    near = _by_distance(getattr(scenario.plan, axis), runs)
+    runs = among & _sizes(parts, axis) if axis in ("tp", "etp", "ep") else among
+    near = _by_distance(getattr(parts.plan, axis), runs)
     return {f"plan.{axis}": near[0]} if near else {}
 
 
-def _sizes(scenario: Scenario, axis: str) -> set[int]:
+def _sizes(parts: Parts, axis: str) -> set[int]:
     """Return the sizes of an axis that the model can be cut into."""
-    attention = scenario.model.attention
-    parts = [width for cut, _, width in _widths(scenario) if cut == axis]
+    attention = parts.model.attention
+    widths = [width for cut, _, width in _widths(parts) if cut == axis]
     if axis == "ep":
-        parts.append(scenario.model.moe.num_experts if scenario.model.moe else 1)
+        widths.append(parts.model.moe.num_experts if parts.model.moe else 1)
     if axis != "tp":
-        return _divisors(math.gcd(*parts))
-    sizes = _divisors(math.gcd(attention.num_heads, *parts))
+        return _divisors(math.gcd(*widths))
+    sizes = _divisors(math.gcd(attention.num_heads, *widths))
     return {size for size in sizes if _shares_kv_heads(attention, size)}
 
 
@@ -208,9 +220,9 @@ def _shares_kv_heads(attention: Attention, tp: int) -> bool:
     return attention.kind == "mla" or not (kv_heads % tp and tp % kv_heads)
 
 
-def _widths(scenario: Scenario) -> Iterator[tuple[str, str, int]]:
+def _widths(parts: Parts) -> Iterator[tuple[str, str, int]]:
     """Yield what is cut beside heads: along which axis, its name and its width."""
-    model = scenario.model
+    model = parts.model
     blocks = {block for kind in set(model.layer_kinds) for block in BLOCKS[kind]}
     if "mlp" in blocks:
         yield "tp", "ffn_hidden_size", model.mlp.ffn_hidden_size
@@ -223,57 +235,32 @@ def _widths(scenario: Scenario) -> Iterator[tuple[str, str, int]]:
         yield "tp", "Mamba groups", model.mamba.num_groups
 
 
-def _spread(scenario: Scenario) -> Iterator[Misfit]:
+def _spread(parts: Parts) -> Iterator[Misfit]:
     """Yield what keeps the plan from covering the GPUs."""
-    plan, num_gpus, dp = scenario.plan, scenario.cluster.num_gpus, scenario.dp
-    width, per_rank = plan.tp * plan.cp * plan.pp, num_gpus // plan.pp
-    near = gpus_around(scenario)
-    nearest = {GPUS: near[0]}
-    if num_gpus % width:
-        for axis, size in (("pp", plan.pp), ("tp", plan.tp), ("cp", plan.cp)):
-            if num_gpus % (width // size) == 0:
-                total = num_gpus // (width // size)
-                nearest |= _nearest(scenario, axis, _divisors(total))
-        yield Misfit(
-            "plan.pp" if num_gpus % plan.pp else "plan.tp",
-            f"tp {plan.tp} x pp {plan.pp}{f' x cp {plan.cp}' * (plan.cp > 1)} does "
-            f"not divide num_gpus {num_gpus}",
-            nearest,
-            f"num_gpus: {_gpus_that_run(scenario)[0]}",
-            GPUS,
-        )
-    elif per_rank % (plan.ep * plan.etp):
-        for axis, rest in (("ep", plan.etp), ("etp", plan.ep)):
-            if per_rank % rest == 0:
-                nearest |= _nearest(scenario, axis, _divisors(per_rank // rest))
-        yield Misfit(
-            "plan.ep",
-            f"ep {plan.ep}{f' x etp {plan.etp}' * (plan.etp > 1)} does not divide "
-            f"num_gpus / pp = {per_rank}",
-            nearest,
-            f"num_gpus: {_gpus_that_run(scenario)[0]}",
-            GPUS,
-        )
-    elif dp % (plan.dp_shard or 1):
-        nearest |= _nearest(scenario, "dp_shard", _divisors(dp))
-        words = f"{plan.dp_shard} does not divide dp {dp}"
-        remedy = f"num_gpus: {_gpus_that_run(scenario)[0]}"
-        yield Misfit("plan.dp_shard", words, nearest, remedy, GPUS)
+    wrong = parts.plan.degrees.indivisible(parts.cluster.num_gpus)
+    if wrong is None:
+        return
+    nearest = {GPUS: gpus_around(parts)[0]}
+    for axis in wrong.sizes:
+        if room := wrong.room(axis):
+            nearest |= _nearest(parts, axis, _divisors(room))
+    remedy = f"num_gpus: {_gpus_that_run(parts)[0]}"
+    yield Misfit(f"plan.{wrong.axis}", wrong.words, nearest, remedy, GPUS)
 
 
-def _experts(scenario: Scenario) -> Iterator[Misfit]:
-    ep, moe = scenario.plan.ep, scenario.model.moe
+def _experts(parts: Parts) -> Iterator[Misfit]:
+    ep, moe = parts.plan.ep, parts.model.moe
     if ep > 1 and moe is None:
-        words = f"ep {ep}, but {scenario.model.name!r} has no experts"
+        words = f"ep {ep}, but {parts.model.name!r} has no experts"
         yield Misfit("plan.ep", words, {"plan.ep": 1})
     elif moe and moe.num_experts % ep:
         words = f"ep {ep} does not divide {moe.num_experts} experts"
         sizes = _divisors(moe.num_experts)
-        yield Misfit("plan.ep", words, _nearest(scenario, "ep", sizes))
+        yield Misfit("plan.ep", words, _nearest(parts, "ep", sizes))
 
 
-def _layout(scenario: Scenario) -> Iterator[Misfit]:
-    path, plan, model = "plan.stage_layout", scenario.plan, scenario.model
+def _layout(parts: Parts) -> Iterator[Misfit]:
+    path, plan, model = "plan.stage_layout", parts.plan, parts.model
     try:
         stages = parse_layout(plan.stage_layout)
     except ValueError as error:
@@ -291,26 +278,26 @@ def _layout(scenario: Scenario) -> Iterator[Misfit]:
         yield Misfit(path, str(error), remedy=EVENLY)
 
 
-def _nodes(scenario: Scenario) -> Iterator[Misfit]:
+def _nodes(parts: Parts) -> Iterator[Misfit]:
     """Yield that some of a node are left over; a part of one node is fine."""
-    cluster = scenario.cluster
+    cluster = parts.cluster
     per_node = cluster.node.gpus_per_node
     if cluster.num_gpus > per_node and cluster.num_gpus % per_node:
         yield Misfit(
             GPUS,
             f"{cluster.num_gpus} GPUs are not whole nodes of {per_node}",
-            {GPUS: gpus_around(scenario)[0]},
-            f"num_gpus: {_either(_gpus_that_run(scenario))}",
+            {GPUS: gpus_around(parts)[0]},
+            f"num_gpus: {_either(_gpus_that_run(parts))}",
         )
 
 
-def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
+def _kv_heads(parts: Parts) -> Iterator[Misfit]:
     """Yield that KV heads neither split over tensor-parallel ranks nor are copied."""
-    attention, plan = scenario.model.attention, scenario.plan
+    attention, plan = parts.model.attention, parts.plan
     if _shares_kv_heads(attention, plan.tp):
         return
-    per_stage = scenario.cluster.num_gpus // (plan.cp * plan.pp)
-    near = _by_distance(plan.tp, _divisors(per_stage) & _sizes(scenario, "tp"))
+    per_stage = plan.degrees.dp(parts.cluster.num_gpus) * plan.tp
+    near = _by_distance(plan.tp, _divisors(per_stage) & _sizes(parts, "tp"))
     yield Misfit(
         "plan.tp",
         f"tp {plan.tp} neither divides {attention.kv_heads} KV heads nor is a multiple "
@@ -320,38 +307,38 @@ def _kv_heads(scenario: Scenario) -> Iterator[Misfit]:
     )
 
 
-def _blocks(scenario: Scenario) -> Iterator[Misfit]:
+def _blocks(parts: Parts) -> Iterator[Misfit]:
     """Yield that a block's width does not split over tensor-parallel ranks."""
-    for axis, what, width in _widths(scenario):
-        size = getattr(scenario.plan, axis)
+    for axis, what, width in _widths(parts):
+        size = getattr(parts.plan, axis)
         if width % size:
             yield Misfit(
                 f"plan.{axis}",
                 f"{axis} {size} does not divide {what}, {width}",
-                _nearest(scenario, axis, _divisors(width)),
+                _nearest(parts, axis, _divisors(width)),
             )
 
 
-def _sequences(scenario: Scenario) -> Iterator[Misfit]:
+def _sequences(parts: Parts) -> Iterator[Misfit]:
     """Yield that sequences do not split over context- and tensor-parallel ranks.
 
     Context-parallel ranks hold two parts each, an early and a late one: so a causal
     mask leaves all of them as much to do.
     """
-    plan = scenario.plan
+    plan = parts.plan
     split = plan.tp if plan.sequence_parallel else 1
-    parts = split * (2 * plan.cp if plan.cp > 1 else 1)
-    for number, phase in enumerate(scenario.phases):
+    pieces = split * (2 * plan.cp if plan.cp > 1 else 1)
+    for number, phase in enumerate(parts.phases):
         length = phase.seq_len or 0
-        if phase.basis == "simulated" and length % parts:
-            near, path = around(length, parts), f"phases.{number}.seq_len"
+        if phase.basis == "simulated" and length % pieces:
+            near, path = around(length, pieces), f"phases.{number}.seq_len"
             nearest = {path: near[0]}
             if length % (2 * split) == 0:
                 sizes = _divisors(length // (2 * split))
-                nearest |= _nearest(scenario, "cp", sizes)
-            if length % (parts // split) == 0:
-                sizes = _divisors(length // (parts // split))
-                nearest |= _nearest(scenario, "tp", sizes)
+                nearest |= _nearest(parts, "cp", sizes)
+            if length % (pieces // split) == 0:
+                sizes = _divisors(length // (pieces // split))
+                nearest |= _nearest(parts, "tp", sizes)
             words = f"2 x cp {plan.cp}" if plan.cp > 1 else ""
             words += " x " * (plan.cp > 1 and split > 1) + f"tp {split}" * (split > 1)
             yield Misfit(
@@ -362,15 +349,16 @@ def _sequences(scenario: Scenario) -> Iterator[Misfit]:
             )
 
 
-def _batches(scenario: Scenario) -> Iterator[Misfit]:
+def _batches(parts: Parts) -> Iterator[Misfit]:
     """Yield that replicas do not get as many whole micro-batches each.
 
     A batch that grows is looked at where it has grown: on the way, frameworks take what
     divides.
     """
-    plan, dp = scenario.plan, scenario.dp
+    plan = parts.plan
+    dp = plan.degrees.dp(parts.cluster.num_gpus)
     replica = plan.micro_batch_size * dp
-    for number, phase in enumerate(scenario.phases):
+    for number, phase in enumerate(parts.phases):
         batch = phase.global_batch_size
         if batch is not None and replica and batch.final % replica:
             near, path = around(batch.final, replica), f"phases.{number}.{BATCH}"

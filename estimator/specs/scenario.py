@@ -131,5 +131,4 @@ class Scenario:
     @property
     def dp(self) -> int:
         """Data-parallel replicas of the non-expert weights."""
-        plan = self.plan
-        return self.cluster.num_gpus // (plan.tp * plan.cp * plan.pp)
+        return self.plan.degrees.dp(self.cluster.num_gpus)

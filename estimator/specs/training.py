@@ -20,6 +20,7 @@ from estimator.specs.base import (
     Tokens,
     spec,
 )
+from estimator.specs.degrees import Degrees
 from estimator.specs.layout import EVEN
 
 Module = Literal[
@@ -289,9 +290,9 @@ class ParallelPlan:
         return math.prod(sizes[name] for name in order[: order.index(axis)])
 
     @property
-    def gpu_multiple(self) -> int:
-        """The numbers of GPUs that this plan can be spread over are multiples of it."""
-        return self.pp * math.lcm(self.tp * self.cp, self.ep * self.etp)
+    def degrees(self) -> Degrees:
+        """Along how many GPUs each thing is cut."""
+        return Degrees(self.tp, self.cp, self.pp, self.ep, self.etp, self.dp_shard)
 
 
 @spec

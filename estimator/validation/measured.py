@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from estimator.catalog.records import rules as rules
 from estimator.catalog.records.models import Record
+from estimator.catalog.records.rules import printed
 from estimator.catalog.records.scenarios import family
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
 from estimator.costs.params import params
@@ -96,7 +96,7 @@ def step_time(record: Record, scenario: Scenario) -> Figure | None:
 def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | None:
     """Return the step time that TFLOP/s or MFU stands for."""
     measured, source = record["measured"], family(record)
-    is_hardware = source in rules.HARDWARE_FLOP
+    is_hardware = source in printed.HARDWARE_FLOP
     if "tflops_per_gpu" in measured:
         rate, shown = measured["tflops_per_gpu"] * 1e12, "TFLOP/s"
     elif "mfu" in measured:
@@ -105,10 +105,10 @@ def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | No
     else:
         return None
     model, seq_len = scenario.model, record["batch"]["seq_len"]
-    is_causal = source in rules.CAUSAL_FLOP
+    is_causal = source in printed.CAUSAL_FLOP
     counted = "causal" if is_causal else "full attention"
-    if source in rules.LOGGED_FLOP and shown == "TFLOP/s":
-        each, attention = rules.LOGGED_FLOP[source]
+    if source in printed.LOGGED_FLOP and shown == "TFLOP/s":
+        each, attention = printed.LOGGED_FLOP[source]
         flop = float(each * params(model).total)
         flop += attention * model.num_layers * model.hidden_size * seq_len
         counted = "as the framework logs it"
@@ -125,7 +125,7 @@ def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | No
 
 def _peak(scenario: Scenario, source: str) -> float:
     peaks = scenario.cluster.node.gpu.peak_flop_per_s
-    is_fp8 = source in rules.FP8_PEAK and scenario.precision.recipe != "bf16"
+    is_fp8 = source in printed.FP8_PEAK and scenario.precision.recipe != "bf16"
     if is_fp8 and "fp8" in peaks:
         return peaks["fp8"]
     return peaks[half_precision(scenario.cluster.node.gpu)]

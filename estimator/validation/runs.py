@@ -10,9 +10,10 @@ from typing import Any
 
 from estimator.answer.api import estimate
 from estimator.answer.report import Report
-from estimator.catalog import loading
-from estimator.catalog.records.files import MAX_BYTES, Broken, parse_records
+from estimator.catalog import kinds, loading, reading
+from estimator.catalog.records.files import Broken, parse_records
 from estimator.catalog.records.scenarios import family
+from estimator.ground.documents import MAX_DATA_BYTES
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
 from estimator.validation.peers import against_peers
@@ -102,7 +103,7 @@ def validate(
     InputError
         If a file cannot be read, or no record is of this split and family.
     """
-    folder = loading.data_folder() / "validation"
+    folder = kinds.data_folder() / "validation"
     peers, titles = folder / "peers.yaml", folder / "families.yaml"
     entries = read(runs or folder / "runs")
     kept = _filtered(entries, split, source)
@@ -118,7 +119,7 @@ def validate(
             if times > 1
         ),
         peers=tuple(read(peers) if peers.is_file() else ()),
-        titles=loading.read("scenario", str(titles)) if titles.is_file() else {},
+        titles=reading.read("scenario", str(titles)) if titles.is_file() else {},
     )
     if runs is not None or split or source not in (None, "dsv3"):
         return outcome
@@ -138,14 +139,14 @@ def _check_any(path: Path, results: Sequence[Result]) -> None:
 
 def read(path: Path) -> list[Any]:
     """Return the entries of a runs file, or of all files in a folder."""
-    is_folder = loading.is_there(path) and path.is_dir()
+    is_folder = reading.is_there(path) and path.is_dir()
     paths = sorted(path.glob("*.yaml")) if is_folder else [path]
     if not paths:
         raise InputError(f"{path} holds no runs files (*.yaml)")
     return [
         entry
         for one in paths
-        for entry in parse_records(loading.read_text(one, MAX_BYTES), one.name)
+        for entry in parse_records(reading.read_text(one, MAX_DATA_BYTES), one.name)
     ]
 
 
@@ -189,7 +190,7 @@ def _id(entry: Any, index: int) -> str:
 
 def _main_scenario(path: Path) -> tuple[tuple[Row, ...], tuple[Anchor, ...]]:
     """Return the GPU-hour budgets and the step rows of the main scenario's own file."""
-    published = loading.read("scenario", str(path))
+    published = reading.read("scenario", str(path))
     report = estimate(loading.load_scenario(published["scenario"]), has_range=False)
     predicted = _figures(report)
     anchors = tuple(

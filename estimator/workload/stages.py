@@ -141,7 +141,8 @@ def held(scenario: Scenario, element: Element) -> Held:
     if element.mixer == "attention":  # a rank has a KV head at least, of its own
         copies = max(1.0, plan.tp / model.attention.kv_heads)
         more += (copies - 1) * kv_params(model)
-    return Held((layer.shared + more) / plan.tp, layer.experts / (plan.ep * plan.etp))
+    experts = layer.experts / plan.degrees.expert_width
+    return Held((layer.shared + more) / plan.tp, experts)
 
 
 def total_held(scenario: Scenario, stages: list[tuple[Element, ...]]) -> Held:

@@ -97,7 +97,7 @@ def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
     """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
-    inner = plan.ep * plan.etp
+    inner = plan.degrees.expert_width
     return Replicas(
         group(scenario.dp * plan.cp * num_copies, plan.tp * scenario.spacing, per_node),
         group(width // inner * num_copies, inner * scenario.spacing, per_node),
@@ -112,7 +112,7 @@ def shards(scenario: Scenario) -> Replicas:
         return whole
     apart = scenario.spacing
     shared = group(plan.dp_shard * plan.cp, plan.tp * apart, per_node)
-    inner = plan.ep * plan.etp
+    inner = plan.degrees.expert_width
     width = plan.dp_shard * plan.cp * plan.tp
     return Replicas(shared, group(max(1, width // inner), inner * apart, per_node))
 

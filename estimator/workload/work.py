@@ -332,7 +332,7 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
     model, plan = scenario.model, scenario.plan
     domain = scenario.cluster.node.scaleup_gpus
-    members = plan.ep * plan.etp
+    members = plan.degrees.expert_width
     num_nodes = max(1, min(members, -(-members * scenario.spacing // domain)))
     places = None
     if model.moe:

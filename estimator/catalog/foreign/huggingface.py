@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import building
 from estimator.catalog.foreign.config import Config
 from estimator.catalog.foreign.families import FAMILIES, Family
 from estimator.ground.documents import marked
@@ -52,7 +52,7 @@ def model_yaml(text: str, origin: str = "config.json") -> str:
 
 
 def _built(document: Mapping[str, Any], origin: str) -> Transformer:
-    made: Transformer = loading.build("model", marked(document, origin), origin)
+    made: Transformer = building.build("model", marked(document, origin), origin)
     return made
 
 

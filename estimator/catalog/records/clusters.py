@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from estimator.catalog import loading
-from estimator.catalog.records import rules as rules
+from estimator.catalog import kinds, loading
 from estimator.catalog.records.models import Record
+from estimator.catalog.records.rules import hardware
 from estimator.ground.errors import InputError
 from estimator.specs.hardware import Cluster, Fabric, Node
 
@@ -84,18 +84,18 @@ def cluster(record: Record) -> Cluster:
 
 
 def kind(gpu: str) -> str:
-    """Return the key of :data:`record_rules.NODES` that an accelerator's text means.
+    """Return the key of :data:`hardware.NODES` that an accelerator's text means.
 
     >>> kind("A100-SXM4-40GB"), kind("AMD Instinct MI300X"), kind("TPU v5p")
     ('a10040gb', 'mi300x', 'tpuv5p')
     """
     letters = re.sub(r"[^a-z0-9]", "", gpu.lower())
-    for maker in rules.MAKERS:
+    for maker in hardware.MAKERS:
         letters = letters.removeprefix(maker)
-    for other, known in rules.SAME_AS.items():
+    for other, known in hardware.SAME_AS.items():
         if re.match(other, letters):
             return known
-    keys = [key for key in rules.NODES if letters.startswith(key)]
+    keys = [key for key in hardware.NODES if letters.startswith(key)]
     if not keys:
         raise InputError(
             f"there is no node with {gpu[:60]!r}",
@@ -106,9 +106,9 @@ def kind(gpu: str) -> str:
 
 @cache
 def _node(gpu: str) -> Node:
-    name, other = rules.NODES[kind(gpu)]
-    is_missing = name not in loading.names("node")
-    if is_missing or (other and other not in loading.names("gpu")):
+    name, other = hardware.NODES[kind(gpu)]
+    is_missing = name not in kinds.names("node")
+    if is_missing or (other and other not in kinds.names("gpu")):
         raise InputError(f"there is no node with {gpu[:60]!r}")
     node: Node = loading.load("node", name)
     return replace(node, gpu=loading.load("gpu", other)) if other else node
@@ -118,13 +118,13 @@ def fabric(given: Mapping[str, Any]) -> Fabric:
     """Return the fabric at the rate that a record's text gives each GPU."""
     text = str(given.get("interconnect", ""))
     if kind(given["gpu"]).startswith("tpu"):
-        return _loaded(rules.TPU_FABRIC)
+        return _loaded(hardware.TPU_FABRIC)
     printed = gbit_per_s(text, int(given.get("gpus_per_node", 8)))
     gbit = printed or _usual_gbit_per_s(given["gpu"])
-    known = loading.names("fabric")
+    known = kinds.names("fabric")
     words, name = next(
         (words, name)
-        for words, rate, name in rules.FABRICS
+        for words, rate, name in hardware.FABRICS
         if re.search(words, text.lower()) and rate in (0, gbit) and name in known
     )
     base = _loaded(name)
@@ -142,8 +142,8 @@ def _usual_gbit_per_s(gpu: str) -> float:
     """Return the rate per GPU of the fabric that a node usually has."""
     known = kind(gpu)
     return next(
-        (rate for key, rate in rules.GBIT_PER_S.items() if known.startswith(key)),
-        rules.DEFAULT_GBIT_PER_S,
+        (rate for key, rate in hardware.GBIT_PER_S.items() if known.startswith(key)),
+        hardware.DEFAULT_GBIT_PER_S,
     )
 
 

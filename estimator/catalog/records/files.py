@@ -11,7 +11,6 @@ import yaml
 from estimator.ground.errors import InputError
 from estimator.ground.units import MAX_LETTERS
 
-MAX_BYTES = 20_000_000
 MAX_RECORDS = 20_000
 
 

@@ -9,6 +9,7 @@ from estimator.catalog.records.clusters import has_gpus, num_gpus
 from estimator.catalog.records.models import Record
 from estimator.catalog.records.recipes import with_recipe
 from estimator.catalog.records.words import says
+from estimator.specs.degrees import Degrees
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
 
@@ -99,8 +100,8 @@ def _grown(model: Transformer, num_ranks: int, global_batch: int) -> Iterator[Pl
     widths = [width for width in (1, 2, 4, IN_NODE) if heads % width == 0]
     pairs = [(tp, pp) for tp in widths for pp in DEPTHS if pp <= model.num_layers]
     for tp, pp in sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])):
-        dp, rest = divmod(num_ranks, tp * pp)
-        if rest or global_batch % dp:
+        spread = Degrees(tp=tp, pp=pp)
+        if not spread.divide(num_ranks) or global_batch % spread.dp(num_ranks):
             continue
         plan: dict[str, Any] = {"tp": tp, "pp": pp, "zero": 1}
         if model.moe:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.catalog.records.checks import MOST_LAYERS
 from estimator.catalog.records.mixers import hybrid_pattern, local_attention, mamba
 from estimator.ground.errors import InputError
@@ -104,7 +104,7 @@ def _built_in(name: str) -> Transformer | None:
     One may begin with the other: ``gemma3_27b_pt``, ``nemotron-3-nano``.
     """
     wanted = _letters(name)
-    names = {_letters(known): known for known in loading.names("model")}
+    names = {_letters(known): known for known in kinds.names("model")}
     near = [
         letters
         for letters in names

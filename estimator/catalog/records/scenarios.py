@@ -1,7 +1,7 @@
 """Published runs to scenarios, by rules that hold for whole groups of sources.
 
 What a record prints is taken over. What it leaves open follows from the framework and
-the year it comes from (``record_rules.py``), never from the run, and is stated among
+the year it comes from (``rules/``), never from the run, and is stated among
 the assumptions of its prediction.
 """
 
@@ -15,13 +15,13 @@ from itertools import chain, repeat
 from typing import Any, Literal
 
 from estimator.catalog import loading
-from estimator.catalog.records import rules as rules
 from estimator.catalog.records.ablations import techniques
 from estimator.catalog.records.clusters import cluster
 from estimator.catalog.records.gaps import filled, plans
 from estimator.catalog.records.mixers import seems_hybrid
 from estimator.catalog.records.models import Record, model_and_gpu, release, transformer
 from estimator.catalog.records.plans import ONE_SEQUENCE, micro_batches, plan_of
+from estimator.catalog.records.rules import frameworks, printed
 from estimator.catalog.records.words import says
 from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Layer, device
@@ -85,7 +85,7 @@ def mapped(record: Record) -> Mapped:
         model = replace(
             model, is_parallel=is_parallel, norms_per_layer=int(is_parallel)
         )
-    positions = rules.POSITIONS.get(source)
+    positions = frameworks.POSITIONS.get(source)
     if positions == "learned":
         model = replace(model, num_learned_positions=batch["seq_len"])
     elif positions == "alibi":
@@ -145,15 +145,15 @@ def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Preci
     recipe, note = next(
         (
             (recipe, note)
-            for words, recipe, note in rules.PRECISIONS
+            for words, recipe, note in printed.PRECISIONS
             if re.search(words, text)
         ),
         ("bf16", ""),
     )
     if not text:
-        recipe = rules.FASTEST_UNSAID.get(source, "bf16")
+        recipe = printed.FASTEST_UNSAID.get(source, "bf16")
         note = f"no precision is printed: {recipe.upper()}"
-    if recipe == "fp8-tensor" and source in rules.BLOCK_SCALED:
+    if recipe == "fp8-tensor" and source in printed.BLOCK_SCALED:
         recipe = "fp8"
     rates = device(gpu, Layer.IN_SITU).gemm_flop_per_s
     if FORMATS[recipe].dtype not in rates:
@@ -165,7 +165,7 @@ def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Preci
     return Precision(
         recipe=recipe,  # type: ignore[arg-type]
         gradients=_gradients(text, source),
-        moments="bf16" if source in rules.HALF_MOMENTS else "fp32",
+        moments="bf16" if source in frameworks.HALF_MOMENTS else "fp32",
     )
 
 
@@ -177,7 +177,7 @@ def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
     """Return the type of gradients: as printed, else as the framework's."""
     if says(text, "fp32 gradient accumulation"):
         return "bf16+fp32"
-    is_half = source in rules.NVIDIA_RECIPES | rules.HALF_GRADIENTS
+    is_half = source in frameworks.NVIDIA_RECIPES | frameworks.HALF_GRADIENTS
     return "bf16" if is_half else "fp32"
 
 
@@ -191,7 +191,7 @@ def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
         notes.append("offloading of activations is not modelled")
     if _NONE.match(text):
         return ((),)
-    if not text and family(record) in rules.CHECKPOINTED:
+    if not text and family(record) in printed.CHECKPOINTED:
         notes.append("recomputation is not printed, but counted or configured: full")
         return (("full",),)
     if not text or text.startswith(("not stated", "unknown")):
@@ -229,11 +229,11 @@ def _named(text: str) -> Modules:
 
 def _scripted(record: Record) -> Modules:
     """Return what a source's scripts recompute, where its pages do not print it."""
-    known = rules.REPEATED_IN.get(family(record), {}).get(release(record), ())
+    known = printed.REPEATED_IN.get(family(record), {}).get(release(record), ())
     for words, modules in known:
         if re.search(words, model_and_gpu(record)):
             return modules
-    for words, modules in rules.REPEATED_BY:
+    for words, modules in printed.REPEATED_BY:
         if re.search(words, str(record["id"])):
             return modules
     return ()
@@ -247,7 +247,7 @@ def _modules(text: str) -> Modules:
     """
     found = [
         module
-        for words, modules in rules.MODULES
+        for words, modules in printed.MODULES
         if re.search(words, text)
         for module in modules
     ]

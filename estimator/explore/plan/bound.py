@@ -53,8 +53,7 @@ class Bounds:
 
     def of_shape(self, shape: Shape) -> ShapeBounds | None:
         """Return what is common to plans of a shape, or None where it cannot be."""
-        inner, experts = shape.tp * shape.cp, shape.ep * shape.etp
-        if self.num_gpus % inner or self.num_gpus % experts:
+        if not shape.degrees().divide(self.num_gpus):
             return None
         made = elements_of(self.scenario, shape)
         return None if made is None else ShapeBounds(self, shape, made)
@@ -95,15 +94,13 @@ class ShapeBounds:
         """
         scenario, shape = self.bounds.scenario, self.shape
         placed, num_gpus = placement(pipe), self.bounds.num_gpus
-        width = shape.tp * shape.cp * pipe.pp
-        if placed is None or num_gpus % width:
-            return
-        if num_gpus // pipe.pp % (shape.ep * shape.etp):
+        degrees = shape.degrees(pipe.pp)
+        if placed is None or not degrees.divide(num_gpus):
             return
         phase = scenario.main_phase
         batch = phase.global_batch_size
         assert batch is not None  # noqa: S101 - the phase is simulated
-        replica = shape.micro_batch_size * (num_gpus // width)
+        replica = shape.micro_batch_size * degrees.dp(num_gpus)
         if not splits_evenly(scenario, replica):
             return
         count = _scheduled(pipe, max(1, -(-batch.final // replica)))

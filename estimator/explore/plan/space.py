@@ -14,6 +14,7 @@ from estimator.ground.errors import InfeasibleError, InputError
 from estimator.ground.lanes import Floats
 from estimator.schedules.notation import Op, Pipeline, Program
 from estimator.schedules.programs import program, schedule
+from estimator.specs.degrees import Degrees
 from estimator.specs.fit import cuts
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
@@ -47,6 +48,10 @@ class Shape(NamedTuple):
     etp: int
     micro_batch_size: int
     recompute: tuple[str, ...]
+
+    def degrees(self, pp: int = 1) -> Degrees:
+        """Return what it is cut into over a pipeline of so many ranks."""
+        return Degrees(self.tp, self.cp, pp, self.ep, self.etp)
 
 
 class Pipe(NamedTuple):

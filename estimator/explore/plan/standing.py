@@ -47,7 +47,7 @@ def standing(
 def _program(candidate: Candidate) -> tuple[str, ...]:
     """Return what plans next to one another share, to be made once."""
     shape, pipe, _ = candidate
-    replica = shape.tp * shape.cp * shape.micro_batch_size
+    replica = shape.degrees().width * shape.micro_batch_size
     return (*map(str, pipe), str(replica))
 
 

@@ -11,22 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from estimator.faces.cli.options import Json, Overrides, Quiet, print_json
+from estimator.faces.cli.options import Json, Overrides, Quiet, ScenarioName
+from estimator.faces.cli.output import print_json
 from estimator.faces.endings import line, stopped
 from estimator.ground.errors import InputError
 from estimator.ground.extras import how
 
 if TYPE_CHECKING:
     from estimator.explore.sweeps import Progress
-
-ScenarioName = Annotated[str, typer.Argument(help="A built-in name or a file.")]
-
-
-def add_to(cli: typer.Typer) -> None:
-    """Add the commands of this module."""
-    cli.command("sweep")(sweep_command)
-    cli.command("plan")(plan_command)
-    cli.command("uncertainty")(uncertainty_command)
 
 
 def sweep_command(

@@ -1,9 +1,9 @@
-"""What commands have in common: options, and JSON on standard output."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,18 @@ Overrides = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change an input; repeatable."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")]
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+ScenarioName = Annotated[str, typer.Argument(help="A built-in name or a file.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write tables: FILE.xlsx, .csv, .parquet, .json, .md or .tex.",
+    ),
+]
+Chart = Annotated[
+    Path | None,
+    typer.Option(
+        "--chart", metavar="FILE", help="Draw it: FILE.html, .png, .svg or .pdf."
+    ),
+]

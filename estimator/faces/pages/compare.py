@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from estimator.answer import provenance
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading, reading
 from estimator.explore import attribution, comparison
 from estimator.explore.comparison import Comparison, Share
 from estimator.explore.results import Result
@@ -107,7 +107,7 @@ def _alone(made: Comparison) -> None:
 
 def _baseline(question: Question) -> str:
     """Show the controls of the baseline; at first a variant, if nothing is changed."""
-    known = loading.names("scenario")
+    known = kinds.names("scenario")
     own = question.base if question.base in known else known[0]
     left, right = st.columns(2)
     name = left.selectbox(
@@ -173,7 +173,7 @@ def _is_sequential(documents: Sequence[Map], scenario: Scenario) -> bool:
 
 def _documents(question: Question, baseline: str) -> list[Any]:
     before = loading.scenario_document(baseline)
-    with loading.built_in_only(besides=question.scenario):
+    with reading.built_in_only(besides=question.scenario):
         after = loading.scenario_document(question.scenario, question.overrides)
     if question.overrides:
         after.put("name", f"{after['name']}, changed", after.place)

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, reading
 from estimator.explore.plan.space import NOT_TRAINING
 from estimator.faces.pages import links, own
 from estimator.faces.pages.question import Question
@@ -111,7 +111,7 @@ def question() -> Question:
         own.take_from_link(letters, chosen())
     with st.sidebar:
         names = [
-            *_scenarios(loading.data_folder()),
+            *_scenarios(kinds.data_folder()),
             *([own.NAME] if own.path() else []),
         ]
         st.selectbox(
@@ -171,9 +171,9 @@ def _scenarios(folder: Path) -> list[str]:
     """Return the built-in scenarios of a folder, each with its variants."""
     del folder  # another one has other scenarios
     made = []
-    for name in loading.names("scenario"):
+    for name in kinds.names("scenario"):
         made.append(name)
-        variants = loading.read("scenario", name).get("variants")
+        variants = reading.read("scenario", name).get("variants")
         if isinstance(variants, dict):
             made += [f"{name}@{variant}" for variant in variants]
     return made
@@ -224,7 +224,7 @@ def _take_node() -> None:
 
 def _node(scenario: Scenario) -> None:
     own = scenario.cluster.node.name
-    names = sorted({*loading.names("node"), own})
+    names = sorted({*kinds.names("node"), own})
     st.selectbox(
         "Node",
         names,
@@ -237,7 +237,7 @@ def _node(scenario: Scenario) -> None:
 
 
 def _cluster(base: Scenario) -> None:
-    multiple = base.plan.gpu_multiple
+    multiple = base.plan.degrees.multiple
     st.number_input(
         "GPUs",
         min_value=1,

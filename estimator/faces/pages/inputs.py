@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from estimator.catalog import loading
+from estimator.catalog import kinds
 from estimator.explore.plan.space import NOT_TRAINING
 from estimator.schedules.programs import schedule
 from estimator.show.findings.what_if import Input
@@ -108,7 +108,7 @@ class Choice:
 NODE = Choice(
     "Node",
     "cluster.node",
-    lambda: loading.names("node"),
+    lambda: kinds.names("node"),
     first=("hgx-h800", "hgx-h100"),
 )
 INPUTS: tuple[Number | Choice, ...] = (
@@ -126,7 +126,7 @@ INPUTS: tuple[Number | Choice, ...] = (
         "{} GPUs",
         factors=(0.5, 4.0),
         count=8,
-        multiple=lambda scenario: scenario.plan.gpu_multiple,
+        multiple=lambda scenario: scenario.plan.degrees.multiple,
     ),
     Number(
         "NVLink, GB/s one way per GPU",
@@ -162,7 +162,7 @@ INPUTS: tuple[Number | Choice, ...] = (
         multiple=lambda _: 1,
     ),
     NODE,
-    Choice("Fabric", "cluster.fabric", lambda: loading.names("fabric")),
+    Choice("Fabric", "cluster.fabric", lambda: kinds.names("fabric")),
     Choice(
         "Schedule",
         "plan.schedule",

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from estimator.answer.report import Report
-from estimator.catalog import loading
+from estimator.catalog import kinds, reading
 from estimator.costs import flop, kernels
 from estimator.faces.pages.question import Question
 from estimator.faces.pages.show import figure, let_numbers_paint
@@ -194,8 +194,8 @@ def _documents() -> None:
 
 def _document(name: str) -> str:
     """Return a document's text; nothing where documents were left out."""
-    path = loading.data_folder() / "docs" / name
-    return loading.read_text(path) if path.is_file() else ""
+    path = kinds.data_folder() / "docs" / name
+    return reading.read_text(path) if path.is_file() else ""
 
 
 def _safe(text: str) -> str:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from estimator.answer import api
 from estimator.answer.report import Report
-from estimator.catalog import loading, writing
+from estimator.catalog import loading, reading, writing
 from estimator.engine.step import StepTrace
 from estimator.faces import uploads
 from estimator.faces.pages.turns import in_turn
@@ -110,7 +110,7 @@ class Question:
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _resolved(scenario: str, overrides: Overrides) -> Scenario:
     uploads.check_patches(overrides)
-    with _in_proportion(), loading.built_in_only(besides=scenario):
+    with _in_proportion(), reading.built_in_only(besides=scenario):
         made = loading.load_scenario(scenario, overrides)  # patches may be a link's
         uploads.check_size(made)
     return made

@@ -1,4 +1,4 @@
-"""What a record leaves open, by groups of sources: tables, no code.
+"""What the software of a source does where a record does not say: tables, no code.
 
 A rule holds for a source or an era, never for a single run. Where a rule fills in
 something that the record does not print, the prediction says so among its assumptions.
@@ -15,101 +15,6 @@ from estimator.specs.training import (
     LossKernel,
     ShardBuffer,
 )
-
-NODES: Mapping[str, tuple[str, str]] = {
-    "a100": ("hgx-a100", ""),
-    "a10040gb": ("hgx-a100-40", ""),
-    "a800": ("hgx-a800", ""),
-    "ascend910c": ("cloudmatrix-384", ""),
-    "b200": ("hgx-b200", ""),
-    "b300": ("hgx-b300", ""),
-    "gaudi2": ("gaudi2-x8", ""),
-    "gaudi3": ("gaudi3-x8", ""),
-    "gb200": ("gb200-nvl72", ""),
-    "gb300": ("gb300-nvl72", ""),
-    "gh200": ("gh200-node", ""),
-    "h100": ("hgx-h100", ""),
-    "h10095gb500w": ("hgx-h100-96gb-500w", ""),
-    "h10096gb500w": ("hgx-h100-96gb-500w", ""),
-    "h100nvl": ("h100-pcie-x8", "h100-nvl"),
-    "h100pcie": ("h100-pcie-x8", ""),
-    "h20": ("hgx-h20", ""),
-    "h200": ("hgx-h200", ""),
-    "h800": ("hgx-h800", ""),
-    "l40s": ("l40s-pcie-x8", ""),
-    "mi250x": ("mi250x-x8", ""),
-    "mi300x": ("mi300x-x8", ""),
-    "mi325x": ("mi325x-x8", ""),
-    "mi350x": ("mi355x-x8", "mi350x"),
-    "mi355x": ("mi355x-x8", ""),
-    "rtx4090": ("rtx4090-pcie-x8", ""),
-    "rtx5090": ("rtx5090-pcie-x8", ""),
-    "tpuironwood": ("tpu-ironwood-pod", ""),
-    "tpuv4": ("tpu-v4-pod", ""),
-    "tpuv5e": ("tpu-v5e-pod", ""),
-    "tpuv5p": ("tpu-v5p-pod", ""),
-    "tpuv6e": ("tpu-v6e-pod", ""),
-    "trainium2": ("trn2-48xl", ""),
-    "v100": ("dgx1-v100", ""),
-}
-"""Accelerator, letters and digits only -> node, and the GPU that replaces the node's.
-
-A record's text belongs to the longest key that it begins with, so ``H200-141GB`` is an
-H200, ``A100-80GB`` an A100 and ``H100-96GB-500W`` a part of its own."""
-
-MAKERS = (
-    "nvidia",
-    "amd",
-    "intel",
-    "google",
-    "aws",
-    "habana",
-    "instinct",
-    "cloud",
-    "hgx",
-)
-"""Words before an accelerator's own name."""
-SAME_AS: Mapping[str, str] = {
-    r"a100.*40g": "a10040gb",
-    r"h100.*94gb": "h100nvl",
-    r"gracehopper": "gh200",
-    r"trillium|v6e": "tpuv6e",
-    r"v5p": "tpuv5p",
-    r"tpuv5lite|v5e": "tpuv5e",
-    r"tpu7x|ironwood": "tpuironwood",
-    r"trn2": "trainium2",
-}
-"""Other names, as patterns of letters and digits -> key of :data:`NODES`."""
-
-GBIT_PER_S: Mapping[str, float] = {
-    "a100": 200,
-    "a800": 200,
-    "gaudi2": 300,
-    "gaudi3": 600,
-    "mi250x": 200,
-    "v100": 100,
-}
-"""Fabric per GPU where a record prints none; 400 Gbit/s for nodes not listed. A Gaudi
-has 24 ports of 100 (Gaudi 3: 200), three of which leave the node."""
-DEFAULT_GBIT_PER_S = 400.0
-
-FABRICS: tuple[tuple[str, float, str], ...] = (
-    (r"\befa\b", 0, "efa-v2-3200"),
-    (r"omni-?path", 0, "omni-path-100-x4"),
-    (r"1:7 oversubscription", 0, "roce-400-pods-7to1"),
-    (r"\bici\b|torus", 0, "tpu-dcn"),
-    (r"roce|ethernet|slingshot", 200, "roce-200"),
-    (r"roce", 400, "roce-400"),
-    (r"", 100, "ib-hdr-rail-optimised"),
-    (r"", 200, "ib-hdr-rail-optimised"),
-    (r"", 800, "ib-xdr-rail-optimised"),
-    (r"", 0, "ib-ndr-rail-optimised"),
-)
-"""Words in ``interconnect``, Gbit/s per GPU (0: any) -> fabric; the first that fits.
-
-It gives the latency and the efficiency; the rate is the record's."""
-TPU_FABRIC = "tpu-dcn"
-"""What connects pods of TPUs; inside one their chips are a scale-up domain."""
 
 NVIDIA_RECIPES = frozenset(
     {"dgxc", "mbridge", "nemo", "nemo24.07", "moezoo", "mcoremoe", "mlperf"}
@@ -190,22 +95,6 @@ OLDER_ATTENTION: tuple[tuple[str, AttentionKernel], ...] = (
 Transformer Engine the FlashAttention of their container, not cuDNN's kernels for Hopper
 (NVIDIA/dgxc-benchmarking, commits 35a9aec and 85380ff, ``*/configure.sh``,
 ``nemo_megatron/launch.sh``)."""
-
-HARDWARE_FLOP = frozenset({"sc21", "bigscience", "opt"})
-"""Sources that count what is executed, recomputation included: four forward passes."""
-LOGGED_FLOP: Mapping[str, tuple[int, int]] = {"gptneox": (6, 60)}
-"""Sources -> FLOP of a token in the framework's log, for each parameter and for each
-layer, width and position: neither what is trained nor what is executed
-(EleutherAI/gpt-neox, commit a42805b of April 2022, ``megatron/logging.py``,
-``get_flops``; the same since March 2021)."""
-
-MICRO_BATCH: Mapping[str, int] = {"gptneox": 4}
-"""Sources -> sequences of a micro-batch in their configuration, where a run does not
-print them (EleutherAI/gpt-neox, commit ea7aefd, ``configs/20B.yml``)."""
-
-CHECKPOINTED = HARDWARE_FLOP | {"gptneox"}
-"""Sources whose runs recompute all where they do not print it: they count it, or their
-configuration says so (the same file)."""
 
 DROPOUT = frozenset({"sc21", "korthikanti", "bigscience", "vtrain", "zb", "opt", "glm"})
 """Sources that drop: Megatron-LM's defaults (0.1) hold unless a script says otherwise
@@ -431,21 +320,6 @@ all others by a collective; in a release that is not named all do (Megatron-Brid
 v0.1.0rc4 ``scripts/performance/run_script.py``, v0.2.0
 ``configs/*/workload_base_configs.py``)."""
 
-REPEATED_IN: Mapping[str, Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
-    "mbridge": {
-        "25.09": (
-            (r"deepseek.* h100", ("mla_up_proj", "mlp")),
-            (r"deepseek", ("mla_up_proj",)),
-        ),
-        "25.11": (
-            (r"deepseek.* gb300", ("moe_act",)),
-            (r"deepseek.* h100", ("mla_up_proj", "mlp")),
-            (r"deepseek", ("mla_up_proj",)),
-        ),
-    },
-}
-"""Sources -> release -> model, GPU and what they recompute; the same files."""
-
 GATHERED_BYTES = 2**30
 CHECKED_GPU = r"h100(-sxm\d?)?(-80gb)?"
 CHECKED_REDUCTION, LEAST_CHECK_S = 440.0, 0.25e-3
@@ -467,84 +341,5 @@ FUSED_EXPERTS: Mapping[str, tuple[str, str]] = {"mbridge": ("26.06", "nvl72")}
 as one kernel behind HybridEP, hide the exchanges and capture the whole step in a graph:
 ``_enable_hybridep_full_iteration_mxfp8``, Megatron-Bridge (commit 067f987),
 perf_recipes/qwen/common.py and perf_recipes/deepseek/common.py."""
-
-SCHEDULES: tuple[tuple[str, str], ...] = (
-    ("dualpipe-v", "dualpipe-v"),
-    ("dualpipev", "dualpipe-v"),
-    ("dualpipe", "dualpipe"),
-    ("zb-2p", "zb-h2"),
-    ("zb-1p", "zb-h1"),
-    ("zb-v", "zb-v"),
-    ("zbv", "zb-v"),
-    ("zb-h2", "zb-h2"),
-    ("zb", "zb-h1"),
-    ("zero-bubble", "zb-h1"),
-    ("zero bubble", "zb-h1"),
-    ("gpipe", "gpipe"),
-    ("breadth", "breadth-first"),
-)
-"""Words in ``schedule`` -> schedule; interleaved and plain 1F1B apart."""
-SCHEDULE: Mapping[str, str] = {"megatron": "interleaved 1F1B"}
-"""Sources -> schedule of runs that print none: Megatron-LM's table of H100s names it
-for all that have a pipeline."""
 WEIGHED_STAGES = frozenset({"hfnanotron"})
 """Sources that cut a pipeline where the weights of layers and head say."""
-MOST_VIRTUAL = 4
-"""Virtual stages at most where a source does not print them."""
-
-PRECISIONS: tuple[tuple[str, str, str], ...] = (
-    (r"fp8 or nvfp4", "nvfp4", "FP8 and NVFP4 were both submitted: the faster, NVFP4"),
-    (r"no matching config", "nvfp4", "FP8 is assumed, NVFP4 allowed: the faster"),
-    (r"nvfp4|fp4", "nvfp4", ""),
-    (r"mx-?fp8|fp8-?mx", "mxfp8", ""),
-    (r"deepgemm|block", "fp8", ""),
-    (r"row-?wise", "fp8-row", ""),
-    (r"fp8|e4m3", "fp8-tensor", ""),
-    (r"bf16|fp16|bfloat|half", "bf16", ""),
-    (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),
-    (r"tf32|fp32|single", "bf16", "32-bit products are not modelled: BF16"),
-)
-"""Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
-BLOCK_SCALED = frozenset({"dsv3"})
-"""Sources whose plain ``FP8`` has a scale per tile and block."""
-FASTEST_UNSAID: Mapping[str, str] = {"mlperf": "nvfp4"}
-"""Sources -> recipe where a row prints no precision, FP8 on GPUs without it: MLPerf's
-rules reward what is fastest."""
-
-MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"mla_up_proj|mla up-projection", ("mla_up_proj",)),
-    (r"layernorm|rmsnorm|\bnorm\b", ("layernorm",)),
-    (r"moe_act|swiglu|\bact\b", ("moe_act",)),
-    (r"\bmlp\b", ("mlp",)),
-    (r"(?<!-)\bmoe\b(?!-)", ("moe",)),
-    (r"core_attn|attention core", ("core_attn",)),
-    (
-        r"selective (op|layer)|per-op selective",
-        ("layernorm", "moe_act", "second_product"),
-    ),
-    (r"partial: activations of linear layers kept", ("layernorm", "moe_act")),
-)
-"""Words in ``recompute`` -> modules, all that fit. Per-op selective checkpointing of
-torchtitan keeps matrix products and attention, and repeats what is element-wise and
-every second product (torchtitan, ``parallelize_llama.py``, June 2024 and later)."""
-
-REPEATED_BY: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"^dgxc-.*-paxml-gpt3-5b-", ("core_attn", "layernorm", "moe_act")),
-    (r"^dgxc-.*-paxml-gpt3-175b-", ("core_attn", "layernorm", "mlp_up")),
-    (r"^dgxc-.*-maxtext-llama2-70b-", ("core_attn", "layernorm", "mlp_up")),
-    (r"^dgxc-.*-maxtext-llama3-70b-", ("full",)),
-    (r"^dgxc-v25\.05[.\d]*-deepseek-v3-.*gb200", ("core_attn",)),
-    (r"^dgxc-v25\.05[.\d]*-deepseek-v3-", ("mla_up_proj",)),
-)
-"""Words in a record's name -> what its script repeats, where the page does not say:
-``SAVE_DOT_ONLY`` and ``SAVE_QKV_OUT_PROJ`` of Paxml, ``save_dot_except_mlp`` and
-``save_qkv_proj`` of MaxText, which is ``full`` but for the first product of a layer;
-``RM`` of NeMo (NVIDIA/dgxc-benchmarking, commits 35a9aec, 85380ff and 1f6d9f4,
-``paxml/paxml_mod_configs.py``, ``maxtext/configure.sh``,
-``deepseek_v3/*/launch.sh``)."""
-
-CAUSAL_FLOP = frozenset({"mbridge", "moezoo", "mcoremoe"})
-"""Sources that halve attention and count multi-token prediction: Megatron-LM from core
-0.12 on. All others count full attention."""
-FP8_PEAK = frozenset({"dgxc", "nemo", "nemo24.07"})
-"""Sources that divide an FP8 run by the FP8 peak."""

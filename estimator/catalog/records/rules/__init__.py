@@ -1,0 +1,1 @@
+"""What records leave open, by groups of sources: tables, no code."""
