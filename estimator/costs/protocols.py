@@ -37,7 +37,7 @@ def fill_s(part_bytes: float, links: Links) -> float:
 
     Examples
     --------
-    >>> from estimator.costs.rates import Overheads
+    >>> from estimator.costs.overheads import Overheads
     >>> known = Overheads(chunk_s=4e-6, chunk_bytes=1e6)
     >>> links = Links(8, 450e9, 0.0, 50e9, 0.0, 50e9, 50e9, 0.0, overheads=known)
     >>> fill_s(1e6, links)
@@ -101,7 +101,7 @@ def both_steps_s(
 
     Examples
     --------
-    >>> from estimator.costs.rates import Overheads
+    >>> from estimator.costs.overheads import Overheads
     >>> known = Overheads(step_s=1e-6, simple_s=5e-6)
     >>> links = Links(8, 450e9, 0.0, 50e9, 0.0, 50e9, 50e9, 0.0, overheads=known)
     >>> both_steps_s(7, 0, 1e6, Group(8, 8), links, 0.0)

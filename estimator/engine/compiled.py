@@ -13,7 +13,15 @@ LANES = 128
 
 
 def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each scenario's makespan, shape (S,), from durations (classes, S)."""
+    """Return each scenario's makespan, shape (S,), from durations (classes, S).
+
+    Parameters
+    ----------
+    tape : Tape
+        Steps of the graph.
+    duration_s : array
+        Seconds, shape (classes, S).
+    """
     longest_s = np.zeros(duration_s.shape[1])
     _play(
         tape.kind,

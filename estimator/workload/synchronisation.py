@@ -118,6 +118,9 @@ class Window:
         """Return by how much ``seconds`` of a reduction lengthen the step.
 
         ``checks_s`` of the host come on top of what it does for the backward pass.
+
+        >>> Window(backward_s=0.3, forward_s=0.1, num_layers=10).behind_backward_s(0.2)
+        0.02
         """
         exposed_s = self._exposed_s(seconds, self.backward_s, self.backward_lent)
         if not checks_s:
@@ -125,7 +128,11 @@ class Window:
         return largest(exposed_s, checks_s + self.backward_host_s - self.backward_s)
 
     def behind_forward_s(self, seconds: float) -> float:
-        """Return by how much ``seconds`` of a gathering lengthen the step."""
+        """Return by how much ``seconds`` of a gathering lengthen the step.
+
+        >>> Window(backward_s=0.3, forward_s=0.1, num_layers=10).behind_forward_s(0.5)
+        0.4
+        """
         return self._exposed_s(seconds, self.forward_s, self.forward_lent)
 
     def _exposed_s(self, seconds: float, behind_s: float, lent: float) -> float:
@@ -151,6 +158,15 @@ class Travel(NamedTuple):
         """Return the seconds of a collective, whole or in equal parts.
 
         The host checks a part while the one before it travels.
+
+        Parameters
+        ----------
+        collective_s : callable
+            Seconds of (bytes, group, links).
+        num_bytes : float
+            Of the full buffer.
+        in_parts : bool
+            Whether it travels in ``num_parts``, each with its own latency.
         """
         if self.members.size == 1:
             return 0.0
