@@ -1,6 +1,7 @@
 """The house: rooms whose imports point down, without a circle in any of them."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def imported(path):
 def test_the_rooms_are_these():
     found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
     assert found == {"__init__.py", *ROOMS}
+
+
+def test_the_page_lists_the_rooms_from_the_ground_up():
+    page = (PACKAGE.parent / "ARCHITECTURE.md").read_text()
+    table = page.partition("## Rooms")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)) == ROOMS
 
 
 @pytest.mark.parametrize("room", ROOMS)

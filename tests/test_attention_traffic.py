@@ -6,7 +6,7 @@ import pytest
 
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load, load_scenario
-from estimator.costs.kernels import attention_s
+from estimator.costs.attention import attention_s
 from estimator.costs.rates import Layer, device
 from estimator.workload import attention
 from estimator.workload.memory import layer_activations

@@ -17,7 +17,8 @@ from estimator.costs.collectives import (
     ring_bytes_per_s,
     send_s,
 )
-from estimator.costs.rates import Layer, Overheads, links, wait_of_exchange_s
+from estimator.costs.overheads import Overheads
+from estimator.costs.rates import Layer, links, wait_of_exchange_s
 
 CLUSTER = load_scenario("deepseek-v3").cluster
 ALONE = links(CLUSTER, Layer.ACHIEVABLE, is_overlapped=False)

@@ -7,7 +7,7 @@ import pytest
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load, load_scenario
 from estimator.catalog.records.scenarios import scenario as scenario_of
-from estimator.costs.kernels import attention_flop, attention_s
+from estimator.costs.attention import attention_flop, attention_s
 from estimator.costs.rates import Layer, device
 from estimator.specs.model import LocalAttention
 from estimator.workload import attention

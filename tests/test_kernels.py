@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.catalog.loading import load
-from estimator.costs.kernels import (
+from estimator.costs.attention import (
     attention_backward_flop,
     attention_flop,
     attention_s,
-    elementwise_s,
-    gemm_s,
 )
+from estimator.costs.kernels import elementwise_s, gemm_s
 from estimator.costs.rates import Layer, device
 
 H800 = device(load("gpu", "h800-sxm"), Layer.ACHIEVABLE)

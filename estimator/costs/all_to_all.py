@@ -35,8 +35,21 @@ class Spread:
 def expected_distinct(num_places: int, items_per_place: int, num_drawn: int) -> float:
     """Return the expected places among ``num_drawn`` distinct items drawn evenly.
 
+    Parameters
+    ----------
+    num_places : int
+        Nodes or ranks, M, positive.
+    items_per_place : int
+        Experts on each, e, positive.
+    num_drawn : int
+        Distinct experts of a token, k; at most all ``M e``.
+
+    Notes
+    -----
     Hypergeometric: ``M (1 - C((M - 1) e, k) / C(M e, k))``.
 
+    Examples
+    --------
     >>> round(expected_distinct(8, 32, 8), 3)  # 256 experts on 8 nodes, top-8
     5.295
     """
@@ -56,11 +69,30 @@ def spread(
 ) -> Spread:
     """Return the nodes and ranks that a token visits.
 
-    Without group limits the choice is even and the answer exact. With them, as in
-    DeepSeek-V3, the groups with the largest sum of their two best affinities are
-    taken, then the best experts inside: affinities are drawn independently (fixed
-    seed, :data:`SAMPLED_TOKENS` tokens), which gives 3.96 nodes of at most 4 for
-    DeepSeek-V3 and is the same within 0.5 % for normal, uniform or heavy tails.
+    Parameters
+    ----------
+    num_experts, experts_per_token : int
+        Routed experts, and those that a token is sent to.
+    num_nodes, num_ranks : int
+        Among which the experts are divided evenly; both divide ``num_experts``.
+    num_groups, groups_per_token : int
+        Groups of experts, and how many of them a token may use.
+
+    Notes
+    -----
+    Without group limits the choice is even and the answer exact
+    (:func:`expected_distinct`). With them, as in DeepSeek-V3 (arXiv 2412.19437, section
+    2.1.2), the groups with the largest sum of their two best affinities are taken, then
+    the best experts inside: affinities are drawn independently (fixed seed,
+    :data:`SAMPLED_TOKENS` tokens), which gives 3.96 nodes of at most 4 for DeepSeek-V3
+    and is the same within 0.5 % for normal, uniform or heavy tails.
+
+    Examples
+    --------
+    >>> round(spread(256, 8, num_nodes=8, num_ranks=64).nodes, 3)
+    5.295
+    >>> round(spread(256, 8, 8, 64, num_groups=8, groups_per_token=4).nodes, 2)
+    3.95
     """
     per_node, per_rank = num_experts // num_nodes, num_experts // num_ranks
     if groups_per_token >= num_groups:

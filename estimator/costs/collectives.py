@@ -7,11 +7,6 @@ by switches that reduce; PAT, a logarithmic exchange of single GPUs. :func:`best
 the fastest, as NCCL's tuner means to. The legs of a path are pipelined: the slowest
 counts.
 
-A node passes on a slice of the message once it has all of it, so a step between nodes
-lasts as long as the slice's transfer, too.
-
-Small messages go with flags beside the data (protocol LL): a low floor, a fraction of
-the wire. Large ones go in chunks (Simple), whose steps last longer as chunks fill.
 The constants of a node are fitted to measured collectives (``benchmarks/``).
 """
 
@@ -21,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, inf, log2
 
+from estimator.costs import protocols
 from estimator.costs.groups import (
     Group,
     all_to_all_squeeze,
@@ -59,62 +55,8 @@ TREE_SHARE = 0.92
 """Of the ring's bandwidth: NCCL ``src/graph/tuning.cc`` (commit 5067397)."""
 PAT_SHARE = 0.75
 """Likewise."""
-NET_SLICE_BYTES = 2**20
-"""What protocol Simple hands to the network at a time: two of the eight steps of a
-4 MiB buffer (NCCL ``src/include/collectives.h``, ``ALLREDUCE_SLICESTEPS``;
-``src/init.cc``, ``DEFAULT_BUFFSIZE``; commit 5067397)."""
-NET_CHANNELS = 2
-"""Channels that share a NIC: NCCL, ``src/graph/connect.cc``, doubles those found."""
 FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
 """A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
-
-
-def _fill(part_bytes: float, links: Links) -> float:
-    """Return the seconds that a step of protocol Simple adds for these chunks."""
-    known = links.overheads
-    return known.chunk_s * part_bytes / (part_bytes + known.chunk_bytes)
-
-
-def _forward_s(sent_bytes: float, members: Group, links: Links) -> float:
-    """Return the seconds of a step between nodes: the next waits for a whole slice.
-
-    ``sent_bytes`` leave the node in the step, over all its NICs.
-    """
-    channels = NET_CHANNELS * num_nics(members, links)
-    held = smallest(sent_bytes / channels, NET_SLICE_BYTES)
-    slice_s = held * NET_CHANNELS / nic_bytes_per_s(members, links)
-    return links.overheads.net_step_s + slice_s
-
-
-def _steps_s(
-    inside: float,
-    between: float,
-    num_bytes: float,
-    members: Group,
-    links: Links,
-    sent_bytes: float,
-) -> tuple[float, float]:
-    """Return the seconds of steps inside and between nodes: LL, and Simple."""
-    known = links.overheads
-    step_s = known.step_s + _fill(num_bytes / members.size, links)
-    net_s = between and between * _forward_s(sent_bytes, members, links)
-    return (
-        inside * known.step_s + between * known.net_step_s,
-        known.simple_s + inside * step_s + net_s,
-    )
-
-
-def _faster_protocol_s(
-    steps_s: tuple[float, float], num_bytes: float, rate: float, links: Links
-) -> float:
-    """Return the seconds of the faster protocol; LL sends as many flags as data."""
-    known = links.overheads
-    low_rate = smallest(known.low_latency_bytes_per_s, rate / 2)
-    low_s, simple_s = steps_s
-    return known.launch_s + smallest(
-        low_s + num_bytes / low_rate, simple_s + num_bytes / rate
-    )
-
 
 Seconds = Callable[[float, Group, Links], float]
 collective: Registry[Seconds] = Registry("collective", package="")
@@ -131,11 +73,13 @@ def _ring_s(factor: int, num_bytes: float, members: Group, links: Links) -> floa
     between = factor * (members.num_nodes - 1)
     part = num_bytes / members.size
     inside = factor * others - between
-    steps_s = _steps_s(inside, between, num_bytes, members, links, part)
+    steps_s = protocols.both_steps_s(inside, between, num_bytes, members, links, part)
     own_s = part / links.overheads.copy_bytes_per_s
     wire = factor * num_bytes * others / members.size
     rate = ring_bytes_per_s(members, links)
-    return _faster_protocol_s((steps_s[0], steps_s[1] + own_s), wire, rate, links)
+    return protocols.faster_protocol_s(
+        (steps_s[0], steps_s[1] + own_s), wire, rate, links
+    )
 
 
 @collective("all_gather/ring")
@@ -143,19 +87,41 @@ def _ring_s(factor: int, num_bytes: float, members: Group, links: Links) -> floa
 def ring_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
     r"""Return the seconds of a ring all-gather, or of a reduce-scatter.
 
+    Parameters
+    ----------
+    num_bytes : float
+        Of the full buffer, n, not negative.
+    members : Group
+        The p ranks and how they sit on nodes; alone they take no time.
+    links : Links
+        Rates in B/s one way per GPU, latencies in s.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer bytes than none.
+
+    Notes
+    -----
     .. math:: t = t_0 + (p - 1) \alpha(n / p) + \frac{p - 1}{p} \frac{n}{\beta}
         + \frac{n}{p \gamma}
 
     A rank's own part is copied at :math:`\gamma`, which is why two ranks reach a lower
     bus bandwidth than eight. Source: Thakur et al., "Optimization of Collective
     Communication Operations in MPICH," 2005; NCCL, ``src/graph/tuning.cc``.
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> f"{ring_all_gather_s(1e9, group(8, 1, 8), links) * 1e3:.2f} ms"
+    '1.94 ms'
     """
     return _ring_s(1, num_bytes, members, links)
 
 
 @collective("all_reduce/ring")
 def ring_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
-    """Return the seconds of a ring all-reduce: twice the steps of an all-gather."""
+    """Return the seconds of a ring all-reduce: two of :func:`ring_all_gather_s`."""
     return _ring_s(2, num_bytes, members, links)
 
 
@@ -163,27 +129,58 @@ def ring_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
 def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
     """Return the seconds of a double tree over nodes, with a chain inside each.
 
-    Its steps grow with the logarithm of the nodes: small messages of many nodes.
-    Source: Sanders, Speck and Traeff, "Two-tree algorithms," 2009; NCCL, likewise.
+    Parameters
+    ----------
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`.
+
+    Notes
+    -----
+    ``t0 + 2 (k - 1) alpha + 2 log2(N) alpha_net + 2 n / (0.92 beta)`` with k ranks on
+    each of N nodes: for small messages of many nodes. Source: Sanders, Speck and
+    Traeff, "Two-tree algorithms," 2009; NCCL, likewise.
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> f"{tree_all_reduce_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
+    '43.98 ms'
     """
     if members.size == 1:
         return 0.0
     chain = 2 * (min(members.size, members.per_node) - 1)
     between = 2 * log2(members.num_nodes)
-    steps_s = _steps_s(chain, between, num_bytes, members, links, num_bytes)
+    steps_s = protocols.both_steps_s(
+        chain, between, num_bytes, members, links, num_bytes
+    )
     rate = TREE_SHARE * ring_bytes_per_s(members, links)
-    return _faster_protocol_s(steps_s, 2 * num_bytes, rate, links)
+    return protocols.faster_protocol_s(steps_s, 2 * num_bytes, rate, links)
 
 
 @collective("all_reduce/switch")
 def switch_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
     r"""Return the seconds of an all-reduce inside the switch (NVLS).
 
+    Parameters
+    ----------
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`; infinite beyond a node, with fewer ranks than
+        :data:`MIN_SWITCH_RANKS`, or where the switch does not reduce.
+
+    Notes
+    -----
     .. math:: t = t_0 + 2 (p - 1) \alpha(n / p) + \frac{n (1 + 1/p)}{\beta}
 
     The switch reads a part from every rank, adds, and writes it to every rank: a link
     carries the message and one rank's part of it, so the *bus* bandwidth, counted as
     for a ring, exceeds the link's own. One share of the wire meets 5 to 8 GPUs.
+
+    Examples
+    --------
+    >>> wires = (8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> links = Links(*wires, switch_reduction_bytes_per_s=360e9)
+    >>> f"{switch_all_reduce_s(1e9, group(8, 1, 8), links) * 1e3:.2f} ms"
+    '3.12 ms'
     """
     if members.size == 1:
         return 0.0
@@ -197,7 +194,7 @@ def switch_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float
 def _in_node_s(num_bytes: float, count: int, links: Links) -> float:
     """Return the seconds of reducing and spreading among ``count`` ranks of a node."""
     known, rate = links.overheads, links.switch_reduction_bytes_per_s
-    steps_s = 2 * (count - 1) * _fill(num_bytes / count, links)
+    steps_s = 2 * (count - 1) * protocols.fill_s(num_bytes / count, links)
     if rate and count >= MIN_SWITCH_RANKS:
         wire_s = num_bytes * (1 + 1 / count) / rate
         steps_s += known.switch_reduction_s
@@ -211,8 +208,21 @@ def _in_node_s(num_bytes: float, count: int, links: Links) -> float:
 def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
     """Return the seconds of an all-reduce in the nodes and, beside it, between them.
 
+    Parameters
+    ----------
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`; infinite in one node and with one rank on each.
+
+    Notes
+    -----
     Each NIC carries its part of the buffer up and down a tree (NCCL's NVLSTree); two
     nodes exchange halves; switches that reduce (SHARP) need it once.
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> f"{hierarchical_all_reduce_s(1e9, group(64, 1, 8), links) * 1e3:.2f} ms"
+    '5.25 ms'
     """
     if members.size == 1:
         return 0.0
@@ -227,7 +237,7 @@ def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) ->
     if links.has_net_reduction:  # packets are added as they pass
         steps_s = 2 * links.overheads.net_step_s
     else:
-        steps_s = 2 * log2(num_nodes) * _forward_s(num_bytes, members, links)
+        steps_s = 2 * log2(num_nodes) * protocols.forward_s(num_bytes, members, links)
     return largest(inside_s, latency_s + between_s) + steps_s
 
 
@@ -236,8 +246,22 @@ def hierarchical_all_reduce_s(num_bytes: float, members: Group, links: Links) ->
 def pat_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
     """Return the seconds of PAT, for groups with one GPU on each node.
 
-    Parallel aggregated trees: Jeaugey, "PAT: a new algorithm for all-gather and
-    reduce-scatter," 2025; three quarters of the wire (NCCL, ``tuning.cc``).
+    Parameters
+    ----------
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`; infinite with two members on a node.
+
+    Notes
+    -----
+    ``t0 + ceil(log2 p) alpha + n (p - 1) / p / (0.75 nic)``. Parallel aggregated trees:
+    Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter," 2025; three
+    quarters of the wire (NCCL, ``tuning.cc``).
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> f"{pat_all_gather_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
+    '26.25 ms'
     """
     if members.size == 1:
         return 0.0
@@ -255,7 +279,18 @@ def direct_all_to_all_s(num_bytes: float, members: Group, links: Links) -> float
     """Return the seconds of a flat all-to-all of ``n`` bytes in and out of each rank.
 
     Every rank sends ``n / p`` to each other one, all at once: what stays in the node
-    over the scale-up links, the rest over the rank's own NIC.
+    over the scale-up links, the rest over the rank's own NIC; the slower counts.
+
+    Parameters
+    ----------
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`.
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> f"{direct_all_to_all_s(1e9, group(64, 1, 8), links) * 1e3:.2f} ms"
+    '17.50 ms'
     """
     if members.size == 1:
         return 0.0
@@ -269,7 +304,7 @@ def direct_all_to_all_s(num_bytes: float, members: Group, links: Links) -> float
         between_s = part * (members.size - near) / links.nic_bytes_per_s
         between_s *= all_to_all_squeeze(members.span or members.size, links)
     start_s = known.launch_s + known.step_s + net_s
-    fill_s = known.simple_s + _fill(part, links)
+    fill_s = known.simple_s + protocols.fill_s(part, links)
     wire_s = largest(inside_s, between_s)
     simple_s = start_s + fill_s + wire_s + part / known.copy_bytes_per_s
     if part > LOW_LATENCY_PEER_BYTES:
@@ -291,10 +326,23 @@ class Choice:
 def best(operation: str, num_bytes: float, members: Group, links: Links) -> Choice:
     """Return the fastest algorithm of ``all_reduce``, ``all_gather``, ...
 
+    Parameters
+    ----------
+    operation : str
+        A key of :data:`FACTORS`.
+    num_bytes, members, links
+        As of :func:`ring_all_gather_s`.
+
     Raises
     ------
     ValueError
         If the operation is not known, or bytes are negative.
+
+    Examples
+    --------
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> best("all_reduce", 1e9, group(64, 8, 8), links).algorithm
+    'all_reduce/tree'
     """
     if operation not in FACTORS or num_bytes < 0:
         raise ValueError(f"no {operation!r} of {num_bytes} bytes")
@@ -306,12 +354,12 @@ def best(operation: str, num_bytes: float, members: Group, links: Links) -> Choi
 
 
 def all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
-    """Return the seconds of the fastest all-reduce."""
+    """Return the seconds of the fastest all-reduce: :func:`best`, which see."""
     return best("all_reduce", num_bytes, members, links).seconds
 
 
 def all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
-    """Return the seconds of the fastest all-gather, or reduce-scatter."""
+    """Return the seconds of the fastest all-gather, or reduce-scatter: :func:`best`."""
     return best("all_gather", num_bytes, members, links).seconds
 
 
@@ -320,6 +368,23 @@ def bus_bytes_per_s(
 ) -> float:
     """Return nccl-tests' bus bandwidth of an operation.
 
+    Parameters
+    ----------
+    operation : str
+        A key of :data:`FACTORS`.
+    num_bytes : float
+        Of the full buffer.
+    size : int
+        Ranks.
+    seconds : float
+        That it took, positive.
+
+    Notes
+    -----
+    ``factor num_bytes (p - 1) / p / seconds``: nccl-tests, PERFORMANCE.md.
+
+    Examples
+    --------
     >>> bus_bytes_per_s("all_reduce", 8e9, 8, 2.0)
     7000000000.0
     """

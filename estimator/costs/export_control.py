@@ -61,8 +61,23 @@ class Control:
 def total_processing_performance(peak_flop_per_s: Mapping[str, float]) -> Performance:
     """Return the largest dense rate in TFLOPS times bits.
 
-    Two operations for each multiply-accumulate, as datasheets count (read, as above).
+    Parameters
+    ----------
+    peak_flop_per_s : mapping of str to float
+        Dense peaks in FLOP/s by number format; formats outside :data:`BITS` count not.
 
+    Returns
+    -------
+    Performance
+        TPP, and its format; 0 and no format where none counts.
+
+    Notes
+    -----
+    ``max(peak / 1e12 * bits)``; two operations for each multiply-accumulate, as
+    datasheets count (read, as above).
+
+    Examples
+    --------
     >>> total_processing_performance({"bf16": 989e12, "fp8": 1979e12})
     Performance(tpp=15832.0, dtype='fp8')
     >>> total_processing_performance({"fp32": 18e12})
@@ -79,6 +94,20 @@ def total_processing_performance(peak_flop_per_s: Mapping[str, float]) -> Perfor
 def performance_density(tpp: float, die_area_mm2: float) -> float:
     """Return TPP for each square millimetre of die (read, as above).
 
+    Parameters
+    ----------
+    tpp : float
+        Total processing performance, TFLOPS times bits.
+    die_area_mm2 : float
+        Of all dies that compute, square millimetres, positive.
+
+    Raises
+    ------
+    ValueError
+        If the area is not positive.
+
+    Examples
+    --------
     >>> round(performance_density(2368, 814), 2)  # H20
     2.91
     """
@@ -94,6 +123,15 @@ def meets_october_2022(tpp: float, io_bytes_per_s: float | None) -> bool:
     TPP of 4800 and more. This is why the A800 and H800 have 400 GB/s. The rule's name
     and the 600 GB/s were read in the press and in 88 FR 73458; its wording is recalled.
 
+    Parameters
+    ----------
+    tpp : float
+        Total processing performance, TFLOPS times bits.
+    io_bytes_per_s : float or None
+        Links to other chips, both directions together, B/s; None for none.
+
+    Examples
+    --------
     >>> meets_october_2022(15832, 900e9), meets_october_2022(15832, 400e9)  # H100, H800
     (True, False)
     """
@@ -108,6 +146,20 @@ def october_2023(tpp: float, density: float | None) -> str:
     (read). 3A090.b: a TPP from 2400 to below 4800 with a PD from 1.6 to below 5.92, or
     of 1600 and more with a PD from 3.2 to below 5.92 (recalled). Links no longer count.
 
+    Parameters
+    ----------
+    tpp : float
+        Total processing performance, TFLOPS times bits.
+    density : float or None
+        TPP for each square millimetre; None where the die's area is not published.
+
+    Returns
+    -------
+    str
+        ``3A090.a``, ``3A090.b``, ``none``, or ``needs the die area``.
+
+    Examples
+    --------
     >>> october_2023(15832, 19.4), october_2023(2368, 2.91), october_2023(4400, None)
     ('3A090.a', 'none', 'needs the die area')
     """
@@ -124,7 +176,25 @@ def october_2023(tpp: float, density: float | None) -> str:
 
 
 def control(gpu: Gpu) -> Control:
-    """Return what both rules say of an accelerator, and why."""
+    """Return what both rules say of an accelerator, and why.
+
+    Parameters
+    ----------
+    gpu : Gpu
+        Its dense peaks, the area of its die and its links to other chips.
+
+    Notes
+    -----
+    :func:`total_processing_performance` and :func:`performance_density` under
+    :func:`meets_october_2022` and :func:`october_2023`. Range: chips for data centres.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> made = control(load("gpu", "h20"))
+    >>> made.tpp, made.october_2022, made.october_2023
+    (2368.0, False, 'none')
+    """
     made = total_processing_performance(gpu.peak_flop_per_s)
     area, io = gpu.die_area_mm2, gpu.scaleup_io_bytes_per_s
     density = performance_density(made.tpp, area) if area else None

@@ -27,15 +27,33 @@ def flop_per_token(
 ) -> float:
     """Return the model FLOP of one trained token, forward and backward.
 
-    ``6 (weights used) + 3 (attention and state space)``; ``is_causal`` halves full
-    attention. The first term follows Kaplan et al., arXiv 2001.08361, section 2.1; the
-    second Korthikanti et al., arXiv 2205.05198, appendix A. A third of it is the
-    forward pass; ``num_passes`` says how many thirds are run.
+    Parameters
+    ----------
+    model : Transformer
+        Its layers, experts that a token uses, and vocabulary.
+    seq_len : int
+        Tokens of a sequence, positive.
+    is_causal : bool
+        Whether later tokens are masked, which halves full attention.
+    num_passes : int
+        Thirds of the count that are run: 3 to train, 1 forward alone.
 
     Raises
     ------
     ValueError
         If the sequence length is not positive.
+
+    Notes
+    -----
+    ``num_passes (2 (weights used) + (attention and state space))``. The first term
+    follows Kaplan et al., arXiv 2001.08361, section 2.1; the second Korthikanti et al.,
+    arXiv 2205.05198, appendix A.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> f"{flop_per_token(load('model', 'deepseek-v3'), 4096) / 1e9:.0f} GFLOP"
+    '250 GFLOP'
     """
     if seq_len <= 0:
         raise ValueError(f"seq_len must be positive, got {seq_len}")
@@ -54,6 +72,26 @@ def mtp_flop_per_token(
 
     A module is a layer like the last, a projection of two vectors into one, and a
     head. :func:`flop_per_token` leaves it out, as DeepSeek does; Megatron-LM counts it.
+
+    Parameters
+    ----------
+    model : Transformer
+        With its number of modules; none add nothing.
+    seq_len : int
+        Tokens of a sequence, positive.
+    is_causal : bool
+        Whether later tokens are masked.
+
+    Notes
+    -----
+    ``modules (6 (layer + 2 h^2 + vocabulary h) + 3 mixing)``: DeepSeek-V3 technical
+    report, arXiv 2412.19437, section 2.2.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> f"{mtp_flop_per_token(load('model', 'deepseek-v3'), 4096) / 1e9:.1f} GFLOP"
+    '10.2 GFLOP'
     """
     h, last = model.hidden_size, model.num_layers - 1
     weights = _layer_weights(model, last) + 2 * h * h + model.vocab_size * h
@@ -64,7 +102,30 @@ def mtp_flop_per_token(
 def mixing_flop(
     model: Transformer, layer: int, seq_len: int, *, is_causal: bool
 ) -> float:
-    """Return one token's forward FLOP where a layer mixes tokens: scores, or scan."""
+    """Return one token's forward FLOP where a layer mixes tokens: scores, or scan.
+
+    Parameters
+    ----------
+    model : Transformer
+        Whose layer it is.
+    layer : int
+        Its number from 0; what window it has depends on it.
+    seq_len : int
+        Tokens of a sequence, positive.
+    is_causal : bool
+        Whether later tokens are masked.
+
+    Notes
+    -----
+    ``2 span H (dqk + dv)`` with the span of :func:`mean_span`; a state space
+    ``7 inner state`` (:data:`SCAN_FLOP`).
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> mixing_flop(load("model", "llama-3.1-405b"), 0, 8192, is_causal=True)
+    268435456.0
+    """
     blocks = BLOCKS[model.layer_kinds[layer]]
     if "mamba" in blocks and model.mamba:
         return SCAN_FLOP * float(model.mamba.inner_size) * model.mamba.state_size
@@ -78,9 +139,20 @@ def mixing_flop(
 def mean_span(seq_len: int, local: LocalAttention | None, *, is_causal: bool) -> float:
     """Return how many tokens a token attends to, averaged over a sequence.
 
+    Parameters
+    ----------
+    seq_len : int
+        Tokens of a sequence, S, positive.
+    local : LocalAttention or None
+        A sliding window or chunks of W tokens; None for the whole sequence.
+    is_causal : bool
+        Whether later tokens are masked.
+
+    Notes
+    -----
     Without a causal mask a token sees a whole window. With one, the first tokens of
     the sequence, or of a chunk, see fewer: ``S / 2`` of S, and of a sliding window W
-    ``(W S - W^2 / 2) / S``.
+    ``(W S - W^2 / 2) / S``. The half token of the diagonal is left out.
 
     Examples
     --------
@@ -124,6 +196,25 @@ def mfu(
 ) -> float:
     """Return model FLOP/s over the peak of all GPUs, a fraction of 1.
 
+    Parameters
+    ----------
+    flop_a_token : float
+        Model FLOP of a trained token (:func:`flop_per_token`).
+    tokens_per_s : float
+        Of the whole cluster.
+    num_gpus : int
+        In use, positive.
+    peak_flop_per_s : float
+        Dense peak of one GPU, positive; of its 16-bit format by convention, so that
+        training in 8 bits can exceed 1.
+
+    Notes
+    -----
+    ``flop_a_token tokens_per_s / (num_gpus peak)``: Chowdhery et al., PaLM, arXiv
+    2204.02311, appendix B.
+
+    Examples
+    --------
     >>> mfu(2.5e11, 1541.7, 1, 989e12)  # doctest: +ELLIPSIS
     0.389...
     """

@@ -1,4 +1,4 @@
-"""Seconds of one kernel: matrix product, attention, element-wise traffic.
+"""Seconds of one kernel: matrix product, element-wise traffic, top-k.
 
 A matrix product is a persistent kernel: its output tiles run in waves over the SMs,
 and a tile's epilogue is hidden in part at most behind other tiles' main loops. On the
@@ -8,7 +8,7 @@ products that DeepGEMM prints for DeepSeek-V3's shapes this is within 4.4 % on a
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, inf
+from math import ceil
 from typing import Literal
 
 from estimator.costs.rates import Device
@@ -41,13 +41,6 @@ which memory's rate is known), writing rows in 8 or 4 bits, bringing them into a
 order; or so little that each lasts as long as the smallest."""
 WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
 """Threads of a warp, threads and blocks that an SM holds at most."""
-FULL_LOSS = 0.3
-"""What attention without a mask loses to short rows and to the last wave, over what it
-loses under a causal mask at the same length: no block is half masked, and all last as
-long. 0.27 and 0.33 (H200, forward and backward), 0.37 and 0.36 (GB200), 0.25 and 0.47
-(GB300) from 2 to 32 Ki tokens, 64 heads of width 128: NVIDIA/cudnn-frontend, commit
-3929da2, ``benchmark/sdpa_benchmark_training/results``; 0.15 to 0.32 on an H100:
-FlashAttention-3, arXiv 2407.08608, figure 5 (read in a transcription)."""
 TOP_K_KERNELS = 5.7
 """What a wave of top-k blocks lasts, in small kernels: 66.5 us for 4,096 rows of 256
 scores, 3.9 waves (deepseek-ai/profile-data train.json, H800, ``gatherTopK``)."""
@@ -97,6 +90,14 @@ def gemm_s(
 
     Parameters
     ----------
+    device : Device
+        Sustained rates, FLOP/s and B/s, and fixed seconds of a tile and a launch.
+    m, n, k : int
+        Rows of the output, its columns, and the length of the sum; elements, positive.
+    dtype : str
+        Number format of the operands, a key of :data:`TILES`.
+    num_groups : int
+        Products of this shape in the kernel (one for each local expert), positive.
     num_sms : int, optional
         SMs left to the kernel; all of them by default.
     output_bytes : int
@@ -105,16 +106,37 @@ def gemm_s(
     is_weight_gradient : bool
         Use the rate of weight gradients, which may have a kernel of their own.
 
+    Returns
+    -------
+    float
+        Seconds, the launch among them; lanes where the device's rates are lanes.
+
     Raises
     ------
     ValueError
         If a size is not positive.
+    KeyError
+        If the device has no rate of the format.
 
     Notes
     -----
     ``waves * (2 bm bn K / (rate / SMs) + epilogue bm bn output_bytes / (bandwidth /
-    SMs) + tile_s)`` with the best tile ``bm x bn``; never faster than its memory
-    traffic. ``epilogue`` is the share of a tile's traffic that nothing hides.
+    SMs) + tile_s) + launch_s`` with the best tile ``bm x bn`` and
+    ``waves = ceil(ceil(M / bm) ceil(N / bn) num_groups / num_sms)``; never faster than
+    its memory traffic. ``epilogue`` is the share of a tile's traffic that nothing
+    hides. Range: products that fill at least one tile; a product of a few rows is
+    bound by memory. Source: DeepGEMM's printed table of DeepSeek-V3's shapes (within
+    4.4 % on average); tiles of CUTLASS and DeepGEMM, see :data:`TILES`.
+
+    Examples
+    --------
+    An H100 by its datasheet, without losses but for the last wave:
+
+    >>> from estimator.catalog.loading import load
+    >>> from estimator.costs.rates import Layer, device
+    >>> h100 = device(load("gpu", "h100-sxm"), Layer.SPECIFICATION)
+    >>> f"{gemm_s(h100, 4096, 8192, 8192) * 1e6:.0f} us"
+    '585 us'
     """
     if min(m, n, k, num_groups) <= 0:
         raise ValueError(f"sizes must be positive, got {(m, n, k, num_groups)}")
@@ -147,8 +169,32 @@ def aligned_share(device: Device, widths: tuple[int, int]) -> float:
     """Return what rows of these widths, in 16-bit elements, leave of a product's rate.
 
     Tensor cores are fed 16 bytes at a time; a row that is no multiple of 8 elements is
-    read in smaller pieces. Source: NVIDIA, Matrix Multiplication Background User's
-    Guide, section on tensor-core requirements. Tokens are no row of any operand.
+    read in smaller pieces. Tokens are no row of any operand.
+
+    Parameters
+    ----------
+    device : Device
+        Whose ``misaligned`` holds the shares for ``even`` and ``odd`` widths.
+    widths : tuple of int
+        Elements of a row of either operand, positive.
+
+    Returns
+    -------
+    float
+        A fraction of 1; 1 where both are multiples of 8, or where nobody measured it.
+
+    Notes
+    -----
+    Source: NVIDIA, Matrix Multiplication Background User's Guide, section on
+    tensor-core requirements; the shares are the GPU file's.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> from estimator.costs.rates import Layer, device
+    >>> a100 = device(load("gpu", "a100-sxm-80"), Layer.ACHIEVABLE)
+    >>> aligned_share(a100, (4096, 50256)), aligned_share(a100, (4096, 50254))
+    (1.0, 0.55)
     """
     if all(width % 8 == 0 for width in widths):
         return 1.0
@@ -162,106 +208,66 @@ def gemm_bytes(
 ) -> float:
     """Return the bytes of operands and output, each moved once.
 
+    Parameters
+    ----------
+    m, n, k : int
+        Rows of the output, its columns, and the length of the sum; elements.
+    dtype : str
+        Number format of both operands, a key of :data:`DTYPE_BYTES`.
+    num_groups : int
+        Products of this shape.
+    output_bytes : int
+        Bytes moved per output element.
+
+    Notes
+    -----
+    ``num_groups * ((M + N) K operand_bytes + M N output_bytes)``: caches hold what is
+    read again, so that this is the least.
+
+    Examples
+    --------
     >>> gemm_bytes(128, 128, 64, "fp8")
     49152.0
     """
     return num_groups * ((m + n) * k * DTYPE_BYTES[dtype] + m * n * output_bytes)
 
 
-def attention_flop(
-    num_sequences: int,
-    seq_len: int,
-    num_heads: int,
-    qk_dim: int,
-    v_dim: int,
-    *,
-    is_causal: bool = True,
-) -> float:
-    """Return the FLOP of one layer's attention, forward pass, projections apart.
-
-    Scores are ``(B, H, S, Dqk) @ (B, H, Dqk, S)``, then ``(B, H, S, S) @ (B, H, S,
-    Dv)``. Sharing K and V between heads saves bytes, not FLOP.
-
-    Raises
-    ------
-    ValueError
-        If a size is not positive.
-
-    Notes
-    -----
-    Matrix products only. ``is_causal`` halves the count, as kernels that skip masked
-    blocks do; the exact share is (S + 1) / 2S. Source: Korthikanti et al., MLSys
-    2023, appendix A.
-
-    Examples
-    --------
-    >>> attention_flop(1, 8192, 128, 128, 128) / 1e12  # Llama 3.1 405B
-    2.199023255552
-    """
-    sizes = (num_sequences, seq_len, num_heads, qk_dim, v_dim)
-    if min(sizes) <= 0:
-        raise ValueError(f"sizes must be positive, got {sizes}")
-    full = 2.0 * num_sequences * num_heads * seq_len**2 * (qk_dim + v_dim)
-    return full / 2 if is_causal else full
-
-
-def attention_backward_flop(forward_flop: float, qk_dim: int, v_dim: int) -> float:
-    """Return the FLOP of attention's backward pass, scores recomputed.
-
-    Five products instead of two: scores again, dV, dP, dQ, dK. Source: Dao,
-    FlashAttention-2, 2023.
-
-    >>> attention_backward_flop(2.0, 128, 128)
-    5.0
-    """
-    return forward_flop * (3 * qk_dim + 2 * v_dim) / (qk_dim + v_dim)
-
-
-def attention_s(
-    device: Device,
-    flop: float,
-    seq_len: int,
-    num_rows: float = inf,
-    *,
-    is_backward: bool = False,
-    is_wide: bool = False,
-    is_full: bool = False,
-    kernel: str = "fused",
-) -> float:
-    """Return the seconds of an attention kernel of ``flop``.
-
-    ``is_wide``: keys are wider than values, as in MLA. ``is_full``: no mask, each row
-    meets ``seq_len`` keys, and :data:`FULL_LOSS` is left of what is lost otherwise.
-
-    The rate saturates with the sequence and with ``num_rows``, heads times tokens,
-    whose blocks fill the SMs: ``rate / (1 + half_len / S + half_rows / num_rows)``, at
-    most what power sustains. Older kernels have a rate and a loss of their own. It does
-    not fall with the SMs that communication takes: beside 20 busy SMs the H800 trace of
-    deepseek-ai/profile-data shows 555 TFLOP/s, as much as on all 132 alone.
-    """
-    if is_backward:
-        rate = device.attention_backward_flop_per_s
-        half_len = device.attention_backward_half_len
-        half_rows = device.attention_backward_half_rows
-        most = device.attention_backward_most
-        if is_wide:
-            rate *= device.wide_attention_backward
-    else:
-        rate = device.attention_forward_flop_per_s
-        half_len = device.attention_forward_half_len
-        half_rows = device.attention_forward_half_rows
-        most = device.attention_forward_most
-    rate *= device.older_attention.get(kernel, 1.0)
-    loss = half_len / seq_len + half_rows / num_rows
-    loss *= device.older_attention_loss.get(kernel, 1.0)
-    loss *= FULL_LOSS if is_full else 1.0
-    return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s
-
-
 def elementwise_s(
     device: Device, num_bytes: float, num_kernels: int = 1, pattern: Pattern = "fused"
 ) -> float:
-    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all."""
+    """Return the seconds of memory-bound kernels that move ``num_bytes`` in all.
+
+    Parameters
+    ----------
+    device : Device
+        Its memory rates in B/s, one for each pattern, and seconds of a launch.
+    num_bytes : float
+        Read and written by all kernels together, not negative.
+    num_kernels : int
+        Kernels, each with a launch.
+    pattern : str
+        What they do, see :data:`Pattern`.
+
+    Raises
+    ------
+    KeyError
+        If the pattern is not known.
+
+    Notes
+    -----
+    ``num_bytes / rate + num_kernels launch_s``; kernels of the pattern ``small`` last
+    ``small_kernel_s`` each at least. Range: tensors larger than the last-level cache.
+
+    Examples
+    --------
+    Writing an 80 GB GPU's memory once, at the rate of the datasheet:
+
+    >>> from estimator.catalog.loading import load
+    >>> from estimator.costs.rates import Layer, device
+    >>> h100 = device(load("gpu", "h100-sxm"), Layer.SPECIFICATION)
+    >>> f"{elementwise_s(h100, 80e9) * 1e3:.1f} ms"
+    '23.9 ms'
+    """
     rate = {
         "fused": device.elementwise_bytes_per_s,
         "plain": device.plain_bytes_per_s,
@@ -277,12 +283,33 @@ def elementwise_s(
 def top_k_s(device: Device, num_rows: int, width: int, num_chosen: int = 1) -> float:
     """Return the seconds in which the largest scores of each row are chosen.
 
-    A block of a thread per score sorts a row by its digits; blocks come in waves over
-    the SMs (PyTorch, ``aten/src/ATen/native/cuda/TensorTopK.cu``), each of which lasts
-    as long as :data:`TOP_K_KERNELS` small kernels, the last as its share.
+    Parameters
+    ----------
+    device : Device
+        Its SMs and the seconds of a small kernel and a launch.
+    num_rows : int
+        Tokens.
+    width : int
+        Scores of a row: the experts; up to 1,024, the threads of a block.
+    num_chosen : int
+        Experts that are chosen; counts on large cores only.
 
-    Large cores run no blocks: their vector units pass over the FP32 scores once for
-    each of ``num_chosen``, at the pace of memory.
+    Notes
+    -----
+    ``max(1, rows / (SMs floor(2048 / threads))) * c small_kernel_s + launch_s``: a
+    block of a thread per score sorts a row by its digits, and blocks come in waves
+    over the SMs, each as long as c = :data:`TOP_K_KERNELS` small kernels, the last as
+    its share. Large cores run no blocks: their vector units pass over the FP32 scores
+    once for each of ``num_chosen``, at the pace of memory. Source: PyTorch,
+    ``aten/src/ATen/native/cuda/TensorTopK.cu``.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> from estimator.costs.rates import Layer, device
+    >>> h800 = device(load("gpu", "h800-sxm"), Layer.ACHIEVABLE)
+    >>> f"{top_k_s(h800, 4096, 256, 8) * 1e6:.0f} us"
+    '68 us'
     """
     if device.has_large_cores:
         return elementwise_s(device, 4.0 * num_rows * width * num_chosen, 1, "small")

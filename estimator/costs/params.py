@@ -51,7 +51,27 @@ class Params:
 
 
 def attention_params(attention: Attention, hidden_size: int) -> int:
-    """Return the weights of one layer's attention projections, without norms."""
+    """Return the weights of one layer's attention projections, without norms.
+
+    Parameters
+    ----------
+    attention : Attention
+        Heads, their widths in elements, and for latent attention its ranks.
+    hidden_size : int
+        Elements of a token, h.
+
+    Notes
+    -----
+    ``h (H + 2 Hkv) d + H dv h``; latent attention (MLA) goes down to its ranks and up
+    again: ``h q + q H dqk + h (kv + drope) + kv H (dnope + dv) + H dv h``, DeepSeek-V2,
+    arXiv 2405.04434, section 2.1. Biases are counted by :func:`block_params`.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> attention_params(load("model", "llama-3.1-405b").attention, 16384)
+    570425344
+    """
     heads, h = attention.num_heads, hidden_size
     out = heads * attention.v_dim * h
     if attention.kind != "mla":
@@ -67,6 +87,19 @@ def attention_params(attention: Attention, hidden_size: int) -> int:
 def mlp_params(hidden_size: int, ffn_hidden_size: int, *, is_gated: bool) -> int:
     """Return the weights of one feed-forward block.
 
+    Parameters
+    ----------
+    hidden_size, ffn_hidden_size : int
+        Elements of a token outside and inside the block.
+    is_gated : bool
+        Whether a second product gates the first (SwiGLU and its like).
+
+    Notes
+    -----
+    ``3 h f``, or ``2 h f`` without a gate: Shazeer, arXiv 2002.05202. No biases.
+
+    Examples
+    --------
     >>> mlp_params(7168, 2048, is_gated=True)  # one expert of DeepSeek-V3
     44040192
     """
@@ -74,12 +107,50 @@ def mlp_params(hidden_size: int, ffn_hidden_size: int, *, is_gated: bool) -> int
 
 
 def mamba_params(mamba: Mamba, hidden_size: int) -> int:
-    """Return the weights of one Mamba-2 mixer's input and output projections."""
+    """Return the weights of one Mamba-2 mixer's input and output projections.
+
+    Parameters
+    ----------
+    mamba : Mamba
+        Sizes of the mixer: what its input projection makes, and its inner width.
+    hidden_size : int
+        Elements of a token.
+
+    Notes
+    -----
+    ``h (in_size + inner_size)``: Dao and Gu, "Transformers are SSMs," arXiv 2405.21060.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> hybrid = load("model", "nemotron-h-8b")
+    >>> mamba_params(hybrid.mamba, hybrid.hidden_size)
+    109576192
+    """
     return hidden_size * (mamba.in_size + mamba.inner_size)
 
 
 def params(model: Transformer) -> Params:
-    """Return the parameter counts of a model."""
+    """Return the parameter counts of a model.
+
+    Parameters
+    ----------
+    model : Transformer
+        Its layers, vocabulary and ends.
+
+    Returns
+    -------
+    Params
+        In parameters: all, those that one token uses, one vocabulary matrix, and
+        multi-token prediction apart. See the module for what is counted.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> made = params(load("model", "deepseek-v3"))
+    >>> f"{made.total / 1e9:.1f} B, {made.active / 1e9:.1f} B active"
+    '671.0 B, 37.6 B active'
+    """
     h = model.hidden_size
     vocabulary = model.vocab_size * h
     positions = model.num_learned_positions * h
@@ -97,7 +168,26 @@ def params(model: Transformer) -> Params:
 
 @lru_cache(maxsize=1024)
 def layer_params(model: Transformer, kind: LayerKind) -> LayerParams:
-    """Return the weights of one layer of a kind."""
+    """Return the weights of one layer of a kind, its norms among them.
+
+    Parameters
+    ----------
+    model : Transformer
+        Whose layer it is.
+    kind : str
+        Which blocks it has: a key of :data:`estimator.specs.model.BLOCKS`.
+
+    Raises
+    ------
+    KeyError
+        If the kind is not known.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> layer_params(load("model", "llama-3.1-405b"), "dense").shared
+    3187703808
+    """
     blocks = [block_params(model, block) for block in BLOCKS[kind]]
     num_norms = model.norms_per_layer or len(blocks)
     return LayerParams(
@@ -108,7 +198,26 @@ def layer_params(model: Transformer, kind: LayerKind) -> LayerParams:
 
 
 def block_params(model: Transformer, block: BlockKind) -> LayerParams:
-    """Return the weights of one block, its norms apart."""
+    """Return the weights of one block, its norms apart.
+
+    Parameters
+    ----------
+    model : Transformer
+        Whose block it is; one with experts or a state space only if the model has them.
+    block : str
+        ``attention``, ``mamba``, ``mlp`` or ``moe``.
+
+    Returns
+    -------
+    LayerParams
+        Router and shared experts are ``shared``; biases are counted.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> block_params(load("model", "deepseek-v3"), "moe").active_experts  # 8 of 256
+    352321536
+    """
     if block == "attention":
         return LayerParams(_attention(model))
     if block == "mamba":
@@ -158,7 +267,21 @@ def _attention(model: Transformer) -> int:
 def kv_params(model: Transformer) -> int:
     """Return the weights of one layer's keys and values, where heads share them.
 
-    Multi-head latent attention has none: a rank derives its own from the latents.
+    Parameters
+    ----------
+    model : Transformer
+        Its attention and width.
+
+    Notes
+    -----
+    ``Hkv (dqk + dv) (h + 1 with a bias)``. Multi-head latent attention has none: a rank
+    derives its own from the latents.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load
+    >>> kv_params(load("model", "llama-3.1-405b"))
+    33554432
     """
     attention = model.attention
     if attention.kind == "mla":

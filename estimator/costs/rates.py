@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from estimator.costs.overheads import Overheads, overheads
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.lanes import smallest
 from estimator.specs.base import Constant
-from estimator.specs.hardware import PEAK_OF, Cluster, Fabric, Gpu, Node
+from estimator.specs.hardware import PEAK_OF, Cluster, Gpu
 
 SKEW_BYTES = 155e6
 """What a rank of the trace behind :attr:`InSitu.rank_skew_s` sent over the fabric, mean
@@ -154,26 +155,6 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Overheads:
-    """What a collective costs besides bytes over bandwidth; nothing by default.
-
-    The fields are those of :class:`estimator.specs.hardware.Collectives`, as plain
-    numbers and rates.
-    """
-
-    launch_s: float = 0.0
-    step_s: float = 0.0
-    simple_s: float = 0.0
-    chunk_s: float = 0.0
-    chunk_bytes: float = 1.0
-    low_latency_bytes_per_s: float = inf
-    copy_bytes_per_s: float = inf
-    switch_reduction_s: float = 0.0
-    net_step_s: float = 0.0
-    """One step between scale-up domains."""
-
-
-@dataclass(frozen=True)
 class Links:
     """A GPU's ways out, one way, as the communication formulas see them."""
 
@@ -209,10 +190,19 @@ class Links:
 def half_precision(gpu: Gpu) -> str:
     """Return the 16-bit format that a GPU trains in: BF16, or FP16 where it has none.
 
+    Parameters
+    ----------
+    gpu : Gpu
+        With the shares of its peaks that products reach, by format.
+
     Raises
     ------
     InfeasibleError
         If its file gives a rate for neither.
+
+    >>> from estimator.catalog.loading import load
+    >>> half_precision(load("gpu", "v100-sxm2-32"))
+    'fp16'
     """
     for dtype in ("bf16", "fp16"):
         if dtype in gpu.achievable.gemm:
@@ -223,10 +213,23 @@ def half_precision(gpu: Gpu) -> str:
 def device(gpu: Gpu, layer: Layer) -> Device:
     """Return the sustained rates of a GPU at one layer of constants.
 
+    Parameters
+    ----------
+    gpu : Gpu
+        Peaks in FLOP/s and B/s, and the measured share of each with its source.
+    layer : Layer
+        ``specification``: every share is 1 and nothing costs fixed seconds, except for
+        an epilogue; ``achievable``: peak times share; ``in-situ``: shares of weight
+        gradients as in a training step.
+
     Raises
     ------
     InfeasibleError
         If the GPU's file gives no rate of a 16-bit format.
+
+    >>> from estimator.catalog.loading import load
+    >>> device(load("gpu", "h100-sxm"), Layer.SPECIFICATION).hbm_bytes_per_s / 1e12
+    3.35
     """
     known, peaks, half = gpu.achievable, gpu.peak_flop_per_s, half_precision(gpu)
     is_ideal = layer is Layer.SPECIFICATION
@@ -297,8 +300,20 @@ def _bound(share: Constant | None, *, is_ideal: bool) -> float:
 def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
     """Return the sustained rates of a cluster's links at one layer of constants.
 
-    ``is_overlapped`` says whether expert all-to-alls run beside computation, which
-    slows them down.
+    Parameters
+    ----------
+    cluster : Cluster
+        Its node and fabric: rates of the wire, and the measured share of each.
+    layer : Layer
+        Which shares count; the wait for the slowest rank does in situ only.
+    is_overlapped : bool
+        Whether expert all-to-alls run beside computation, which slows them down.
+
+    >>> from estimator.catalog.loading import load_scenario
+    >>> cluster = load_scenario("deepseek-v3").cluster
+    >>> wires = links(cluster, Layer.SPECIFICATION, is_overlapped=True)
+    >>> wires.nic_bytes_per_s / 1e9  # 400 Gb/s
+    50.0
     """
     node, fabric = cluster.node, cluster.fabric
     is_ideal = layer is Layer.SPECIFICATION
@@ -336,32 +351,24 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         has_net_reduction=fabric.has_switch_reduction,
         oversubscription=fabric.oversubscription,
         pod_gpus=fabric.pod_gpus or 0,
-        overheads=Overheads() if is_ideal else _overheads(node, fabric),
-    )
-
-
-def _overheads(node: Node, fabric: Fabric) -> Overheads:
-    known = node.collectives
-    reduction_s = known.switch_reduction_s
-    net_step = fabric.step_s
-    return Overheads(
-        launch_s=known.launch_s.value,
-        step_s=known.step_s.value,
-        simple_s=known.simple_s.value,
-        chunk_s=known.chunk_s.value,
-        chunk_bytes=known.chunk_bytes.value,
-        low_latency_bytes_per_s=node.nvlink_bytes_per_s * known.low_latency.value,
-        copy_bytes_per_s=known.copy_bytes_per_s.value,
-        switch_reduction_s=reduction_s.value if reduction_s else 0.0,
-        net_step_s=net_step.value if net_step else fabric.latency_s,
+        overheads=Overheads() if is_ideal else overheads(node, fabric),
     )
 
 
 def slowest(spread: float, num_units: int) -> float:
     """Return the rate of the slowest of ``num_units`` over the mean.
 
-    Rates are normal with a standard deviation of ``spread``; the expected extreme is
-    Blom's approximation (1958).
+    Parameters
+    ----------
+    spread : float
+        Standard deviation over mean of the rates, which are normal; a few per cent.
+    num_units : int
+        GPUs that wait for each other.
+
+    Notes
+    -----
+    ``1 - spread z((n - 3/8) / (n + 1/4))``: Blom's approximation (1958) of the expected
+    extreme; z is the normal quantile.
 
     >>> slowest(0.0, 1024), slowest(0.02, 1)
     (1.0, 1.0)

@@ -66,6 +66,19 @@ class Standing:
 def standings(total_flop: float) -> tuple[Standing, ...]:
     """Return where so many operations stand against every line.
 
+    Parameters
+    ----------
+    total_flop : float
+        Model FLOP of the whole training, not negative.
+
+    Returns
+    -------
+    tuple of Standing
+        One for each of :data:`THRESHOLDS`, in their order; a line is crossed above it,
+        not at it.
+
+    Examples
+    --------
     >>> [(made.flop, made.crossed) for made in standings(3.8e25)]
     [(1e+25, True), (1e+26, False), (1e+26, False)]
     """

@@ -13,7 +13,15 @@ LANES = 128
 
 
 def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each scenario's makespan, shape (S,), from durations (classes, S)."""
+    """Return each scenario's makespan, shape (S,), from durations (classes, S).
+
+    Parameters
+    ----------
+    tape : Tape
+        Steps of the graph.
+    duration_s : array
+        Seconds, shape (classes, S).
+    """
     longest_s: NDArray[np.float64] = _makespans(
         tape.kind,
         tape.target,

@@ -38,6 +38,11 @@ def detailed_step(
         Seconds of a send between two ranks.
     operations : callable
         The operations inside an instruction class.
+
+    Returns
+    -------
+    StepTrace
+        Instructions, and every stream's spans, in seconds since the step began.
     """
     lowered = cache(operations)
     graph = compile_program(program, lowered)
@@ -50,7 +55,17 @@ def detailed_step(
 def class_seconds(
     graph: Graph, duration_s: Callable[[DurationClass], float], operations: Lowering
 ) -> list[float]:
-    """Return the duration of each class of a graph of operations."""
+    """Return the duration of each class of a graph of operations.
+
+    Parameters
+    ----------
+    graph : Graph
+        Compiled with the same ``operations``.
+    duration_s : callable
+        Seconds of a send between two ranks.
+    operations : callable
+        The operations inside an instruction class.
+    """
     return [
         operations(kind)[index].seconds
         if index != NO_NODE

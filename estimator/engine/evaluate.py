@@ -40,6 +40,23 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
 
     A node starts when all of its predecessors have ended. This is the reference that
     the other engines are compared with.
+
+    Parameters
+    ----------
+    graph : Graph
+        N nodes, each behind its predecessors.
+    duration_s : sequence of float
+        Seconds of each class, not negative.
+
+    Examples
+    --------
+    >>> from estimator.engine.graph import compile_program
+    >>> from estimator.schedules.notation import Pipeline
+    >>> from estimator.schedules.programs import program
+    >>> graph = compile_program(program("gpipe", Pipeline(2, 3)))
+    >>> lasting = {"F": 1.0, "B": 2.0, "SEND": 0.0}
+    >>> evaluate(graph, [lasting[kind.op] for kind in graph.classes]).makespan_s
+    12.0
     """
     start_s: list[float] = []
     end_s: list[float] = []
@@ -53,7 +70,20 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
 
 
 def makespan_s(graph: Graph, duration_s: Sequence[Any]) -> float:
-    """Return the makespan for one duration per class; any of them may be lanes."""
+    """Return the makespan for one duration per class; any of them may be lanes.
+
+    Parameters
+    ----------
+    graph : Graph
+        As of :func:`evaluate`.
+    duration_s : sequence of float or Lanes
+        Seconds of each class; lanes hold one value for each of S scenarios.
+
+    Returns
+    -------
+    float or Lanes
+        Seconds; lanes if one of the durations is.
+    """
     sizes = {len(value) for value in duration_s if isinstance(value, Lanes)}
     if not sizes:
         return evaluate(graph, duration_s).makespan_s
@@ -67,6 +97,13 @@ def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float
     """Return the makespan of each scenario, shape (S,), from durations (classes, S).
 
     Large batches run in Numba where it is installed.
+
+    Parameters
+    ----------
+    graph : Graph
+        As of :func:`evaluate`.
+    duration_s : array
+        Seconds, shape (classes, S).
 
     Raises
     ------

@@ -101,7 +101,13 @@ class Graph:
 
 
 def consumers(program: Program) -> dict[Instruction, int]:
-    """Return for each result that another rank waits for the rank that does."""
+    """Return for each result that another rank waits for the rank that does.
+
+    Parameters
+    ----------
+    program : Program
+        A checked one: each result has one maker and one consumer.
+    """
     last_stage = program.num_stages - 1
     home = {
         name: rank
@@ -209,9 +215,19 @@ def compile_program(program: Program, operations: Lowering | None = None) -> Gra
 
     Parameters
     ----------
+    program : Program
+        What each rank does, in order.
     operations : callable, optional
         The operations inside an instruction class: nodes are these instead of whole
         instructions. An instruction starts when both streams of its rank are free.
+
+    Examples
+    --------
+    >>> from estimator.schedules.notation import Pipeline
+    >>> from estimator.schedules.programs import program
+    >>> made = program("1f1b", Pipeline(num_ranks=2, num_microbatches=3))
+    >>> len(compile_program(made).steps)  # 12 passes and 6 sends
+    18
     """
     lowered = cache(operations) if operations else None
     remote, last_stage = consumers(program), program.num_stages - 1

@@ -247,6 +247,15 @@ def simulate_step(
         it an instruction is one operation on the compute stream.
     jitter : Jitter, optional
         Random durations; without it the step is deterministic.
+
+    Examples
+    --------
+    >>> from estimator.schedules.notation import Pipeline
+    >>> from estimator.schedules.programs import program
+    >>> made = program("gpipe", Pipeline(num_ranks=2, num_microbatches=3))
+    >>> lasting = {"F": 1.0, "B": 2.0, "SEND": 0.0}
+    >>> simulate_step(made, lambda kind: lasting[kind.op]).makespan_s
+    12.0
     """
     step = _Step(program, duration_s, operations, jitter)
     for rank in range(len(program.ranks)):

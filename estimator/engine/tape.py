@@ -32,7 +32,20 @@ class Tape:
 
 
 def record(kinds: Sequence[int], before: Sequence[Sequence[int]]) -> Tape:
-    """Return the tape of nodes with these classes and predecessors."""
+    """Return the tape of nodes with these classes and predecessors.
+
+    Parameters
+    ----------
+    kinds : sequence of int
+        Class of each of N nodes.
+    before : sequence of sequence of int
+        Nodes that each waits for, at most :data:`MAX_SOURCES`, all of them earlier.
+
+    Examples
+    --------
+    >>> record([0, 0, 1], [[], [0], [1]]).num_rows  # a chain reuses one row
+    1
+    """
     depth: list[int] = []
     for nodes in before:
         depth.append(1 + max((depth[node] for node in nodes), default=-1))

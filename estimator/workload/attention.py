@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from estimator.costs.attention import attention_backward_flop
 from estimator.costs.flop import mean_span
-from estimator.costs.kernels import attention_backward_flop
 from estimator.workload import context
 from estimator.workload.work import (
     ADD,

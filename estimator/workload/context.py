@@ -59,7 +59,20 @@ and values are joined into one buffer again in each step, their gradients, too."
 
 
 def parts(size: Sizes, whole: AttentionCore) -> Segment:
-    """Return the kernels that take the place of one over a rank's whole share."""
+    """Return the kernels that take the place of one over a rank's whole share.
+
+    Parameters
+    ----------
+    size : Sizes
+        One rank's share; its plan says how many ranks exchange, and how.
+    whole : AttentionCore
+        The kernel that one rank would run on its tokens against all keys.
+
+    Returns
+    -------
+    tuple of kernels
+        With the same FLOP in all; shorter, and with copies and sums beside.
+    """
     if size.plan.context_exchange == "all-gather":
         return _gathered(size, whole)
     return _ring(size, whole)
@@ -103,7 +116,11 @@ def _merged(size: Sizes, num_merges: int, *, is_backward: bool) -> Traffic:
 
 
 def merging(size: Sizes) -> Merging:
-    """Return what each step of a ring costs beside its kernel."""
+    """Return what each step of a ring costs beside its kernel, in bytes per element.
+
+    By the plan of ``size``: sums in 16 bits are Transformer Engine's, in FP32
+    PyTorch's, compiled where norms are fused.
+    """
     if size.plan.context_sums == "bf16":
         return IN_16_BITS
     return IN_FP32 if size.plan.fused_norms else IN_FP32_EAGER
@@ -123,7 +140,10 @@ def _gathered(size: Sizes, whole: AttentionCore) -> Segment:
 
 
 def kv_width(size: Sizes) -> int:
-    """Return the elements of a token's keys and values on one rank."""
+    """Return the elements of a token's keys and values on one rank.
+
+    ``heads (dqk + dv)`` of the key-value heads that the rank of ``size`` reads.
+    """
     attention = size.model.attention
     return size.read_kv_heads * (attention.qk_dim + attention.v_dim)
 
@@ -135,15 +155,20 @@ def exposed_s(
 
     Parameters
     ----------
+    size : Sizes
+        One rank's share; its plan says how keys and values travel.
     exchange_s : float
         In which keys and values of all other ranks arrive once, in 16 bits.
     attention_s : float
         Of the pass's attention kernels.
+    is_backward : bool
+        Gradients travel as well, in their own format.
 
     Notes
     -----
-    In a ring each of cp - 1 transfers runs beside one of cp kernels. Backward,
-    gradients travel as well. Attention that runs once more exchanges once more.
+    ``max(0, ways exchange_s - attention_s (cp - 1) / cp)``: in a ring each of cp - 1
+    transfers runs beside one of cp kernels. ``ways`` is 1 forward; backward 2, or 3
+    with FP32 sums. Attention that runs once more exchanges once more.
     """
     plan = size.plan
     ways = 1.0

@@ -35,10 +35,23 @@ NO_HOST = Host()
 def host(scenario: Scenario, layer: Layer) -> Host:
     """Return what the hosts of a scenario spend at one layer of constants.
 
+    Parameters
+    ----------
+    scenario : Scenario
+        Its node's measured seconds, and whether the plan checks collectives.
+    layer : Layer
+        The datasheets know no host; the other two layers are the same.
+
     Raises
     ------
     InfeasibleError
         If the plan checks collectives and nobody measured how long that takes.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load_scenario
+    >>> host(load_scenario("deepseek-v3"), Layer.SPECIFICATION).dispatch_s
+    0.0
     """
     node, has_checks = scenario.cluster.node, scenario.plan.checks_collectives
     if has_checks and node.check_s is None:

@@ -89,7 +89,12 @@ class RankMemory:
 
 
 def layer_activations(size: Sizes, element: Element) -> Stored:
-    """Return what one layer keeps of one micro-batch."""
+    """Return what one layer keeps of one micro-batch, in bytes.
+
+    ``size`` is one rank's share, ``element`` the layer. Inputs of what runs backward, 2
+    bytes an element unless the recipe keeps less: Korthikanti et al., MLSys 2023,
+    section 4, kernel by kernel.
+    """
     h = size.model.hidden_size
     if "full" in size.recompute:
         return Stored(0.0, 2.0 * size.split_tokens * h)
@@ -182,7 +187,10 @@ def chunk_activations(size: Sizes, stage: tuple[Element, ...]) -> Stored:
 
 
 def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float]:
-    """Return the most activation bytes alive on each rank, from its program's order."""
+    """Return the most activation bytes alive on each rank, from its program's order.
+
+    ``stored`` are the bytes that one micro-batch keeps, by stage.
+    """
     peaks = []
     change = [
         {
@@ -205,7 +213,11 @@ def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float
 
 
 def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
-    """Return the bytes of logits, from the head's forward to its backward pass."""
+    """Return the bytes of logits, from the head's forward to its backward pass.
+
+    ``tokens vocabulary / tp`` times the loss kernel's :data:`LOGIT_BYTES`, where one of
+    the ``stages`` holds the head, else 0.
+    """
     if not any(element.kind == "head" for stage in stages for element in stage):
         return 0.0
     vocabulary = size.model.vocab_size / size.tp
@@ -284,7 +296,25 @@ def memory(
     program: Program,
     stages: tuple[tuple[Element, ...], ...],
 ) -> tuple[RankMemory, ...]:
-    """Return the peak bytes of each pipeline rank by part."""
+    """Return the peak bytes of each pipeline rank by part.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its plan and precision.
+    size : Sizes
+        Tokens, heads and rows of one rank's share of a micro-batch.
+    program : Program
+        What each rank runs, in order.
+    stages : tuple of tuple of Element
+        What each stage holds.
+
+    Notes
+    -----
+    States and gradients of the rank's parameters, activations at the worst moment of
+    its program, buffers of the larger of the head and a layer; what an allocator cannot
+    use for its fragments is not counted.
+    """
     stays = 1 - size.plan.activation_offload
     stored = tuple(
         Stored(*(stays * part for part in chunk_activations(size, stage)))
@@ -335,7 +365,8 @@ def state_bytes(
     """Return the bytes of weights, gradients and optimizer of so many parameters.
 
     ``vocabulary`` of them are embedding and head, ``largest`` one element's;
-    ``num_copies`` pipeline ranks hold the same ones.
+    ``num_copies`` pipeline ranks hold the same ones. Sharded as ZeRO has it:
+    Rajbhandari et al., SC 2020, figure 1.
     """
     precision, zero = scenario.precision, scenario.plan.zero
     total = own.shared + own.experts

@@ -109,7 +109,17 @@ class Sharding:
 
 
 def sharding(scenario: Scenario, links: Links, device: Device) -> Sharding:
-    """Return the sharding of a plan with ``zero`` 2 or 3."""
+    """Return the sharding of a plan with ``zero`` 2 or 3.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its plan, and the precision of its gradients.
+    links : Links
+        Over which weights and gradients travel.
+    device : Device
+        Whose memory copies them into and out of buffers.
+    """
     groups = shards(scenario)
     return Sharding(
         scenario,

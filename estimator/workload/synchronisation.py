@@ -94,7 +94,28 @@ class Replicas:
 
 
 def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
-    """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage."""
+    """Return the replica groups; ``num_copies`` pipeline ranks hold the same stage.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its plan, number of GPUs and GPUs of a node.
+    num_copies : int
+        Ranks of one pipeline with the same weights: 2 in DualPipe, else 1.
+
+    Returns
+    -------
+    Replicas
+        ``dp cp num_copies`` ranks, ``tp`` apart, share attention and dense weights;
+        ``num_gpus / (pp ep etp) num_copies`` ranks, ``ep etp`` apart, the experts.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load_scenario
+    >>> made = replicas(load_scenario("deepseek-v3"), num_copies=2)
+    >>> made.shared.size, made.experts.size
+    (256, 4)
+    """
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     width = scenario.cluster.num_gpus // plan.pp
     inner = plan.degrees.expert_width
@@ -105,7 +126,19 @@ def replicas(scenario: Scenario, num_copies: int = 1) -> Replicas:
 
 
 def shards(scenario: Scenario) -> Replicas:
-    """Return the groups that share one copy: all replicas, or ``dp_shard`` of them."""
+    """Return the groups that share one copy: all replicas, or ``dp_shard`` of them.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its plan, ``dp_shard`` above all, and GPUs of a node.
+
+    Examples
+    --------
+    >>> from estimator.catalog.loading import load_scenario
+    >>> shards(load_scenario("llama-3.1-405b")).shared.size
+    128
+    """
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     whole = replicas(scenario)
     if not plan.dp_shard:
@@ -137,6 +170,9 @@ class Window:
         """Return by how much ``seconds`` of a reduction lengthen the step.
 
         ``checks_s`` of the host come on top of what it does for the backward pass.
+
+        >>> Window(backward_s=0.3, forward_s=0.1, num_layers=10).behind_backward_s(0.2)
+        0.02
         """
         exposed_s = self._exposed_s(seconds, self.backward_s, self.backward_lent)
         if not checks_s:
@@ -144,7 +180,11 @@ class Window:
         return largest(exposed_s, checks_s + self.backward_host_s - self.backward_s)
 
     def behind_forward_s(self, seconds: float) -> float:
-        """Return by how much ``seconds`` of a gathering lengthen the step."""
+        """Return by how much ``seconds`` of a gathering lengthen the step.
+
+        >>> Window(backward_s=0.3, forward_s=0.1, num_layers=10).behind_forward_s(0.5)
+        0.4
+        """
         return self._exposed_s(seconds, self.forward_s, self.forward_lent)
 
     def _exposed_s(self, seconds: float, behind_s: float, lent: float) -> float:
@@ -170,6 +210,15 @@ class Travel(NamedTuple):
         """Return the seconds of a collective, whole or in equal parts.
 
         The host checks a part while the one before it travels.
+
+        Parameters
+        ----------
+        collective_s : callable
+            Seconds of (bytes, group, links).
+        num_bytes : float
+            Of the full buffer.
+        in_parts : bool
+            Whether it travels in ``num_parts``, each with its own latency.
         """
         if self.members.size == 1:
             return 0.0
@@ -195,11 +244,59 @@ def optimizer_phase_s(
 ) -> dict[OptimizerPart, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
 
-    ``parts`` are the buckets in which weights travel that do so beside computation.
+    Parameters
+    ----------
+    scenario : Scenario
+        Its plan (``zero``, ``zero_reduction``, ``overlap``, ``gradient_passes``) and
+        precision (format of gradients, moments, weights).
+    own : Held
+        Parameters of the rank, shared ones and experts.
+    num_copies : int
+        Pipeline ranks that hold the same ones.
+    device : Device
+        Bytes per second of the memory that the passes read and write.
+    links : Links
+        Over which gradients and weights travel.
+    window : Window
+        Seconds of computation that they can hide behind.
+    parts : Held
+        Buckets in which those travel that do so beside computation; 1 and more, not
+        whole where the last is smaller.
+    host : Host
+        Seconds of the host for a kernel, and for a rank of a collective that it checks.
 
-    Gradients are reduced in their own format, weights gathered in BF16; with ZeRO-1 a
-    replica updates its shard only. ZeRO-2 and 3 have moved gradients and weights layer
-    by layer; what replicas of a shard remain reduce them here.
+    Returns
+    -------
+    dict of str to float
+        By part, in the order in which they run: what the reduction of gradients and the
+        gathering of weights add to the step, checks, passes over memory. Their sum is
+        the phase's time.
+
+    Notes
+    -----
+    A collective of n bytes that does not hide adds ``t(n)`` of
+    :mod:`estimator.costs.collectives`; one that does ``e + lent (t - e)`` with ``e =
+    max(t - window, t / layers)``; a pass over memory its bytes over the memory's rate:
+    the norm and clipping 12 bytes a parameter of the shard, Adam 34 with FP32 moments,
+    clearing the gradients' own size. Gradients are reduced in their own format, weights
+    gathered in BF16; with ZeRO-1 a replica updates its shard only. ZeRO-2 and 3 have
+    moved gradients and weights layer by layer; what replicas of a shard remain reduce
+    them here. Range: Adam with an FP32 master weight, states on the GPU. Sources:
+    Rajbhandari et al., "ZeRO," SC 2020; Megatron-LM and PyTorch as :func:`_passes`
+    names them.
+
+    Examples
+    --------
+    A billion parameters alone on an H100 by its datasheet: nothing travels.
+
+    >>> from estimator.catalog.loading import load, load_scenario
+    >>> from estimator.costs.rates import Layer, device, links
+    >>> ours = load_scenario("gpt3-175b")
+    >>> gpu = device(load("gpu", "h100-sxm"), Layer.SPECIFICATION)
+    >>> wires = links(ours.cluster, Layer.SPECIFICATION, is_overlapped=False)
+    >>> made = optimizer_phase_s(ours, Held(1e9, 0), 1, gpu, wires, Window(0, 0, 1))
+    >>> f"Adam: {made['Adam'] * 1e3:.2f} ms"
+    'Adam: 0.63 ms'
     """
     precision, plan = scenario.precision, scenario.plan
     gradient = FORMAT_BYTES[precision.gradients]

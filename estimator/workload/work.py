@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from estimator.costs import kernels
 from estimator.costs.all_to_all import Spread, spread
+from estimator.costs.attention import attention_s
 from estimator.costs.formats import FORMATS, Format
 from estimator.costs.rates import Device
 from estimator.specs.model import Moe, Transformer
@@ -135,7 +136,7 @@ class AttentionCore(NamedTuple):
     def seconds(self, device: Device, num_sms: int) -> float:
         """Return the duration; it does not depend on the SMs (see ``attention_s``)."""
         del num_sms
-        return kernels.attention_s(
+        return attention_s(
             device,
             self.flop,
             self.seq_len,
