@@ -11,7 +11,7 @@ from estimator.engine.operations import Stream
 from estimator.schedules.notation import Op
 from estimator.workload import chunks as trunk
 from estimator.workload.causes import COMPUTATION, EXPOSED, EXPOSED_AS, Cause
-from estimator.workload.synchronisation import SYNCHRONISATION, OptimizerPart
+from estimator.workload.optimizer_parts import SYNCHRONISATION, OptimizerPart
 
 SPLIT = ("plan.schedule=zb-h1", "plan.stages_per_rank=1", "plan.zero=3")
 

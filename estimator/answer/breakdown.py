@@ -17,7 +17,7 @@ from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload.causes import EXPOSED, Cause
 from estimator.workload.chunks import Chunks
-from estimator.workload.synchronisation import SYNCHRONISATION
+from estimator.workload.optimizer_parts import SYNCHRONISATION
 
 MOST_PLAYED = 20_000
 """Instructions of a step that SimPy plays in a second."""

@@ -23,10 +23,10 @@ from estimator.schedules.programs import check_size, program, schedule
 from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
+from estimator.workload.optimizer_parts import OptimizerPart
 from estimator.workload.stages import ElementKind, total_held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
-    OptimizerPart,
     Window,
     optimizer_phase_s,
 )

@@ -20,7 +20,7 @@ from estimator.engine.operations import Operation, Stream
 from estimator.engine.step import Span
 from estimator.schedules.notation import Instruction, Op, Program
 from estimator.specs.scenario import Scenario
-from estimator.workload.synchronisation import SYNCHRONISATION, OptimizerPart
+from estimator.workload.optimizer_parts import SYNCHRONISATION, OptimizerPart
 
 Event = dict[str, Any]
 

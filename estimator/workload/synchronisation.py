@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
@@ -14,6 +13,12 @@ from estimator.ground.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GradientPass, ParallelPlan
 from estimator.workload.host import NO_HOST, Host
+from estimator.workload.optimizer_parts import (
+    OF_EXPERTS,
+    OF_SHARED,
+    Collectives,
+    OptimizerPart,
+)
 from estimator.workload.stages import Held
 
 FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
@@ -32,57 +37,6 @@ flagos-ai/Torch-FL, pull request 27; a view 2 to 3 us, PyTorch's operator benchm
 commit bab87e4)."""
 ONE_EACH = Held(1, 1)
 """Weights that travel whole."""
-
-
-class OptimizerPart(StrEnum):
-    """What happens between two steps, in the order in which it does."""
-
-    OTHER_CHECKS = "checks of other collectives"
-    CHECK = "check gradients"
-    AVERAGE = "average gradients"
-    SCATTER_SHARED = "reduce-scatter of shared gradients"
-    SCATTER_EXPERTS = "reduce-scatter of expert gradients"
-    REDUCE_TIED = "all-reduce of tied gradients"
-    REDUCE_SHARED = "all-reduce of shared gradients"
-    REDUCE_EXPERTS = "all-reduce of expert gradients"
-    UNSCALE = "unscale gradients"
-    NORM = "norm and clipping"
-    ADAM = "Adam"
-    GATHER_SHARED = "all-gather of shared weights"
-    GATHER_EXPERTS = "all-gather of expert weights"
-    BUCKET = "bucket gradients"
-    CLEAR = "clear and cast"
-
-
-SYNCHRONISATION = frozenset(
-    {
-        *(OptimizerPart.SCATTER_SHARED, OptimizerPart.SCATTER_EXPERTS),
-        *(OptimizerPart.REDUCE_SHARED, OptimizerPart.REDUCE_EXPERTS),
-        *(OptimizerPart.GATHER_SHARED, OptimizerPart.GATHER_EXPERTS),
-        OptimizerPart.REDUCE_TIED,
-    }
-)
-"""Parts in which ranks exchange gradients or weights."""
-
-
-class Collectives(NamedTuple):
-    """Parts in which some weights and their gradients travel."""
-
-    scatter: OptimizerPart
-    reduce: OptimizerPart
-    gather: OptimizerPart
-
-
-OF_SHARED = Collectives(
-    OptimizerPart.SCATTER_SHARED,
-    OptimizerPart.REDUCE_SHARED,
-    OptimizerPart.GATHER_SHARED,
-)
-OF_EXPERTS = Collectives(
-    OptimizerPart.SCATTER_EXPERTS,
-    OptimizerPart.REDUCE_EXPERTS,
-    OptimizerPart.GATHER_EXPERTS,
-)
 
 
 @dataclass(frozen=True)
