@@ -22,7 +22,6 @@ def play_compiled(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.flo
         tape.num_sources,
         np.zeros((tape.num_rows + 1, LANES)),
         tape.sinks,
-        np.zeros((duration_s.shape[0], LANES)),
         duration_s,
         longest_s,
     )
@@ -37,11 +36,11 @@ def _play(
     num_sources: NDArray[np.int32],
     end: NDArray[np.float64],
     sinks: NDArray[np.int32],
-    lasting: NDArray[np.float64],
     duration_s: NDArray[np.float64],
     longest_s: NDArray[np.float64],
 ) -> None:
     num_scenarios = duration_s.shape[1]
+    lasting = np.zeros((duration_s.shape[0], LANES))
     for low in range(0, num_scenarios, LANES):
         width = min(LANES, num_scenarios - low)
         for k in range(lasting.shape[0]):
