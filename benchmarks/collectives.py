@@ -18,7 +18,7 @@ from statistics import median
 
 from measured import GB, Row, all_rows, ways
 
-from estimator.costs.all_to_all import all_to_all, spread
+from estimator.costs.all_to_all import ExpertRanks, Sent, all_to_all, spread
 
 
 def exchange_rows() -> Iterator[tuple[str, int, float, float]]:
@@ -34,17 +34,14 @@ def exchange_rows() -> Iterator[tuple[str, int, float, float]]:
         num_nodes = size // 8
         places = spread(256, 8, num_nodes, size, num_nodes, min(num_nodes, 4))
         bytes_out, bytes_back = 1 + 4 / 128, 2.0
-        made = all_to_all(
-            between,
+        sent = Sent(
             num_tokens=4096,
             hidden_size=7168,
             experts_per_token=8,
-            num_ranks=size,
-            num_nodes=num_nodes,
-            places=places,
             dispatch_bytes=bytes_out,
             combine_bytes=bytes_back,
         )
+        made = all_to_all(between, sent, ExpertRanks(size, num_nodes, places))
         visited = places.nodes if num_nodes > 1 else places.ranks
         for way, width, seconds, rate in (
             ("dispatch", bytes_out, made.dispatch_s, measured[0]),

@@ -43,7 +43,7 @@ def errors(gpu: Device, rows: list[tuple[int, int, int, str, float]]) -> np.ndar
     """Return the log error of every product."""
     return np.array(
         [
-            np.log(gemm_s(gpu, m, n, k, output_bytes=OUTPUT_BYTES[layout]) / seconds)
+            np.log(gemm_s(gpu, (m, n, k), output_bytes=OUTPUT_BYTES[layout]) / seconds)
             for m, n, k, layout, seconds in rows
         ]
     )

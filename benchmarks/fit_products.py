@@ -86,9 +86,7 @@ def seconds(gpu: Device, rows: pd.DataFrame) -> np.ndarray:
         [
             gemm_s(
                 devices[row.set],
-                row.m,
-                row.n,
-                row.k,
+                (row.m, row.n, row.k),
                 num_groups=row.g,
                 output_bytes=row.out,
             )

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.catalog.loading import load_scenario
-from estimator.costs.all_to_all import all_to_all, expected_distinct, spread
+from estimator.costs.all_to_all import (
+    ExpertRanks,
+    Sent,
+    all_to_all,
+    expected_distinct,
+    spread,
+)
 from estimator.costs.collectives import (
     Group,
     collective,
@@ -27,17 +33,15 @@ BESIDE = links(CLUSTER, Layer.IN_SITU, is_overlapped=True)
 
 def exchange(ways, num_ranks):
     num_nodes = num_ranks // 8
-    return all_to_all(
-        ways,
+    sent = Sent(
         num_tokens=4096,
         hidden_size=7168,
         experts_per_token=8,
-        num_ranks=num_ranks,
-        num_nodes=num_nodes,
-        places=spread(256, 8, num_nodes, num_ranks, 8, 4),
         dispatch_bytes=1 + 4 / 128,
         combine_bytes=2,
     )
+    places = spread(256, 8, num_nodes, num_ranks, 8, 4)
+    return all_to_all(ways, sent, ExpertRanks(num_ranks, num_nodes, places))
 
 
 @pytest.mark.parametrize(

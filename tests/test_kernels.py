@@ -58,21 +58,23 @@ ODD = {
 def test_products_on_an_a100_run_as_measured(rows, rel):
     for (groups, m, n, k), measured in rows.items():
         flop = 2 * groups * m * n * k
-        seconds = gemm_s(A100, m, n, k, num_groups=groups)
+        seconds = gemm_s(A100, (m, n, k), num_groups=groups)
         assert flop / seconds == pytest.approx(measured * 1e12, rel=rel), (m, n, k)
 
 
 @given(st.integers(8, 2000), st.integers(8, 2000), st.integers(1, 7))
 def test_rows_that_are_no_multiple_of_16_bytes_slow_a_product_down(n, k, more):
-    aligned_s = gemm_s(A100, 4096, 8 * n, 8 * k)
-    assert gemm_s(A100, 4096, 8 * n, 8 * k + more) > aligned_s
-    assert gemm_s(A100, 4096, 8 * n + more, 8 * k) > aligned_s
-    tokens_s = gemm_s(A100, 8 * n, 8 * k, 4096 + more, is_weight_gradient=True)
-    assert tokens_s == pytest.approx(gemm_s(A100, 8 * n, 8 * k, 4096), rel=0.01)
+    aligned_s = gemm_s(A100, (4096, 8 * n, 8 * k))
+    assert gemm_s(A100, (4096, 8 * n, 8 * k + more)) > aligned_s
+    assert gemm_s(A100, (4096, 8 * n + more, 8 * k)) > aligned_s
+    tokens_s = gemm_s(A100, (8 * n, 8 * k, 4096 + more), is_weight_gradient=True)
+    assert tokens_s == pytest.approx(gemm_s(A100, (8 * n, 8 * k, 4096)), rel=0.01)
 
 
 def predicted_tflop_per_s(groups, m, n, k):
-    return 2e-12 * groups * m * n * k / gemm_s(H800, m, n, k, "fp8", num_groups=groups)
+    return (
+        2e-12 * groups * m * n * k / gemm_s(H800, (m, n, k), "fp8", num_groups=groups)
+    )
 
 
 def test_fp8_products_of_deepseek_v3_run_as_deepgemm_prints():
@@ -105,34 +107,34 @@ def test_an_ideal_product_takes_its_flop_over_the_peak():
     m = n = 128 * 132  # whole waves of 128 x 128 tiles
     ideal = 2 * m * n * 8192 / SPECIFIED.gemm_flop_per_s["fp8"]
     epilogue = 2 * m * n / SPECIFIED.hbm_bytes_per_s
-    assert gemm_s(SPECIFIED, m, n, 8192, "fp8") == pytest.approx(
+    assert gemm_s(SPECIFIED, (m, n, 8192), "fp8") == pytest.approx(
         ideal + epilogue, rel=1e-9
     )
 
 
 def test_one_tile_more_than_a_wave_costs_a_whole_wave():
-    wave = gemm_s(SPECIFIED, 128 * 12, 128 * 11, 8192, "fp8")  # 132 tiles, 132 SMs
-    assert gemm_s(SPECIFIED, 128 * 12, 128 * 11 + 1, 8192, "fp8") > 1.4 * wave
+    wave = gemm_s(SPECIFIED, (128 * 12, 128 * 11, 8192), "fp8")  # 132 tiles, 132 SMs
+    assert gemm_s(SPECIFIED, (128 * 12, 128 * 11 + 1, 8192), "fp8") > 1.4 * wave
 
 
 def test_fewer_sms_cost_tensor_work_in_proportion():
     # 112 of 132 SMs: what 20 communication SMs leave
-    all_sms = gemm_s(H800, 32768, 4096, 7168, "fp8")
-    left = gemm_s(H800, 32768, 4096, 7168, "fp8", num_sms=112)
+    all_sms = gemm_s(H800, (32768, 4096, 7168), "fp8")
+    left = gemm_s(H800, (32768, 4096, 7168), "fp8", num_sms=112)
     assert left / all_sms == pytest.approx(132 / 112, rel=0.02)
 
 
 def test_weight_gradients_have_their_own_rate_in_situ():
     in_situ = device(load("gpu", "h800-sxm"), Layer.IN_SITU)
-    shape = (4096, 7168, 8192, "fp8")
-    slow = gemm_s(in_situ, *shape, output_bytes=8, is_weight_gradient=True)
-    assert slow > gemm_s(in_situ, *shape, output_bytes=8)
+    shape = (4096, 7168, 8192)
+    slow = gemm_s(in_situ, shape, "fp8", output_bytes=8, is_weight_gradient=True)
+    assert slow > gemm_s(in_situ, shape, "fp8", output_bytes=8)
 
 
 def test_adding_gradients_costs_what_no_main_loop_hides():
     def added(gpu):
         shape = (12288, 3072, 2048)
-        return gemm_s(gpu, *shape, output_bytes=8) / gemm_s(gpu, *shape) - 1
+        return gemm_s(gpu, shape, output_bytes=8) / gemm_s(gpu, shape) - 1
 
     a100 = device(load("gpu", "a100-sxm-80"), Layer.ACHIEVABLE)
     assert added(a100) > 0
@@ -144,11 +146,11 @@ def test_an_a100_adds_fp32_gradients_as_fast_as_measured():
     # MooreThreads/SimuMax (4dcaae5), A100 PCIe: 0.71 of the peak with 4,096 tokens
     # and 0.75 forward, 0.755 and 0.75 with 33,024
     a100 = device(load("gpu", "a100-sxm-80"), Layer.ACHIEVABLE)
-    few = gemm_s(a100, 24576, 5120, 4096, output_bytes=8) / gemm_s(
-        a100, 4096, 24576, 5120
+    few = gemm_s(a100, (24576, 5120, 4096), output_bytes=8) / gemm_s(
+        a100, (4096, 24576, 5120)
     )
-    many = gemm_s(a100, 4096, 7168, 33024, output_bytes=8) / gemm_s(
-        a100, 33024, 7168, 4096
+    many = gemm_s(a100, (4096, 7168, 33024), output_bytes=8) / gemm_s(
+        a100, (33024, 7168, 4096)
     )
     assert few == pytest.approx(0.7504 / 0.7165, rel=0.03)
     assert many == pytest.approx(0.7506 / 0.7554, rel=0.03)
@@ -191,16 +193,16 @@ sizes = st.integers(1, 20_000)
 
 @given(m=sizes, n=sizes, k=sizes, more=st.integers(1, 5_000))
 def test_a_larger_product_is_never_faster(m, n, k, more):
-    once = gemm_s(H800, m, n, k)
-    assert gemm_s(H800, m, n, k + more) >= once
-    assert gemm_s(H800, m, n, k) >= 2 * m * n * k / SPECIFIED.gemm_flop_per_s["bf16"]
-    assert gemm_s(H800, m, n, k, num_groups=2) >= once
+    once = gemm_s(H800, (m, n, k))
+    assert gemm_s(H800, (m, n, k + more)) >= once
+    assert gemm_s(H800, (m, n, k)) >= 2 * m * n * k / SPECIFIED.gemm_flop_per_s["bf16"]
+    assert gemm_s(H800, (m, n, k), num_groups=2) >= once
 
 
 @pytest.mark.parametrize("shape", [(0, 1, 1), (1, -1, 1), (1, 1, 0)])
 def test_sizes_are_positive(shape):
     with pytest.raises(ValueError, match="sizes must be positive"):
-        gemm_s(H800, *shape)
+        gemm_s(H800, shape)
     with pytest.raises(ValueError, match="sizes must be positive"):
         attention_flop(1, 4096, *shape)
 
@@ -213,7 +215,7 @@ def test_each_layer_of_constants_is_slower():
         slow, fast = (
             device(load("gpu", "h100-sxm"), layer) for layer in (slower, faster)
         )
-        shape = (7168, 2048, 8192, "fp8")
-        assert gemm_s(slow, *shape, is_weight_gradient=True) > gemm_s(
-            fast, *shape, is_weight_gradient=True
+        shape = (7168, 2048, 8192)
+        assert gemm_s(slow, shape, "fp8", is_weight_gradient=True) > gemm_s(
+            fast, shape, "fp8", is_weight_gradient=True
         )

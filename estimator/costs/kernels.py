@@ -8,8 +8,8 @@ products that DeepGEMM prints for DeepSeek-V3's shapes this is within 4.4 % on a
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
-from typing import Literal
+from math import ceil, inf
+from typing import Literal, NamedTuple
 
 from estimator.costs.rates import Device
 from estimator.ground.lanes import Lanes, largest, smallest
@@ -46,25 +46,30 @@ TOP_K_KERNELS = 5.7
 scores, 3.9 waves (deepseek-ai/profile-data train.json, H800, ``gatherTopK``)."""
 
 
+class _Sms(NamedTuple):
+    """Streaming multiprocessors that share a product: how many, what each one does."""
+
+    num_sms: int
+    flop_per_s: float
+    bytes_per_s: float
+    tile_s: float
+
+
 def _tiles_s(
-    m: int,
-    n: int,
-    k: int,
+    shape: tuple[int, int, int],
     dtype: str,
     num_groups: int,
     exposed_bytes: float,
-    flop_per_sm: float,
-    bytes_per_sm: float,
-    tile_s: float,
-    num_sms: int,
+    sms: _Sms,
 ) -> float:
+    m, n, k = shape
     return smallest(
         *(
-            ceil(ceil(m / rows) * ceil(n / columns) * num_groups / num_sms)
+            ceil(ceil(m / rows) * ceil(n / columns) * num_groups / sms.num_sms)
             * (
-                2 * rows * columns * k / flop_per_sm
-                + rows * columns * exposed_bytes / bytes_per_sm
-                + tile_s
+                2 * rows * columns * k / sms.flop_per_s
+                + rows * columns * exposed_bytes / sms.bytes_per_s
+                + sms.tile_s
             )
             for rows, columns in TILES[dtype]
         )
@@ -76,9 +81,7 @@ _known_tiles_s = lru_cache(maxsize=8192)(_tiles_s)
 
 def gemm_s(
     device: Device,
-    m: int,
-    n: int,
-    k: int,
+    shape: tuple[int, int, int],
     dtype: str = "bf16",
     *,
     num_groups: int = 1,
@@ -92,8 +95,9 @@ def gemm_s(
     ----------
     device : Device
         Sustained rates, FLOP/s and B/s, and fixed seconds of a tile and a launch.
-    m, n, k : int
-        Rows of the output, its columns, and the length of the sum; elements, positive.
+    shape : tuple of int
+        M, N and K: rows of the output, its columns, and the length of the sum;
+        elements, positive.
     dtype : str
         Number format of the operands, a key of :data:`TILES`.
     num_groups : int
@@ -135,9 +139,10 @@ def gemm_s(
     >>> from estimator.catalog.loading import load
     >>> from estimator.costs.rates import Layer, device
     >>> h100 = device(load("gpu", "h100-sxm"), Layer.SPECIFICATION)
-    >>> f"{gemm_s(h100, 4096, 8192, 8192) * 1e6:.0f} us"
+    >>> f"{gemm_s(h100, (4096, 8192, 8192)) * 1e6:.0f} us"
     '585 us'
     """
+    m, n, k = shape
     if min(m, n, k, num_groups) <= 0:
         raise ValueError(f"sizes must be positive, got {(m, n, k, num_groups)}")
     rates = device.weight_flop_per_s if is_weight_gradient else device.gemm_flop_per_s
@@ -148,18 +153,13 @@ def gemm_s(
     known = rate + device.hbm_bytes_per_s + device.tile_s + exposed_bytes
     is_batch = isinstance(known, Lanes)
     timed = _tiles_s if is_batch else _known_tiles_s
-    tiles_s = timed(
-        m,
-        n,
-        k,
-        dtype,
-        num_groups,
-        exposed_bytes,
+    sms = _Sms(
+        num_sms or device.num_sms,
         rate / device.num_sms,
         device.hbm_bytes_per_s / device.num_sms,
         device.tile_s,
-        num_sms or device.num_sms,
     )
+    tiles_s = timed(shape, dtype, num_groups, exposed_bytes, sms)
     moved = gemm_bytes(m, n, k, dtype, num_groups=num_groups, output_bytes=output_bytes)
     memory_s = moved / device.hbm_bytes_per_s
     return largest(tiles_s, memory_s) + device.launch_s

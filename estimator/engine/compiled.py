@@ -29,7 +29,6 @@ def numba_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.f
         tape.num_sources,
         np.zeros((tape.num_rows + 1, LANES)),
         tape.sinks,
-        np.zeros((duration_s.shape[0], LANES)),
         duration_s,
     )
     return longest_s
@@ -43,11 +42,11 @@ def _makespans(
     num_sources: NDArray[np.int32],
     end: NDArray[np.float64],
     sinks: NDArray[np.int32],
-    lasting: NDArray[np.float64],
     duration_s: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     num_scenarios = duration_s.shape[1]
     longest_s = np.zeros(num_scenarios)
+    lasting = np.zeros((duration_s.shape[0], LANES))
     for low in range(0, num_scenarios, LANES):
         width = min(LANES, num_scenarios - low)
         for k in range(lasting.shape[0]):

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -35,6 +35,21 @@ MAX_REASONS = 5
 
 Progress = Callable[[int, int], None]
 """Told the points that are done and all of them."""
+
+
+class Running(TypedDict, total=False):
+    """How a sweep runs; whatever it is, the rows are the same."""
+
+    jobs: int | None
+    """Processes; one unless given, None for one per core."""
+    dask: str | None
+    """Address of a Dask scheduler to run on instead."""
+    resume: bool
+    """Go on with the sweep to ``out`` that was interrupted."""
+    progress: Progress | None
+    """Told how far it is."""
+    note: Note | None
+    """Told what a person may want to know."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +174,7 @@ def sweep(
     num_samples: int | None = None,
     seed: int = 0,
     out: Path | str | None = None,
-    jobs: int | None = 1,
-    dask: str | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    note: Note | None = None,
+    **running: Unpack[Running],
 ) -> Sweep:
     """Return the answers at every combination of the varied inputs, or at some drawn.
 
@@ -183,14 +194,8 @@ def sweep(
         Of a drawn design: how many points, and which.
     out : path, optional
         ``.parquet`` or ``.csv`` file to write the rows to, part by part.
-    jobs : int, optional
-        Processes; None for one per core.
-    dask : str, optional
-        Address of a Dask scheduler to run on instead.
-    resume : bool
-        Go on with the sweep to ``out`` that was interrupted.
-    progress, note : callable, optional
-        Told how far it is, and what a person may want to know.
+    **running
+        ``jobs``, ``dask``, ``resume``, ``progress`` and ``note``: see :class:`Running`.
 
     Raises
     ------
@@ -201,6 +206,22 @@ def sweep(
     """
     check_design(design, num_samples, seed)
     request = _request(name, vary, overrides, design, num_samples, seed)
+    columns = _columns(request, out, **running)
+    paths = tuple(axis.path for axis in request.design.axes)
+    return Sweep(request.name, paths, columns, request.cost_basis())
+
+
+def _columns(
+    request: _Request,
+    out: Path | str | None,
+    *,
+    jobs: int | None = 1,
+    dask: str | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    note: Note | None = None,
+) -> Mapping[str, Any]:
+    """Return the rows of all points, column by column; write them where asked."""
     tasks = list(points.tasks(request.design))
     total = len(request.design)
 
@@ -210,13 +231,10 @@ def sweep(
 
     with executor(jobs, dask) as run:
         if out is None:
-            columns = _kept(request, tasks, run, tell)
-        else:
-            store = Store(Path(out), request.manifest(len(tasks)))
-            with store.opened(resume=resume, note=note or _silent) as done:
-                columns = _stored(request, tasks, run, tell, store, done)
-    paths = tuple(axis.path for axis in request.design.axes)
-    return Sweep(request.name, paths, columns, request.cost_basis())
+            return _kept(request, tasks, run, tell)
+        store = Store(Path(out), request.manifest(len(tasks)))
+        with store.opened(resume=resume, note=note or _silent) as done:
+            return _stored(request, tasks, run, tell, store, done)
 
 
 def _kept(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from estimator.costs.all_to_all import AllToAll, all_to_all
+from estimator.costs.all_to_all import AllToAll, ExpertRanks, Sent, all_to_all
 from estimator.costs.collectives import (
     Group,
     all_gather_s,
@@ -206,18 +206,15 @@ def _experts(size: Sizes, ways: Links) -> AllToAll | None:
         members = Group(plan.ep, max(1, plan.ep // size.num_nodes))
         seconds = direct_all_to_all_s(num_bytes, members, ways)
         return AllToAll(seconds, seconds, 0.0, 0.0, num_bytes, num_bytes)
-    return all_to_all(
-        ways,
+    sent = Sent(
         num_tokens=size.expert_tokens,
         hidden_size=model.hidden_size,
         experts_per_token=model.moe.experts_per_token,
-        num_ranks=plan.ep,
-        num_nodes=size.num_nodes,
-        places=size.places,
         dispatch_bytes=size.format.sent,
         combine_bytes=2.0,
         imbalance=plan.busiest,
     )
+    return all_to_all(ways, sent, ExpertRanks(plan.ep, size.num_nodes, size.places))
 
 
 def _offload_bytes_per_s(scenario: Scenario, layer: Layer) -> float:

@@ -69,9 +69,7 @@ class Gemm(NamedTuple):
         """Return the duration on ``num_sms`` SMs."""
         return kernels.gemm_s(
             device,
-            self.m,
-            self.n,
-            self.k,
+            (self.m, self.n, self.k),
             self.dtype,
             num_groups=self.num_groups,
             num_sms=num_sms,

@@ -1,6 +1,6 @@
 """The best parallel plans for a model on a cluster, within memory.
 
-Every plan gets a closed-form lower bound (``plan_bound.py``), and the most promising
+Every plan gets a closed-form lower bound (``bound.py``), and the most promising
 ones the same evaluation as any scenario. What is left out has a bound: where that is
 above the last plan shown, the answer is proven to be the best of all that were
 considered.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -58,6 +59,21 @@ Progress = Callable[[int, int], None]
 _Bounded = tuple[list[Candidate], Floats, int]
 
 
+class Searching(TypedDict, total=False):
+    """How plans are looked for."""
+
+    num_drawn: int
+    """Say how the scenario's own plan stands among so many drawn from all; 0: do not.
+    """
+    seed: int
+    """The same seed draws the same plans."""
+    most_evaluated: int | None
+    """Plans evaluated in full for each number of GPUs; unless given,
+    :data:`MOST_EVALUATED`."""
+    progress: Progress | None
+    """Told how far it is."""
+
+
 @dataclass(frozen=True)
 class _Found:
     rows: tuple[PlanRow, ...]
@@ -76,10 +92,7 @@ def plan(
     top: int = 10,
     deadline_s: float | None = None,
     budget_usd: float | None = None,
-    num_drawn: int = 0,
-    seed: int = 0,
-    most_evaluated: int | None = None,
-    progress: Progress | None = None,
+    **searching: Unpack[Searching],
 ) -> Plans:
     """Return the best plans for a scenario's model, cluster and phases.
 
@@ -96,13 +109,9 @@ def plan(
         Plans to return.
     deadline_s, budget_usd : float, optional
         Ask for the cheapest plan in time, or the fastest one within the budget.
-    num_drawn : int
-        Say how the scenario's own plan stands among so many drawn from all.
-    seed : int
-        The same seed draws the same plans.
-    most_evaluated : int, optional
-        Plans evaluated in full for each number of GPUs; :data:`MOST_EVALUATED` by
-        default.
+    **searching
+        ``num_drawn``, ``seed``, ``most_evaluated`` and ``progress``: see
+        :class:`Searching`.
 
     Raises
     ------
@@ -112,7 +121,6 @@ def plan(
         If no plan fits in memory.
     """
     _check(objective, top, gpus, deadline_s, budget_usd)
-    _check_draws(num_drawn, seed)
     scenario = loading.load_scenario(scenario, overrides)
     own, per_node = scenario.cluster.num_gpus, scenario.cluster.node.gpus_per_node
     _check_nodes(gpus, per_node)
@@ -122,6 +130,47 @@ def plan(
     ]
     numbers = sorted({*numbers} or {own})
     given = evaluated(scenario)
+    found, stands = _searched(scenario, given, numbers, top, **searching)
+    every = [row for one in found for row in one.rows]
+    if given and given.fits_with_headroom and own in numbers:
+        every.append(given)
+    rows = sorted(
+        ranking.distinct(every),
+        key=lambda row: (getattr(row, objective), row.num_gpus),
+    )
+    if not rows:
+        raise _none_fits(scenario, given, numbers)
+    return Plans(
+        scenario=scenario.name,
+        objective=objective,
+        plans=tuple(rows[:top]),
+        num_considered=sum(one.num_considered for one in found),
+        num_feasible=sum(one.num_feasible for one in found),
+        num_evaluated=sum(one.num_evaluated for one in found),
+        is_proven=all(one.is_proven for one in found),
+        given=given,
+        pareto=tuple(ranking.pareto(rows)),
+        memory_headroom=scenario.memory_headroom.value,
+        answer=answer(scenario, rows, deadline_s, budget_usd),
+        cost_basis=basis_title(scenario),
+        standing=stands,
+    )
+
+
+def _searched(
+    scenario: Scenario,
+    given: PlanRow | None,
+    numbers: Sequence[int],
+    top: int,
+    *,
+    num_drawn: int = 0,
+    seed: int = 0,
+    most_evaluated: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[_Found], Standing | None]:
+    """Return what is found on each number of GPUs, and how the own plan stands."""
+    _check_draws(num_drawn, seed)
+    own = scenario.cluster.num_gpus
     if num_drawn and not (given and given.fits and own in numbers):
         raise InfeasibleError(
             f"the own plan of {scenario.name} stands nowhere",
@@ -141,36 +190,19 @@ def plan(
         if given and num_drawn and number == own:
             stands = standing(scenario, candidates, bound_s, given, num_drawn, seed)
         tell(most)
-    every = [row for one in found for row in one.rows]
-    if given and given.fits_with_headroom and own in numbers:
-        every.append(given)
-    rows = sorted(
-        ranking.distinct(every),
-        key=lambda row: (getattr(row, objective), row.num_gpus),
-    )
-    if not rows:
-        if given is None:  # perhaps no plan can be right: say what is wrong
-            Batch(scenario).answer()
-        raise InfeasibleError(
-            f"no plan of {scenario.model.name} on "
-            f"{', '.join(map(str, numbers))} GPUs fits in memory",
-            why=f"{scenario.memory_headroom.value:.1%} of it are left free",
-            fix="--gpus with more, a GPU with more memory, or less memory_headroom",
-        )
-    return Plans(
-        scenario=scenario.name,
-        objective=objective,
-        plans=tuple(rows[:top]),
-        num_considered=sum(one.num_considered for one in found),
-        num_feasible=sum(one.num_feasible for one in found),
-        num_evaluated=sum(one.num_evaluated for one in found),
-        is_proven=all(one.is_proven for one in found),
-        given=given,
-        pareto=tuple(ranking.pareto(rows)),
-        memory_headroom=scenario.memory_headroom.value,
-        answer=answer(scenario, rows, deadline_s, budget_usd),
-        cost_basis=basis_title(scenario),
-        standing=stands,
+    return found, stands
+
+
+def _none_fits(
+    scenario: Scenario, given: PlanRow | None, numbers: Sequence[int]
+) -> InfeasibleError:
+    if given is None:  # perhaps no plan can be right: say what is wrong
+        Batch(scenario).answer()
+    return InfeasibleError(
+        f"no plan of {scenario.model.name} on "
+        f"{', '.join(map(str, numbers))} GPUs fits in memory",
+        why=f"{scenario.memory_headroom.value:.1%} of it are left free",
+        fix="--gpus with more, a GPU with more memory, or less memory_headroom",
     )
 
 

@@ -190,10 +190,10 @@ def _resumable(out: Path) -> Iterator[None]:
 @contextmanager
 def _progress(what: str, *, is_shown: bool) -> Iterator[Progress | None]:
     """Show what is done, its rate and the time left, on a terminal only."""
-    from rich.console import Console
+    from estimator.show.console import progress_console
 
-    console = Console(stderr=True)
-    if not (is_shown and console.is_terminal):
+    console = progress_console() if is_shown else None
+    if console is None:
         yield None
         return
     from rich.progress import (

@@ -44,7 +44,7 @@ def validate_command(
     if out is not None:
         from estimator.show.validation.page import page
 
-        files.write_text(out, [page(outcome)])
+        files.write_text(out, page(outcome))
         note(f"wrote {out}", quiet=quiet)
     if as_json:
         print_json(outcome.to_dict())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +10,6 @@ import typer
 from estimator.faces.cli.options import Chart, Json, Quiet
 from estimator.faces.cli.output import note, print_json
 from estimator.ground.errors import InputError
-
-PIPED_WIDTH = 110
 
 
 def _seconds(option: str, words: str) -> Any:
@@ -62,6 +58,7 @@ def schedule_command(
     from estimator.schedules.closed_form import durations
     from estimator.schedules.text import program_lines
     from estimator.show import pictures, pipelines
+    from estimator.show.console import columns
 
     if csv:
         files.check_target(csv)
@@ -85,6 +82,4 @@ def schedule_command(
     if as_json:
         print_json(step.to_dict())
         return
-    is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else PIPED_WIDTH
-    typer.echo("\n".join(pipelines.describe(step, width, has_notes=not quiet)))
+    typer.echo("\n".join(pipelines.describe(step, columns(), has_notes=not quiet)))

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from estimator.ground.words import quantity, short
-from estimator.show.tables.report import console, new_table
+from estimator.show.console import console
+from estimator.show.tables.report import new_table
 from estimator.specs.base import source_of, status_of
 
 Row = Mapping[str, Any]

@@ -19,7 +19,8 @@ from estimator.ground.words import (
     signed,
     size,
 )
-from estimator.show.tables.report import console, new_table
+from estimator.show.console import console
+from estimator.show.tables.report import new_table
 from estimator.show.wording import unchecked
 
 MOST_COLUMNS = 4

@@ -5,30 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from estimator.explore.plan.ranking import PlanRow, Plans
 from estimator.explore.sweeps import Sweep
 from estimator.explore.uncertainty import Uncertainty
 from estimator.ground.words import CLOSE, dollars, duration, quantity, short, size
+from estimator.show.console import console
 from estimator.show.wording import OUTCOMES
-
-PIPED_WIDTH = 110
-
 
 PLAN_COLUMNS = "plan", "GPUs", "step", "wall time", "GPU-hours", "cost", "MFU", "memory"
 SWING_COLUMNS = (
     *("constant", "low", "high"),
     *("hours at low", "at high", "cost at low", "at high"),
 )
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPED_WIDTH)
-    return console
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -40,12 +30,12 @@ def _table(title: str, *columns: str) -> Table:
 
 def print_sweep(made: Sweep, out: Path) -> None:
     """Print how many points fit, the cheapest one, and why others do not work."""
-    summary, console = made.summary(), _console()
-    console.print(
+    summary, terminal = made.summary(), console()
+    terminal.print(
         f"{len(made):,} points, {made.num_fitting:,} fit, "
         f"{made.num_with_headroom:,} with headroom: {out}"
     )
-    console.print(f"Dollars: {made.cost_basis}.")
+    terminal.print(f"Dollars: {made.cost_basis}.")
     best = summary["cheapest"]
     if best:
         table = _table("the cheapest point that fits", "", "")
@@ -57,9 +47,9 @@ def print_sweep(made: Sweep, out: Path) -> None:
         table.add_row("cost", dollars(best["cost_usd"]))
         table.add_row("wall time", duration(best["wall_s"]))
         table.add_row("MFU", f"{best['mfu']:.1%}")
-        console.print(table)
+        terminal.print(table)
     if summary["num_adjusted"]:
-        console.print(
+        terminal.print(
             f"{summary['num_adjusted']:,} points are the nearest that run: "
             "the column adjusted says what was changed."
         )
@@ -67,25 +57,25 @@ def print_sweep(made: Sweep, out: Path) -> None:
         table = _table("why other points do not work", "reason", "points")
         for reason, count in summary["reasons"].items():
             table.add_row(reason, f"{count:,}")
-        console.print(table)
+        terminal.print(table)
 
 
 def print_plans(made: Plans) -> None:
     """Print the best plans, how they were found, and the answer to a question."""
-    console = _console()
+    terminal = console()
     table = _table(
         f"the best plans of {made.scenario} by {made.objective}",
         *PLAN_COLUMNS,
     )
     for row in made.plans:
         table.add_row(*_plan_cells(row))
-    console.print(table)
+    terminal.print(table)
     if made.given:
         barely = ", fits without headroom" if made.given.fits else ", does not fit"
         fits = "" if made.given.fits_with_headroom else barely
         table = _table(f"the scenario's own plan{fits}", *[""] * 8)
         table.add_row(*_plan_cells(made.given))
-        console.print(table)
+        terminal.print(table)
     if len(made.pareto) > 1:
         table = _table(
             "neither faster nor cheaper exists",
@@ -93,8 +83,8 @@ def print_plans(made: Plans) -> None:
         )
         for row in made.pareto:
             table.add_row(*_plan_cells(row))
-        console.print(table)
-    console.print(
+        terminal.print(table)
+    terminal.print(
         f"{made.num_considered:,} plans considered, {made.num_feasible:,} may fit "
         f"with {made.memory_headroom:.1%} of the memory free, "
         f"{made.num_evaluated:,} evaluated in full; "
@@ -106,16 +96,16 @@ def print_plans(made: Plans) -> None:
     )
     if made.standing:
         stands = made.standing
-        console.print(
+        terminal.print(
             f"of {stands.num_drawn:,} plans drawn at random {stands.num_fitting:,} fit "
             f"in memory, {stands.num_better:,} of them ({stands.share_better:.0%}) "
             "are better than the scenario's own"
         )
     if made.cost_basis:
-        console.print(f"Dollars: {made.cost_basis}.")
+        terminal.print(f"Dollars: {made.cost_basis}.")
     if made.answer:
         row = made.answer
-        console.print(
+        terminal.print(
             f"answer: {row.num_gpus:,} GPUs, {duration(row.wall_s)}, "
             f"{dollars(row.cost_usd)}: {_plan_cells(row)[0]}"
         )
@@ -146,7 +136,7 @@ def _plan_cells(row: PlanRow) -> tuple[str, ...]:
 
 def print_uncertainty(made: Uncertainty) -> None:
     """Print the distribution, the tornado and the Sobol indices."""
-    console = _console()
+    terminal = console()
     table = _table(
         f"{made.scenario}: {made.num_samples:,} draws, seed {made.seed}; "
         f"{made.cost_basis}",
@@ -156,7 +146,7 @@ def print_uncertainty(made: Uncertainty) -> None:
         shown = (spread.p10, spread.p50, spread.p90, spread.value)
         title, words = OUTCOMES[name]
         table.add_row(title, *(words(value, CLOSE) for value in shown))
-    console.print(table)
+    terminal.print(table)
     table = _table(
         "GPU-hours and dollars as one constant goes from its low to its high end",
         *SWING_COLUMNS,
@@ -169,7 +159,7 @@ def print_uncertainty(made: Uncertainty) -> None:
             *(short(hours, CLOSE) for hours in swing.gpu_hours),
             *(dollars(usd, CLOSE) for usd in swing.cost_usd),
         )
-    console.print(table)
+    terminal.print(table)
     if made.sobol:
         table = _table(
             "Sobol indices: shares of the variance of the cost",
@@ -181,7 +171,7 @@ def print_uncertainty(made: Uncertainty) -> None:
                 f"{index.first:.3f} ± {index.first_confidence:.3f}",
                 f"{index.total:.3f} ± {index.total_confidence:.3f}",
             )
-        console.print(table)
+        terminal.print(table)
 
 
 def _shown(value: Any) -> str:

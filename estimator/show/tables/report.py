@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +23,7 @@ from estimator.ground.words import (
     signed,
     size,
 )
+from estimator.show.console import console
 from estimator.show.wording import (
     IF_IT_DID,
     LAYER_ADDS,
@@ -39,13 +39,6 @@ from estimator.show.wording import (
 )
 
 BAR_WIDTH = 32
-PIPED_WIDTH = 110
-
-
-def console() -> Console:
-    """Return where tables go: as wide as the terminal, or as a page."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
 
 
 def print_report(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.util import find_spec
 
 from estimator.answer import provenance
+from estimator.show import html
 from estimator.show.findings.base import Figure
 from estimator.show.findings.errors import errors
 from estimator.show.findings.validation import validation
@@ -34,24 +34,16 @@ from estimator.validation.runs import Outcome
 from estimator.validation.scoring import GROUPS, Row, families, of_quantity
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --far: #c2410c; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto;
-  padding: 0 1rem; }
+:root { color-scheme: light dark; --far: #c2410c; }
+body { max-width: 72rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line);
-  text-align: left; vertical-align: top; }
+table { font-variant-numeric: tabular-nums; }
 th { position: sticky; top: 0; background: Canvas; }
-svg { display: block; max-width: 100%; height: auto; margin: 1.5rem 0;
-  background: #fff; }
-.number { text-align: right; white-space: nowrap; }
+svg { margin: 1.5rem 0; background: #fff; }
 .far { color: var(--far); font-weight: 600; }
 small { opacity: .75; }
 @media (prefers-color-scheme: dark) { :root { --far: #fb923c; } }
 """
-XMLNS = re.compile(r' xmlns(:\w+)?="[^"]*"')
-"""What an SVG inside HTML does without."""
 FAR = 0.2
 """|error| that the page sets apart."""
 RUN_COLUMNS = (
@@ -67,40 +59,37 @@ RUN_COLUMNS = (
 )
 
 
-def page(outcome: Outcome) -> str:
+def page(outcome: Outcome) -> Iterator[str]:
     """Return the page: what the errors come to, figures, every run with its source.
 
     Figures need the extra ``export``; without it a line says so in their place.
     """
+    return html.page("Predicted against measured", STYLE, _body(outcome))
+
+
+def _body(outcome: Outcome) -> Iterator[str]:
     summary = outcome.summary()
-    words = (sweep_words(summary), *memory_words(summary))
     source = provenance.of_data("validation", [row.to_dict() for row in outcome.rows])
-    parts = [
-        "<h1>Predicted against measured</h1>",
-        f"<p>{escape(count_words(summary))} Error = predicted / measured - 1.</p>",
-        *(f"<p>{escape(line)}</p>" for line in words),
-        *_figures(outcome),
-        _section("Over families", MEAN_COLUMNS, mean_lines(summary)),
-        _section("By source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
-        _section("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
-        _section("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
-        _section("The same, run by run, s", ROW_COLUMNS, peer_row_lines(outcome)),
-        _section("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
-        "<h2>Every run</h2>",
-        _table(RUN_COLUMNS, (_run(row) for row in outcome.rows)),
-        _section(
-            "Without a prediction",
-            ("record", "reason"),
-            ((made.id, made.reason) for made in outcome.unmapped),
-        ),
-        f"<p><small>{escape(str(source))}</small></p>",
-    ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Predicted against measured</title><style>{STYLE}</style></head>\n"
-        f"<body>{chr(10).join(part for part in parts if part)}</body></html>\n"
+    yield html.words("Predicted against measured", "h1")
+    yield html.words(f"{count_words(summary)} Error = predicted / measured - 1.")
+    for line in (sweep_words(summary), *memory_words(summary)):
+        yield html.words(line)
+    yield from _figures(outcome)
+    sections: Sequence[tuple[str, Sequence[str], Iterable[Sequence[str]]]] = (
+        ("Over families", MEAN_COLUMNS, mean_lines(summary)),
+        ("By source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
+        ("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
+        ("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
+        ("The same, run by run, s", ROW_COLUMNS, peer_row_lines(outcome)),
+        ("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
     )
+    for section in sections:
+        yield from _section(*section)
+    yield html.words("Every run", "h2")
+    yield from html.table(_heads(RUN_COLUMNS), map(_run, outcome.rows))
+    lost = ((made.id, made.reason) for made in outcome.unmapped)
+    yield from _section("Without a prediction", ("record", "reason"), lost)
+    yield f"<p><small>{escape(str(source))}</small></p>\n"
 
 
 def _figures(outcome: Outcome) -> Iterator[str]:
@@ -108,7 +97,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     if not of_quantity(outcome.rows, "step_s"):
         return
     if find_spec("matplotlib") is None:
-        yield "<p>The figures need the extra 'export'.</p>"
+        yield html.words("The figures need the extra 'export'.")
         return
     from estimator.show.figures.write import inline
 
@@ -121,37 +110,33 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         words = "GPU" if name == "gpu" else name.replace("_", " ")
         made[name] = errors(words, families(outcome.rows, key))
     for name, figure in made.items():
-        yield XMLNS.sub("", inline(name, figure))
+        yield html.figure(inline(name, figure))
 
 
-def _section(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [f"<tr>{''.join(_cell(cell) for cell in line)}</tr>" for line in lines]
-    return f"<h2>{escape(title)}</h2>{_table(columns, iter(rows))}" if rows else ""
+def _section(
+    title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]
+) -> Iterator[str]:
+    """Yield a table under its title, unless it is empty."""
+    if rows := [[_cell(text) for text in line] for line in lines]:
+        yield html.words(title, "h2")
+        yield from html.table(_heads(columns), rows)
 
 
-def _table(columns: Sequence[str], rows: Iterator[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "\n".join(rows)
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def _heads(columns: Sequence[str]) -> list[html.Cell]:
+    return [html.Cell(escape(name)) for name in columns]
 
 
-def _cell(text: str, *, is_far: bool = False) -> str:
+def _cell(text: str, *, is_far: bool = False) -> html.Cell:
     is_number = text[:1] in "+-0123456789" and text != ""
-    classes = " ".join(["number"] * is_number + ["far"] * is_far)
-    return (
-        f'<td class="{classes}">{escape(text)}</td>'
-        if classes
-        else (f"<td>{escape(text)}</td>")
-    )
+    return html.Cell(escape(text), (*["right"] * is_number, *["far"] * is_far))
 
 
-def _run(row: Row) -> str:
+def _run(row: Row) -> list[html.Cell]:
     measured, predicted, error = shown(row)
     notes = "; ".join(row.assumptions)
-    cells = [
+    told = f"{row.source}; {row.where}".strip("; ")
+    told += f". Assumed: {notes}" if notes else ""
+    return [
         _cell(row.id),
         _cell(row.gpu),
         _cell(f"{row.num_gpus:,}"),
@@ -160,7 +145,5 @@ def _run(row: Row) -> str:
         _cell(measured),
         _cell(predicted),
         _cell(error, is_far=abs(row.error) > FAR),
-        f"<td><small>{escape(f'{row.source}; {row.where}'.strip('; '))}"
-        f"{escape(f'. Assumed: {notes}') if notes else ''}</small></td>",
+        html.Cell(f"<small>{escape(told)}</small>"),
     ]
-    return f"<tr>{''.join(cells)}</tr>"

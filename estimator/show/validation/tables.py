@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from estimator.ground.words import CLOSE, duration, short, size
+from estimator.show.console import console
 from estimator.validation.peers import against_peers
 from estimator.validation.runs import Outcome
 from estimator.validation.scoring import (
@@ -241,11 +242,9 @@ def count_words(summary: Mapping[str, Any]) -> str:
 
 def print_outcome(outcome: Outcome) -> None:
     """Print every run with its error, then families, means, sweeps and memory."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+    out = console(WIDTH)
     for quantity, rows in grouped(outcome.rows, "quantity").items():
-        console.print(_runs(quantity, rows))
+        out.print(_runs(quantity, rows))
     summary = outcome.summary()
     for title, columns, lines in (
         ("Step time by source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
@@ -262,13 +261,13 @@ def print_outcome(outcome: Outcome) -> None:
         ("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
         ("Without a prediction", ("record", "reason"), _unmapped(outcome)),
     ):
-        _print(console, title, columns, list(lines))
+        _print(out, title, columns, list(lines))
     for line in (sweep_words(summary), *memory_words(summary)):
-        console.print(line)
-    console.print(count_words(summary))
+        out.print(line)
+    out.print(count_words(summary))
 
 
-def _print(console: Console, title: str, columns: Cells, lines: list[Cells]) -> None:
+def _print(out: Console, title: str, columns: Cells, lines: list[Cells]) -> None:
     if not lines:
         return
     table = Table(
@@ -279,7 +278,7 @@ def _print(console: Console, title: str, columns: Cells, lines: list[Cells]) -> 
         table.add_column(name, justify="right" if is_number else "left")
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
-    console.print(table)
+    out.print(table)
 
 
 def _runs(quantity: str, rows: Sequence[Row]) -> Table:
