@@ -15,26 +15,11 @@ from math import inf
 from statistics import NormalDist
 from typing import Any
 
-import numpy as np
-
 from estimator.costs.overheads import Overheads, overheads
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.lanes import smallest
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Gpu
-
-SKEW_BYTES = 155e6
-"""What a rank of the trace behind :attr:`InSitu.rank_skew_s` sent over the fabric, mean
-of dispatch (106 MB) and combine (204 MB)."""
-SKEW_OF_NODES = ((1, 0.0), (2, 0.08), (4, 0.08), (8, 1.0))
-"""Nodes that an exchange crosses -> share of :attr:`InSitu.rank_skew_s`.
-
-DeepEP's notify kernels alone, on H100s at 16 to 24 SMs, are in proportion to the tokens
-from 512 to 8,192 of them: 3 % of the exchange on two and four nodes, 0.18 (dispatch) to
-1.8 (combine) of it on eight, where the trace's 0.41 lies in between; inside a node
-there are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on eight
-H100s shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, ``moe_perf``)."""
-
 
 FEWEST_SMS = 64
 """Streaming multiprocessors that a data-centre GPU has at least; the fewest of those
@@ -96,6 +81,14 @@ class Device:
     launch_s: float
     small_kernel_s: float
     """What the smallest kernel lasts behind its launch."""
+    comm_sms: float
+    """SMs that a collective takes from computation beside it."""
+    full_attention_loss: float
+    """What is left of attention's losses without a mask."""
+    softmax_bytes: float
+    """Bytes of element-wise kernels that last as long as a score of a fused softmax."""
+    top_k_kernels: float
+    """Small kernels that last as long as a wave of top-k blocks."""
     misaligned: Mapping[str, float] = field(default_factory=dict)
     """What is left of a 16-bit product's rate where a row is ``even`` or ``odd`` in
     elements, not a multiple of 16 bytes; all of it where absent."""
@@ -169,7 +162,10 @@ class Links:
     """Wire rate of an expert dispatch over the fabric."""
     combine_bytes_per_s: float
     rank_skew_s: float
-    """Mean wait before an all-to-all of :data:`SKEW_BYTES` over eight nodes."""
+    """Mean wait before an all-to-all of ``skew_bytes`` over eight nodes."""
+    skew_bytes: float = 1.0
+    few_nodes_skew: float = 0.0
+    """Share of that wait on two to four nodes."""
     topology: str = "switch"
     torus: tuple[int, ...] = ()
     host_bytes_per_s: float = inf
@@ -184,6 +180,10 @@ class Links:
     oversubscription: float = 1.0
     """Beyond ``pod_gpus``; the rates above are those of a NIC at its own port."""
     pod_gpus: int = 0
+    tree: float = 1.0
+    """Bandwidth of a double tree over a ring's."""
+    pat: float = 1.0
+    """Bandwidth of parallel aggregated trees over the wire's."""
     overheads: Overheads = field(default_factory=Overheads)
 
 
@@ -287,6 +287,10 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         tile_s=0.0 if is_ideal else known.tile_s.value,
         launch_s=0.0 if is_ideal else known.launch_s.value,
         small_kernel_s=0.0 if is_ideal else known.small_kernel_s.value,
+        comm_sms=gpu.in_situ.comm_sms.value,
+        full_attention_loss=known.full_attention_loss.value,
+        softmax_bytes=known.softmax_bytes.value,
+        top_k_kernels=known.top_k_kernels.value,
         misaligned={}
         if is_ideal
         else {name: share.value for name, share in known.misaligned.items()},
@@ -341,6 +345,8 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         dispatch_bytes_per_s=wire * dispatch,
         combine_bytes_per_s=wire * combine,
         rank_skew_s=skew_s,
+        skew_bytes=node.gpu.in_situ.skew_bytes.value,
+        few_nodes_skew=node.gpu.in_situ.few_nodes_skew.value,
         topology=node.topology,
         torus=node.torus,
         host_bytes_per_s=node.host_bytes_per_s.value if node.host_bytes_per_s else inf,
@@ -351,6 +357,8 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         has_net_reduction=fabric.has_switch_reduction,
         oversubscription=fabric.oversubscription,
         pod_gpus=fabric.pod_gpus or 0,
+        tree=known.tree.value,
+        pat=known.pat.value,
         overheads=Overheads() if is_ideal else overheads(node, fabric),
     )
 
@@ -377,19 +385,3 @@ def slowest(spread: float, num_units: int) -> float:
         return 1.0
     quantile = (num_units - 0.375) / (num_units + 0.25)
     return 1.0 - spread * NormalDist().inv_cdf(quantile)
-
-
-def wait_of_exchange_s(measured_s: float, num_bytes: float, num_nodes: int) -> float:
-    """Return the mean wait in front of an exchange.
-
-    It grows with the bytes that a rank sends over the fabric, from what was measured at
-    :data:`SKEW_BYTES`, and by nodes as :data:`SKEW_OF_NODES`, linear in between.
-
-    >>> wait_of_exchange_s(2e-3, 155e6, 8), wait_of_exchange_s(2e-3, 155e6, 1)
-    (0.002, 0.0)
-    """
-    if num_nodes < 1:
-        raise ValueError(f"num_nodes must be positive, got {num_nodes}")
-    nodes, shares = zip(*SKEW_OF_NODES, strict=True)
-    share = float(np.interp(num_nodes, nodes, shares))
-    return measured_s * share * num_bytes / SKEW_BYTES
