@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.catalog.loading import load_scenario
-from estimator.costs.all_to_all import all_to_all, expected_distinct, spread
+from estimator.costs.all_to_all import (
+    all_to_all,
+    expected_distinct,
+    spread,
+    wait_of_exchange_s,
+)
 from estimator.costs.collectives import (
     Group,
     collective,
@@ -18,7 +23,7 @@ from estimator.costs.collectives import (
     send_s,
 )
 from estimator.costs.overheads import Overheads
-from estimator.costs.rates import Layer, links, wait_of_exchange_s
+from estimator.costs.rates import Layer, links
 
 CLUSTER = load_scenario("deepseek-v3").cluster
 ALONE = links(CLUSTER, Layer.ACHIEVABLE, is_overlapped=False)

@@ -10,11 +10,11 @@ import pytest
 from estimator.answer.step_model import StepModel
 from estimator.answer.training import memory_report
 from estimator.catalog.loading import load, load_scenario
-from estimator.costs.all_to_all import all_to_all, spread
+from estimator.costs.all_to_all import all_to_all, spread, wait_of_exchange_s
+from estimator.costs.attention import attention_s
 from estimator.costs.collectives import Group, collective
 from estimator.costs.groups import nic_bytes_per_s, ring_bytes_per_s
-from estimator.costs.kernels import attention_s
-from estimator.costs.rates import Layer, device, links, wait_of_exchange_s
+from estimator.costs.rates import Layer, device, links
 from estimator.specs.base import constants
 from estimator.specs.defaults import default
 from estimator.specs.hardware import Size
@@ -55,18 +55,14 @@ def test_few_nodes_wait_for_three_per_cent_of_an_exchange():
 
 def test_a_collective_takes_fifteen_per_cent_of_an_h100():
     # NVIDIA/nccl, issue 1432
-    ways = links(
-        load_scenario("llama-3.1-405b").cluster, Layer.IN_SITU, is_overlapped=False
-    )
-    assert ways.comm_sms / load("gpu", "h100-sxm").num_sms == pytest.approx(
-        0.15, rel=0.05
-    )
+    rates = device(load("gpu", "h100-sxm"), Layer.IN_SITU)
+    assert rates.comm_sms / rates.num_sms == pytest.approx(0.15, rel=0.05)
 
 
 def test_a_plan_that_says_how_many_sms_communicate_is_believed():
     for asked, expected in (("null", 20), ("4", 4)):
         scenario = load_scenario("gpt3-175b", [f"plan.num_comm_sms={asked}"])
-        assert StepModel(scenario, 2048).chunks().num_comm_sms == expected
+        assert StepModel(scenario, 2048).chunks().timing.num_comm_sms == expected
 
 
 def test_context_and_buffers_are_what_a_full_h100_had_beside_its_headroom():

@@ -8,7 +8,6 @@ from estimator.costs.rates import Device
 from estimator.ground.lanes import largest
 
 
-
 def attention_flop(
     num_sequences: int,
     seq_len: int,

@@ -138,7 +138,7 @@ def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
 
     Examples
     --------
-    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0, tree=0.92)
     >>> f"{tree_all_reduce_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
     '43.98 ms'
     """
@@ -255,7 +255,7 @@ def pat_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
 
     Examples
     --------
-    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0, pat=0.75)
     >>> f"{pat_all_gather_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
     '26.25 ms'
     """

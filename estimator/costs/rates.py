@@ -233,8 +233,12 @@ def device(gpu: Gpu, layer: Layer) -> Device:
     """
     known, peaks, half = gpu.achievable, gpu.peak_flop_per_s, half_precision(gpu)
     is_ideal = layer is Layer.SPECIFICATION
+
+    def reached(constant: Constant | None, most: float = 1.0) -> float:
+        return most if is_ideal or constant is None else constant.value
+
     gemm = {
-        kernel: peaks[PEAK_OF.get(kernel, kernel)] * (1.0 if is_ideal else share.value)
+        kernel: peaks[PEAK_OF.get(kernel, kernel)] * reached(share)
         for kernel, share in known.gemm.items()
     }
     gemm["bf16"] = gemm[half]  # a part without BF16 trains in FP16
@@ -247,58 +251,36 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         num_sms=gpu.num_sms,
         gemm_flop_per_s=gemm,
         weight_flop_per_s=weight,
-        hbm_bytes_per_s=hbm * (1.0 if is_ideal else known.hbm.value),
-        elementwise_bytes_per_s=hbm * (1.0 if is_ideal else known.elementwise.value),
-        plain_bytes_per_s=hbm * (1.0 if is_ideal else (known.plain or known.hbm).value),
-        cast_bytes_per_s=hbm
-        * (1.0 if is_ideal else (known.cast or known.elementwise).value),
-        permutation_bytes_per_s=hbm
-        * (1.0 if is_ideal else (known.permutation or known.elementwise).value),
-        attention_forward_flop_per_s=bf16
-        * (1.0 if is_ideal else known.attention_forward.value),
-        attention_backward_flop_per_s=bf16
-        * (1.0 if is_ideal else known.attention_backward.value),
-        older_attention={}
-        if is_ideal
-        else {name: share.value for name, share in known.older_attention.items()},
-        older_attention_loss={
-            name: share.value for name, share in known.older_attention_loss.items()
-        },
-        attention_forward_half_len=0.0
-        if is_ideal
-        else known.attention_forward_half_len.value,
-        attention_backward_half_len=0.0
-        if is_ideal
-        else known.attention_backward_half_len.value,
-        attention_forward_half_rows=0.0
-        if is_ideal or not known.attention_forward_half_rows
-        else known.attention_forward_half_rows.value,
-        attention_backward_half_rows=0.0
-        if is_ideal or not known.attention_backward_half_rows
-        else known.attention_backward_half_rows.value,
-        attention_forward_most=bf16
-        * _bound(known.attention_forward_sustained, is_ideal=is_ideal),
-        attention_backward_most=bf16
-        * _bound(known.attention_backward_sustained, is_ideal=is_ideal),
-        wide_attention_backward=1.0
-        if is_ideal or not known.wide_attention_backward
-        else known.wide_attention_backward.value,
+        hbm_bytes_per_s=hbm * reached(known.hbm),
+        elementwise_bytes_per_s=hbm * reached(known.elementwise),
+        plain_bytes_per_s=hbm * reached(known.plain or known.hbm),
+        cast_bytes_per_s=hbm * reached(known.cast or known.elementwise),
+        permutation_bytes_per_s=hbm * reached(known.permutation or known.elementwise),
+        attention_forward_flop_per_s=bf16 * reached(known.attention_forward),
+        attention_backward_flop_per_s=bf16 * reached(known.attention_backward),
+        older_attention={} if is_ideal else _values(known.older_attention),
+        older_attention_loss=_values(known.older_attention_loss),
+        attention_forward_half_len=reached(known.attention_forward_half_len, 0.0),
+        attention_backward_half_len=reached(known.attention_backward_half_len, 0.0),
+        attention_forward_half_rows=reached(known.attention_forward_half_rows, 0.0),
+        attention_backward_half_rows=reached(known.attention_backward_half_rows, 0.0),
+        attention_forward_most=bf16 * reached(known.attention_forward_sustained, inf),
+        attention_backward_most=bf16 * reached(known.attention_backward_sustained, inf),
+        wide_attention_backward=reached(known.wide_attention_backward),
         epilogue=known.epilogue.value if known.epilogue else 1.0,
-        tile_s=0.0 if is_ideal else known.tile_s.value,
-        launch_s=0.0 if is_ideal else known.launch_s.value,
-        small_kernel_s=0.0 if is_ideal else known.small_kernel_s.value,
+        tile_s=reached(known.tile_s, 0.0),
+        launch_s=reached(known.launch_s, 0.0),
+        small_kernel_s=reached(known.small_kernel_s, 0.0),
         comm_sms=gpu.in_situ.comm_sms.value,
         full_attention_loss=known.full_attention_loss.value,
         softmax_bytes=known.softmax_bytes.value,
         top_k_kernels=known.top_k_kernels.value,
-        misaligned={}
-        if is_ideal
-        else {name: share.value for name, share in known.misaligned.items()},
+        misaligned={} if is_ideal else _values(known.misaligned),
     )
 
 
-def _bound(share: Constant | None, *, is_ideal: bool) -> float:
-    return inf if is_ideal or share is None else share.value
+def _values(shares: Mapping[str, Constant]) -> dict[str, float]:
+    return {name: share.value for name, share in shares.items()}
 
 
 def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
