@@ -14,6 +14,7 @@ from estimator.costs.all_to_all import (
     all_to_all,
     expected_distinct,
     spread,
+    wait_of_exchange_s,
 )
 from estimator.costs.collectives import (
     Group,
@@ -24,7 +25,7 @@ from estimator.costs.collectives import (
     send_s,
 )
 from estimator.costs.overheads import Overheads
-from estimator.costs.rates import Layer, links, wait_of_exchange_s
+from estimator.costs.rates import Layer, links
 
 CLUSTER = load_scenario("deepseek-v3").cluster
 ALONE = links(CLUSTER, Layer.ACHIEVABLE, is_overlapped=False)
@@ -94,11 +95,11 @@ def test_without_limits_visits_follow_the_hypergeometric_law(places, items, data
 
 
 def test_the_wait_of_an_exchange_grows_with_its_nodes_and_bytes():
-    waits = [wait_of_exchange_s(2e-3, 155e6, nodes) for nodes in (1, 2, 4, 6, 8, 64)]
+    waits = [wait_of_exchange_s(BESIDE, 155e6, n) for n in (1, 2, 4, 6, 8, 64)]
     assert waits == sorted(waits)
     assert waits[0] == 0
-    assert waits[4] == waits[5] == 2e-3
-    assert wait_of_exchange_s(2e-3, 310e6, 8) == 4e-3
+    assert waits[4] == waits[5] == BESIDE.rank_skew_s
+    assert wait_of_exchange_s(BESIDE, 310e6, 8) == 2 * BESIDE.rank_skew_s
 
 
 @pytest.mark.parametrize("name", list(collective))
@@ -141,4 +142,4 @@ def test_negative_sizes_are_refused():
     with pytest.raises(ValueError, match="must be positive"):
         group(0, 1, 8)
     with pytest.raises(ValueError, match="must be positive"):
-        wait_of_exchange_s(2e-3, 155e6, 0)
+        wait_of_exchange_s(BESIDE, 155e6, 0)

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from estimator.costs.groups import all_to_all_squeeze, exchange_bytes_per_s
-from estimator.costs.rates import Links, wait_of_exchange_s
+from estimator.costs.rates import Links
 from estimator.ground.lanes import largest
 
 SAMPLED_TOKENS = 4000
@@ -259,8 +259,44 @@ def all_to_all(links: Links, sent: Sent, among: ExpertRanks) -> AllToAll:
     return AllToAll(
         dispatch_s * sent.imbalance,
         combine_s * sent.imbalance,
-        wait_of_exchange_s(links.rank_skew_s, sent_bytes, num_nodes),
-        wait_of_exchange_s(links.rank_skew_s, back_bytes, num_nodes),
+        wait_of_exchange_s(links, sent_bytes, num_nodes),
+        wait_of_exchange_s(links, back_bytes, num_nodes),
         sent_bytes,
         back_bytes,
     )
+
+
+def wait_of_exchange_s(links: Links, num_bytes: float, num_nodes: int) -> float:
+    """Return the mean wait in front of an exchange.
+
+    It grows with the bytes that a rank sends over the fabric and, linearly in between,
+    with the nodes: none on one, a share (:attr:`InSitu.few_nodes_skew`) on two to four,
+    all of what was measured (:attr:`InSitu.rank_skew_s`) on eight.
+
+    Parameters
+    ----------
+    links : Links
+        With the wait that was measured, in s, and the bytes that were sent meanwhile.
+    num_bytes : float
+        That a rank sends over the fabric.
+    num_nodes : int
+        Scale-up domains that the exchange spans, positive.
+
+    Raises
+    ------
+    ValueError
+        If ``num_nodes`` is not positive.
+
+    Examples
+    --------
+    >>> ways = Links(8, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 2e-3, 155e6, 0.08)
+    >>> wait_of_exchange_s(ways, 155e6, 8), wait_of_exchange_s(ways, 155e6, 1)
+    (0.002, 0.0)
+    """
+    if num_nodes < 1:
+        raise ValueError(f"num_nodes must be positive, got {num_nodes}")
+    if num_nodes == 1:
+        return 0.0
+    few = links.few_nodes_skew
+    share = few + (1 - few) * min(1.0, max(0.0, (num_nodes - 4) / (8 - 4)))
+    return links.rank_skew_s * share * num_bytes / links.skew_bytes

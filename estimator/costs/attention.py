@@ -7,14 +7,6 @@ from math import inf
 from estimator.costs.rates import Device
 from estimator.ground.lanes import largest
 
-FULL_LOSS = 0.3
-"""What attention without a mask loses to short rows and to the last wave, over what it
-loses under a causal mask at the same length: no block is half masked, and all last as
-long. 0.27 and 0.33 (H200, forward and backward), 0.37 and 0.36 (GB200), 0.25 and 0.47
-(GB300) from 2 to 32 Ki tokens, 64 heads of width 128: NVIDIA/cudnn-frontend, commit
-3929da2, ``benchmark/sdpa_benchmark_training/results``; 0.15 to 0.32 on an H100:
-FlashAttention-3, arXiv 2407.08608, figure 5 (read in a transcription)."""
-
 
 def attention_flop(
     num_sequences: int,
@@ -115,8 +107,8 @@ def attention_s(
     is_wide : bool
         Keys are wider than values, as in multi-head latent attention.
     is_full : bool
-        No mask: each row meets ``seq_len`` keys, and :data:`FULL_LOSS` is left of what
-        is lost otherwise.
+        No mask: each row meets ``seq_len`` keys, and ``full_attention_loss`` is left of
+        what is lost otherwise.
     kernel : str
         ``fused`` is today's; older ones have a rate and a loss of their own, by name.
 
@@ -153,5 +145,5 @@ def attention_s(
     rate *= device.older_attention.get(kernel, 1.0)
     loss = half_len / seq_len + half_rows / num_rows
     loss *= device.older_attention_loss.get(kernel, 1.0)
-    loss *= FULL_LOSS if is_full else 1.0
+    loss *= device.full_attention_loss if is_full else 1.0
     return largest(flop * (1 + loss) / rate, flop / most) + device.launch_s

@@ -51,10 +51,6 @@ LOW_LATENCY_PEER_BYTES = 16384
 MIN_SWITCH_RANKS = 5
 """Fewer ranks gain nothing from a switch that reduces, and NCCL 2.27 rings: ratios of
 stas00/ml-engineering, network chapter (commit 744d01e), 4 to 8 GPUs."""
-TREE_SHARE = 0.92
-"""Of the ring's bandwidth: NCCL ``src/graph/tuning.cc`` (commit 5067397)."""
-PAT_SHARE = 0.75
-"""Likewise."""
 FACTORS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1, "all_to_all": 1}
 """A rank's bytes on the wire over ``(p - 1) / p * n``: nccl-tests, PERFORMANCE.md."""
 
@@ -136,13 +132,13 @@ def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
 
     Notes
     -----
-    ``t0 + 2 (k - 1) alpha + 2 log2(N) alpha_net + 2 n / (0.92 beta)`` with k ranks on
+    ``t0 + 2 (k - 1) alpha + 2 log2(N) alpha_net + 2 n / (tree beta)`` with k ranks on
     each of N nodes: for small messages of many nodes. Source: Sanders, Speck and
     Traeff, "Two-tree algorithms," 2009; NCCL, likewise.
 
     Examples
     --------
-    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0, tree=0.92)
     >>> f"{tree_all_reduce_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
     '43.98 ms'
     """
@@ -153,7 +149,7 @@ def tree_all_reduce_s(num_bytes: float, members: Group, links: Links) -> float:
     steps_s = protocols.both_steps_s(
         chain, between, num_bytes, members, links, num_bytes
     )
-    rate = TREE_SHARE * ring_bytes_per_s(members, links)
+    rate = links.tree * ring_bytes_per_s(members, links)
     return protocols.faster_protocol_s(steps_s, 2 * num_bytes, rate, links)
 
 
@@ -253,13 +249,13 @@ def pat_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
 
     Notes
     -----
-    ``t0 + ceil(log2 p) alpha + n (p - 1) / p / (0.75 nic)``. Parallel aggregated trees:
+    ``t0 + ceil(log2 p) alpha + n (p - 1) / p / (pat nic)``. Parallel aggregated trees:
     Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter," 2025; three
     quarters of the wire (NCCL, ``tuning.cc``).
 
     Examples
     --------
-    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0)
+    >>> links = Links(8, 450e9, 1e-6, 50e9, 5e-6, 50e9, 50e9, 0.0, pat=0.75)
     >>> f"{pat_all_gather_s(1e9, group(64, 8, 8), links) * 1e3:.2f} ms"
     '26.25 ms'
     """
@@ -269,7 +265,7 @@ def pat_all_gather_s(num_bytes: float, members: Group, links: Links) -> float:
         return inf
     known = links.overheads
     wire = num_bytes * (members.size - 1) / members.size
-    rate = PAT_SHARE * nic_bytes_per_s(members, links)
+    rate = links.pat * nic_bytes_per_s(members, links)
     hops_s = ceil(log2(members.size)) * known.net_step_s
     return known.launch_s + known.simple_s + hops_s + wire / rate
 

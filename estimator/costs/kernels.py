@@ -41,9 +41,6 @@ which memory's rate is known), writing rows in 8 or 4 bits, bringing them into a
 order; or so little that each lasts as long as the smallest."""
 WARP, MOST_THREADS, MOST_BLOCKS = 32, 2048, 32
 """Threads of a warp, threads and blocks that an SM holds at most."""
-TOP_K_KERNELS = 5.7
-"""What a wave of top-k blocks lasts, in small kernels: 66.5 us for 4,096 rows of 256
-scores, 3.9 waves (deepseek-ai/profile-data train.json, H800, ``gatherTopK``)."""
 
 
 class _Sms(NamedTuple):
@@ -298,7 +295,7 @@ def top_k_s(device: Device, num_rows: int, width: int, num_chosen: int = 1) -> f
     -----
     ``max(1, rows / (SMs floor(2048 / threads))) * c small_kernel_s + launch_s``: a
     block of a thread per score sorts a row by its digits, and blocks come in waves
-    over the SMs, each as long as c = :data:`TOP_K_KERNELS` small kernels, the last as
+    over the SMs, each as long as c = ``top_k_kernels`` small kernels, the last as
     its share. Large cores run no blocks: their vector units pass over the FP32 scores
     once for each of ``num_chosen``, at the pace of memory. Source: PyTorch,
     ``aten/src/ATen/native/cuda/TensorTopK.cu``.
@@ -316,4 +313,4 @@ def top_k_s(device: Device, num_rows: int, width: int, num_chosen: int = 1) -> f
     threads = max(MOST_THREADS // MOST_BLOCKS, ceil(width / WARP) * WARP)
     blocks = device.num_sms * (MOST_THREADS // min(threads, MOST_THREADS))
     waves = largest(1.0, num_rows / blocks)
-    return waves * TOP_K_KERNELS * device.small_kernel_s + device.launch_s
+    return waves * device.top_k_kernels * device.small_kernel_s + device.launch_s

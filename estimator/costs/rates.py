@@ -15,26 +15,11 @@ from math import inf
 from statistics import NormalDist
 from typing import Any
 
-import numpy as np
-
 from estimator.costs.overheads import Overheads, overheads
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.lanes import smallest
 from estimator.specs.base import Constant
 from estimator.specs.hardware import PEAK_OF, Cluster, Gpu
-
-SKEW_BYTES = 155e6
-"""What a rank of the trace behind :attr:`InSitu.rank_skew_s` sent over the fabric, mean
-of dispatch (106 MB) and combine (204 MB)."""
-SKEW_OF_NODES = ((1, 0.0), (2, 0.08), (4, 0.08), (8, 1.0))
-"""Nodes that an exchange crosses -> share of :attr:`InSitu.rank_skew_s`.
-
-DeepEP's notify kernels alone, on H100s at 16 to 24 SMs, are in proportion to the tokens
-from 512 to 8,192 of them: 3 % of the exchange on two and four nodes, 0.18 (dispatch) to
-1.8 (combine) of it on eight, where the trace's 0.41 lies in between; inside a node
-there are none (ai-dynamo/aiconfigurator, commit 095f58a). A layer of experts on eight
-H100s shows no other wait (NVIDIA/Megatron-LM, commit d98e8a6, ``moe_perf``)."""
-
 
 FEWEST_SMS = 64
 """Streaming multiprocessors that a data-centre GPU has at least; the fewest of those
@@ -96,6 +81,14 @@ class Device:
     launch_s: float
     small_kernel_s: float
     """What the smallest kernel lasts behind its launch."""
+    comm_sms: float
+    """SMs that a collective takes from computation beside it."""
+    full_attention_loss: float
+    """What is left of attention's losses without a mask."""
+    softmax_bytes: float
+    """Bytes of element-wise kernels that last as long as a score of a fused softmax."""
+    top_k_kernels: float
+    """Small kernels that last as long as a wave of top-k blocks."""
     misaligned: Mapping[str, float] = field(default_factory=dict)
     """What is left of a 16-bit product's rate where a row is ``even`` or ``odd`` in
     elements, not a multiple of 16 bytes; all of it where absent."""
@@ -169,7 +162,10 @@ class Links:
     """Wire rate of an expert dispatch over the fabric."""
     combine_bytes_per_s: float
     rank_skew_s: float
-    """Mean wait before an all-to-all of :data:`SKEW_BYTES` over eight nodes."""
+    """Mean wait before an all-to-all of ``skew_bytes`` over eight nodes."""
+    skew_bytes: float = 1.0
+    few_nodes_skew: float = 0.0
+    """Share of that wait on two to four nodes."""
     topology: str = "switch"
     torus: tuple[int, ...] = ()
     host_bytes_per_s: float = inf
@@ -184,6 +180,10 @@ class Links:
     oversubscription: float = 1.0
     """Beyond ``pod_gpus``; the rates above are those of a NIC at its own port."""
     pod_gpus: int = 0
+    tree: float = 1.0
+    """Bandwidth of a double tree over a ring's."""
+    pat: float = 1.0
+    """Bandwidth of parallel aggregated trees over the wire's."""
     overheads: Overheads = field(default_factory=Overheads)
 
 
@@ -233,8 +233,12 @@ def device(gpu: Gpu, layer: Layer) -> Device:
     """
     known, peaks, half = gpu.achievable, gpu.peak_flop_per_s, half_precision(gpu)
     is_ideal = layer is Layer.SPECIFICATION
+
+    def reached(constant: Constant | None, most: float = 1.0) -> float:
+        return most if is_ideal or constant is None else constant.value
+
     gemm = {
-        kernel: peaks[PEAK_OF.get(kernel, kernel)] * (1.0 if is_ideal else share.value)
+        kernel: peaks[PEAK_OF.get(kernel, kernel)] * reached(share)
         for kernel, share in known.gemm.items()
     }
     gemm["bf16"] = gemm[half]  # a part without BF16 trains in FP16
@@ -247,54 +251,36 @@ def device(gpu: Gpu, layer: Layer) -> Device:
         num_sms=gpu.num_sms,
         gemm_flop_per_s=gemm,
         weight_flop_per_s=weight,
-        hbm_bytes_per_s=hbm * (1.0 if is_ideal else known.hbm.value),
-        elementwise_bytes_per_s=hbm * (1.0 if is_ideal else known.elementwise.value),
-        plain_bytes_per_s=hbm * (1.0 if is_ideal else (known.plain or known.hbm).value),
-        cast_bytes_per_s=hbm
-        * (1.0 if is_ideal else (known.cast or known.elementwise).value),
-        permutation_bytes_per_s=hbm
-        * (1.0 if is_ideal else (known.permutation or known.elementwise).value),
-        attention_forward_flop_per_s=bf16
-        * (1.0 if is_ideal else known.attention_forward.value),
-        attention_backward_flop_per_s=bf16
-        * (1.0 if is_ideal else known.attention_backward.value),
-        older_attention={}
-        if is_ideal
-        else {name: share.value for name, share in known.older_attention.items()},
-        older_attention_loss={
-            name: share.value for name, share in known.older_attention_loss.items()
-        },
-        attention_forward_half_len=0.0
-        if is_ideal
-        else known.attention_forward_half_len.value,
-        attention_backward_half_len=0.0
-        if is_ideal
-        else known.attention_backward_half_len.value,
-        attention_forward_half_rows=0.0
-        if is_ideal or not known.attention_forward_half_rows
-        else known.attention_forward_half_rows.value,
-        attention_backward_half_rows=0.0
-        if is_ideal or not known.attention_backward_half_rows
-        else known.attention_backward_half_rows.value,
-        attention_forward_most=bf16
-        * _bound(known.attention_forward_sustained, is_ideal=is_ideal),
-        attention_backward_most=bf16
-        * _bound(known.attention_backward_sustained, is_ideal=is_ideal),
-        wide_attention_backward=1.0
-        if is_ideal or not known.wide_attention_backward
-        else known.wide_attention_backward.value,
+        hbm_bytes_per_s=hbm * reached(known.hbm),
+        elementwise_bytes_per_s=hbm * reached(known.elementwise),
+        plain_bytes_per_s=hbm * reached(known.plain or known.hbm),
+        cast_bytes_per_s=hbm * reached(known.cast or known.elementwise),
+        permutation_bytes_per_s=hbm * reached(known.permutation or known.elementwise),
+        attention_forward_flop_per_s=bf16 * reached(known.attention_forward),
+        attention_backward_flop_per_s=bf16 * reached(known.attention_backward),
+        older_attention={} if is_ideal else _values(known.older_attention),
+        older_attention_loss=_values(known.older_attention_loss),
+        attention_forward_half_len=reached(known.attention_forward_half_len, 0.0),
+        attention_backward_half_len=reached(known.attention_backward_half_len, 0.0),
+        attention_forward_half_rows=reached(known.attention_forward_half_rows, 0.0),
+        attention_backward_half_rows=reached(known.attention_backward_half_rows, 0.0),
+        attention_forward_most=bf16 * reached(known.attention_forward_sustained, inf),
+        attention_backward_most=bf16 * reached(known.attention_backward_sustained, inf),
+        wide_attention_backward=reached(known.wide_attention_backward),
         epilogue=known.epilogue.value if known.epilogue else 1.0,
-        tile_s=0.0 if is_ideal else known.tile_s.value,
-        launch_s=0.0 if is_ideal else known.launch_s.value,
-        small_kernel_s=0.0 if is_ideal else known.small_kernel_s.value,
-        misaligned={}
-        if is_ideal
-        else {name: share.value for name, share in known.misaligned.items()},
+        tile_s=reached(known.tile_s, 0.0),
+        launch_s=reached(known.launch_s, 0.0),
+        small_kernel_s=reached(known.small_kernel_s, 0.0),
+        comm_sms=gpu.in_situ.comm_sms.value,
+        full_attention_loss=known.full_attention_loss.value,
+        softmax_bytes=known.softmax_bytes.value,
+        top_k_kernels=known.top_k_kernels.value,
+        misaligned={} if is_ideal else _values(known.misaligned),
     )
 
 
-def _bound(share: Constant | None, *, is_ideal: bool) -> float:
-    return inf if is_ideal or share is None else share.value
+def _values(shares: Mapping[str, Constant]) -> dict[str, float]:
+    return {name: share.value for name, share in shares.items()}
 
 
 def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
@@ -341,6 +327,8 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         dispatch_bytes_per_s=wire * dispatch,
         combine_bytes_per_s=wire * combine,
         rank_skew_s=skew_s,
+        skew_bytes=node.gpu.in_situ.skew_bytes.value,
+        few_nodes_skew=node.gpu.in_situ.few_nodes_skew.value,
         topology=node.topology,
         torus=node.torus,
         host_bytes_per_s=node.host_bytes_per_s.value if node.host_bytes_per_s else inf,
@@ -351,6 +339,8 @@ def links(cluster: Cluster, layer: Layer, *, is_overlapped: bool) -> Links:
         has_net_reduction=fabric.has_switch_reduction,
         oversubscription=fabric.oversubscription,
         pod_gpus=fabric.pod_gpus or 0,
+        tree=known.tree.value,
+        pat=known.pat.value,
         overheads=Overheads() if is_ideal else overheads(node, fabric),
     )
 
@@ -377,19 +367,3 @@ def slowest(spread: float, num_units: int) -> float:
         return 1.0
     quantile = (num_units - 0.375) / (num_units + 0.25)
     return 1.0 - spread * NormalDist().inv_cdf(quantile)
-
-
-def wait_of_exchange_s(measured_s: float, num_bytes: float, num_nodes: int) -> float:
-    """Return the mean wait in front of an exchange.
-
-    It grows with the bytes that a rank sends over the fabric, from what was measured at
-    :data:`SKEW_BYTES`, and by nodes as :data:`SKEW_OF_NODES`, linear in between.
-
-    >>> wait_of_exchange_s(2e-3, 155e6, 8), wait_of_exchange_s(2e-3, 155e6, 1)
-    (0.002, 0.0)
-    """
-    if num_nodes < 1:
-        raise ValueError(f"num_nodes must be positive, got {num_nodes}")
-    nodes, shares = zip(*SKEW_OF_NODES, strict=True)
-    share = float(np.interp(num_nodes, nodes, shares))
-    return measured_s * share * num_bytes / SKEW_BYTES

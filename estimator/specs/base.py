@@ -101,6 +101,8 @@ class ConstantOf:
         """Return the constant that a file, a patch or Python code describes."""
         if isinstance(value, Constant):
             return value
+        if isinstance(value, Mapping) and set(value) == {"value"}:
+            value = value["value"]  # set below a field that its file leaves out
         if not isinstance(value, Mapping):
             if isinstance(value, BareNumber) or (
                 self.si != "1" and isinstance(value, str)

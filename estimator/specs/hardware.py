@@ -28,6 +28,7 @@ from estimator.specs.base import (
     Size,
     spec,
 )
+from estimator.specs.defaults import default
 
 Status = Mapping[str, Literal["derived", "assumed", "disputed"]]
 """Fields of a file whose number was not simply read in its source."""
@@ -89,6 +90,14 @@ class Achievable:
     misaligned: Mapping[str, Share] = field(default_factory=dict)
     """What is left of a 16-bit product's main loop where a row is not a multiple of 16
     bytes: ``even`` or ``odd`` in elements; no loss where nobody measured it."""
+    full_attention_loss: Share = default(Share, "achievable.full_attention_loss")
+    """What attention without a mask loses to short rows and to the last wave, over what
+    it loses under a causal mask at the same length."""
+    softmax_bytes: Size = default(Size, "achievable.softmax_bytes")
+    """Bytes of element-wise kernels that last as long as a score of a masked softmax in
+    one kernel, forward."""
+    top_k_kernels: PureNumber = default(PureNumber, "achievable.top_k_kernels")
+    """What a wave of top-k blocks lasts, in small kernels."""
     tile_s: Duration
     """Fixed cost of one output tile of a matrix product."""
     launch_s: Duration
@@ -98,6 +107,8 @@ class Achievable:
 
 
 Spread = Annotated[Constant, ConstantOf("1", most=0.1, noun="a spread of clocks")]
+Bulk = Annotated[Constant, ConstantOf("B", is_positive=True)]
+Multiprocessors = Annotated[Constant, ConstantOf("1", most=64.0, noun="SMs lent")]
 
 
 @spec
@@ -111,8 +122,16 @@ class InSitu:
     """Share of the stand-alone expert dispatch rate kept beside computation."""
     combine: Share
     rank_skew_s: Duration
-    """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, 155 MB a
-    rank over the fabric."""
+    """Mean wait in front of each expert all-to-all of 64 ranks on eight nodes, of
+    ``skew_bytes``."""
+    skew_bytes: Bulk = default(Bulk, "in_situ.skew_bytes")
+    """What a rank sent over the fabric where that wait was measured."""
+    few_nodes_skew: Share = default(Share, "in_situ.few_nodes_skew")
+    """Share of the wait on two to four nodes; from four to eight it grows to all of
+    it."""
+    comm_sms: Multiprocessors = default(Multiprocessors, "in_situ.comm_sms")
+    """Streaming multiprocessors that a collective takes from computation while both
+    run, where a plan does not say."""
     clock_spread: Spread | None = None
     """Standard deviation of one unit's sustained clock among units of a kind, over the
     mean: a synchronous job runs at the pace of its slowest. None where clocks are
@@ -138,6 +157,8 @@ class Gpu:
     recalled: tuple[str, ...] = ()
     """Fields whose number was recalled, not read in the source."""
     status: Status = field(default_factory=dict)
+    context_bytes: Size = default(Size, "gpu.context_bytes")
+    """Memory of the CUDA context and of the matrix library's workspace."""
     tdp_watts: Watts | None = None
     """None where the vendor publishes none."""
     scaleup_io_bytes_per_s: BytesPerS | None = None
@@ -188,6 +209,12 @@ class Collectives:
     switch_reduction: Share | None = None
     """Share of the wire where the switch reduces (NVLink SHARP); none if it cannot."""
     switch_reduction_s: Duration | None = None
+    tree: Share = default(Share, "collectives.tree")
+    """Bandwidth of a double tree over a ring's."""
+    pat: Share = default(Share, "collectives.pat")
+    """Bandwidth of parallel aggregated trees over the wire's."""
+    buffer_bytes: Size = default(Size, "collectives.buffer_bytes")
+    """Memory of a GPU that the channels of collectives and all-to-alls take."""
     max_nics: Count | None = None
     """NICs of a domain that one ring or tree keeps busy; all by default."""
 
@@ -226,6 +253,9 @@ class Node:
     dispatch_s: Duration | None = None
     """Host time of one kernel of an eager framework, Python to queue; none where
     programs are compiled."""
+    piece_calls: PureNumber = default(PureNumber, "node.piece_calls")
+    """Kernels' worth of host time that a piece of a list takes: two views and a
+    copy."""
     check_s: Duration | None = None
     """Host time, for each rank of a collective, of comparing shapes before it runs;
     none where nobody measured it."""

@@ -17,6 +17,8 @@ from estimator.specs.scenario import Scenario
 RATE_ROOTS = ("cluster", "price", "power", "programme")
 BARE_RATES = ("cluster.fabric.oversubscription",)
 """Pure numbers without the annotation of a unit."""
+HELD = ("cluster.node.gpu.context_bytes", "cluster.node.collectives.buffer_bytes")
+"""Bytes that a GPU holds whatever it computes: memory follows from them."""
 
 
 def hint_at(path: str, document: Any) -> Any:
@@ -72,9 +74,14 @@ def _hint_below(spec: type[Any], keys: Sequence[str], document: Any) -> Any:
 
 
 def is_rate(path: str, hint: Any) -> bool:
-    """Whether a path holds a rate or a price, on which no structure depends."""
+    """Whether a path holds a rate or a price, on which no structure depends.
+
+    Nor does memory, which is counted once for all rates.
+    """
     if path in BARE_RATES:
         return True
+    if path.removesuffix(".value") in HELD:
+        return False
     if path.split(".")[0] not in RATE_ROOTS:
         return False
     return any(isinstance(item, Unit | ConstantOf) for item in metadata(hint))

@@ -9,28 +9,17 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from estimator.specs.base import IS_REFERENCE, Constant, ConstantOf, Line, spec
+from estimator.specs.defaults import default
 from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import check, structure
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
 from estimator.specs.training import ParallelPlan, Phase, PrecisionField, Recompute
 
-HEADROOM = Constant(
-    value=0.05,
-    low=0.04,
-    high=0.1,
-    unit="1",
-    source="out of memory with 73.15 of an H100's 79.11 GiB allocated: 4.6 % is neither"
-    " that nor the context and buffers that are counted (NVIDIA-NeMo/Automodel, pull "
-    "request 2673); PyTorch's allocator has to free and retry from 95.4 % on "
-    "(pytorch/torchtitan, pull request 2389); up to a tenth more where recomputation "
-    "fragments (GMLake, arXiv 2401.08156, saves 9.2 GB of an A100 on average)",
-    status="derived",
-)
-"""Memory that a plan leaves free: what the allocator cuts into pieces that are too
-small, and what libraries take beside the context and buffers that are counted."""
 Headroom = Annotated[Constant, ConstantOf("1", most=0.5, noun="a headroom")]
-"""A share of the memory: who leaves half of it free would buy half the GPU."""
+"""Memory that a plan leaves free: what the allocator cuts into pieces that are too
+small, and what libraries take beside the context and buffers that are counted. A share:
+who leaves half of it free would buy half the GPU."""
 
 
 @spec
@@ -87,7 +76,7 @@ class Scenario:
     programme: Programme | None = None
     """What the cost includes beside the final run; None: nothing."""
     recompute: Recompute = ()
-    memory_headroom: Headroom = HEADROOM
+    memory_headroom: Headroom = default(Headroom, "scenario.memory_headroom")
     """Share of the GPU's memory that a plan leaves free, for fragments and libraries;
     what fits is about bytes alone."""
     question: str = ""

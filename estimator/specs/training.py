@@ -260,9 +260,9 @@ class ParallelPlan:
     software_maturity: Annotated[float, Field(ge=1e-6, le=2)] = 1.0
     """Rates of all kernels over those in the GPU's file: below 1 for young or generic
     software, above 1 for releases newer than the measurements."""
-    num_comm_sms: Annotated[int, Field(ge=0, le=64)] = 20
+    num_comm_sms: Annotated[int, Field(ge=0, le=64)] | None = None
     """Streaming multiprocessors that the expert all-to-all takes from computation
-    while both run."""
+    while both run; what the GPU's file says (``in_situ.comm_sms``) unless given."""
     expert_imbalance: Annotated[float, Field(ge=1, le=100)] = 1.0
     """Tokens of the busiest expert rank over the mean."""
     expert_capacity: Annotated[float, Field(ge=0, le=100)] = 0.0

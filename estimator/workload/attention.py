@@ -17,8 +17,10 @@ from estimator.workload.work import (
     DROPOUT_STATES,
     AttentionCore,
     Gemm,
+    Kernel,
     Segment,
     Sizes,
+    Softmax,
     Traffic,
     casts,
     weight_product,
@@ -37,7 +39,7 @@ E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
 
 
-class Softmax(NamedTuple):
+class Passes(NamedTuple):
     """What a masked softmax moves per score, and its kernels in one direction."""
 
     bytes: int
@@ -45,11 +47,9 @@ class Softmax(NamedTuple):
     num_kernels: int
 
 
-FUSED_SOFTMAX = Softmax(7, 6, 1)
-"""One kernel moves 4 bytes, but lasts 6.5 ps on an A100 of 40 GB, whatever the width of
-a head (37 layers of EleutherAI/cookbook, commit e6b8f2b, ``transformer_data``; 7 bytes
-last 6.4 ps there)."""
-EAGER_SOFTMAX = Softmax(36, 40, 5)
+FUSED_SOFTMAX = Passes(4, 6, 1)
+"""Forward it lasts longer than its bytes (:class:`Softmax`)."""
+EAGER_SOFTMAX = Passes(36, 40, 5)
 """To FP32 6, scale 8, mask 8, softmax 8, to 16 bits 6; backward its gradient takes 12
 and the others as much."""
 DROPOUT = 5
@@ -180,15 +180,19 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
     scores = float(groups) * rows * length
     dropped = DROPOUT if size.plan.dropout else 0
     softmax = EAGER_SOFTMAX if has_eager_softmax(size) else FUSED_SOFTMAX
-    per_score = (softmax.backward_bytes if is_backward else softmax.bytes) + dropped
+    per_score = softmax.backward_bytes + dropped
     launched = softmax.num_kernels + 1
     pair = (
         Gemm("scores", rows, length, attention.qk_dim, "bf16", num_groups=groups),
         Gemm("values", rows, attention.v_dim, length, "bf16", num_groups=groups),
     )
     if not is_backward:
-        per_score += ALIBI if size.model.has_alibi else 0
-        made = Traffic("softmax, dropout", scores * per_score, launched)
+        beside = dropped + (ALIBI if size.model.has_alibi else 0)
+        name, moved = "softmax, dropout", softmax.bytes + beside
+        if softmax is FUSED_SOFTMAX:
+            made: Kernel = Softmax(name, scores, moved, beside, launched)
+        else:
+            made = Traffic(name, scores * moved, launched)
         return (*pair, made, DROPOUT_STATES)
     made = Traffic("softmax, dropout backward", scores * per_score, launched)
     return (*pair, *pair, made)

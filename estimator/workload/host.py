@@ -19,6 +19,8 @@ class Host(NamedTuple):
     """For one kernel; 0 where it never holds up."""
     check_s: float = 0.0
     """For each rank of a collective that it checks first; 0 if it does not."""
+    piece_calls: float = 0.0
+    """Kernels' worth of its time that a piece of a list takes."""
 
     def spent_s(self, made: Iterable[Operation]) -> float:
         """Return what it spends on operations, one kernel after the other."""
@@ -61,7 +63,11 @@ def host(scenario: Scenario, layer: Layer) -> Host:
         )
     if layer is Layer.SPECIFICATION:
         return NO_HOST
-    return Host(_value(node.dispatch_s), _value(node.check_s if has_checks else None))
+    return Host(
+        _value(node.dispatch_s),
+        _value(node.check_s if has_checks else None),
+        node.piece_calls.value,
+    )
 
 
 def _value(known: Constant | None) -> float:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from estimator.costs.formats import FORMATS
 from estimator.schedules.notation import Op, Program
+from estimator.specs.hardware import Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import LossKernel
 from estimator.workload.attention import MASK, has_eager_softmax
@@ -26,10 +27,6 @@ from estimator.workload.synchronisation import (
 )
 from estimator.workload.work import Sizes
 
-CONTEXT_BYTES = 1.0e9
-"""CUDA context, workspace of the matrix library; assumed."""
-COLLECTIVE_BUFFER_BYTES = 1.5e9
-"""NCCL and all-to-all channels; assumed."""
 SCORE_BYTES = 2
 EAGER_SCORE_BYTES = 4
 DROPPED_BYTES = 2 + MASK
@@ -255,6 +252,11 @@ def _layer_in_work(size: Sizes, layers: Iterable[Element]) -> float:
     return max(made, default=0.0)
 
 
+def fixed_bytes(node: Node) -> float:
+    """Return the bytes of a GPU's context and of its collectives' channels."""
+    return node.gpu.context_bytes.value + node.collectives.buffer_bytes.value
+
+
 def _forward_only(
     scenario: Scenario, size: Sizes, stages: list[tuple[Element, ...]], num_copies: int
 ) -> RankMemory:
@@ -273,21 +275,20 @@ def _forward_only(
         gradients=0.0,
         optimizer=0.0,
         activations=ends + _layer_in_work(size, layers),
-        buffers=CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES + passing,
+        buffers=fixed_bytes(scenario.cluster.node) + passing,
     )
 
 
-def _buffers(
+def _passing(
     size: Sizes, stages: list[tuple[Element, ...]], *, has_pairs: bool
 ) -> float:
-    """Return the bytes that exist once, whatever is in flight.
+    """Return the bytes of buffers that exist while a chunk runs.
 
     The logits are gone before a layer's backward pass starts, unless another chunk's
     runs beside the head.
     """
     head, layer = head_buffer(size, stages), layer_buffer(size, stages)
-    passing = head + layer if has_pairs else max(head, layer)
-    return CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES + passing
+    return head + layer if has_pairs else max(head, layer)
 
 
 def memory(
@@ -321,6 +322,7 @@ def memory(
         for stage in stages
     )
     activations = peak_activations(program, stored)
+    fixed = fixed_bytes(scenario.cluster.node)
     of_rank = [program.stages_of(rank) for rank in range(len(program.ranks))]
     num_copies = sum(0 in held_here for held_here in of_rank)
     ranks = []
@@ -330,7 +332,7 @@ def memory(
             ranks.append(_forward_only(scenario, size, here, num_copies))
             continue
         has_pairs = any(len(one.parts) > 1 for one in program.ranks[rank])
-        buffers = _buffers(size, here, has_pairs=has_pairs)
+        buffers = fixed + _passing(size, here, has_pairs=has_pairs)
         states = _states(scenario, here, num_copies)
         ranks.append(RankMemory(*states, activations[rank], buffers))
     return tuple(ranks)

@@ -78,7 +78,7 @@ class _Pair:
         self.weights = Weights(timing, exchanges, self.queue)
         is_beside = exchanges.is_overlapped and any(map(self._travels, (*ahead, *back)))
         full = timing.device.num_sms
-        self.weight_sms = full - timing.num_comm_sms if is_beside else full
+        self.weight_sms = full - int(timing.num_comm_sms) if is_beside else full
         self.sms = self.weight_sms if ahead and back else full
         self.overlap = self.size.plan.overlap.tensor
         self.is_split = self.size.plan.sequence_parallel

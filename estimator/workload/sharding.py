@@ -10,7 +10,6 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, Look, held
 from estimator.workload.synchronisation import (
     FORMAT_BYTES,
-    PIECE_CALLS,
     WEIGHTS_OF_LAYER,
     shards,
 )
@@ -81,7 +80,8 @@ class Sharding:
         if self.scenario.plan.shard_buffer != "pieces":
             return 0
         num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
-        return round(PIECE_CALLS * num_weights * self.shared.size)
+        calls = self.scenario.cluster.node.piece_calls.value
+        return round(calls * num_weights * self.shared.size)
 
     def num_ranks(self, element: Element) -> int:
         """Return the ranks of the collectives that move an element, added up."""

@@ -30,11 +30,6 @@ MASTER = 4
 WEIGHTS_OF_LAYER, NORMS_OF_LAYER = 4, 2
 """Tensors of a layer: queries with keys and values, output, two of the feed-forward
 block; and two norms."""
-PIECE_CALLS = 0.5
-"""Kernels' worth of host time that a piece of a list takes: two views and a copy, 13 us
-where a linear layer takes 26 (an addition takes an A100's host 8 us,
-flagos-ai/Torch-FL, pull request 27; a view 2 to 3 us, PyTorch's operator benchmarks,
-commit bab87e4)."""
 ONE_EACH = Held(1, 1)
 """Weights that travel whole."""
 
@@ -345,7 +340,7 @@ def _zero_1(
     if plan.shard_buffer == "pieces":
         pieces = (WEIGHTS_OF_LAYER + NORMS_OF_LAYER) * window.num_layers
         pieces *= travel.members.size
-        gather_s += PIECE_CALLS * pieces * travel.host.dispatch_s
+        gather_s += travel.host.piece_calls * pieces * travel.host.dispatch_s
     return {
         names.scatter if is_scattered else names.reduce: scatter_s,
         names.gather: gather_s,

@@ -64,12 +64,15 @@ class Timing:
     )
 
     @property
-    def num_comm_sms(self) -> int:
+    def num_comm_sms(self) -> float:
         """SMs that communication takes from the computation beside it.
 
         None where its cores are large: engines of their own communicate.
         """
-        return 0 if self.device.has_large_cores else self.size.plan.num_comm_sms
+        if self.device.has_large_cores:
+            return 0.0
+        asked = self.size.plan.num_comm_sms
+        return self.device.comm_sms if asked is None else asked
 
     @property
     def lent_sms(self) -> float:

@@ -180,6 +180,35 @@ def casts(name: str, num_bytes: float, num_kernels: int = 0) -> tuple[Traffic, .
     return (Traffic(name, num_bytes, num_kernels, "cast"),) if num_bytes else ()
 
 
+class Softmax(NamedTuple):
+    """A masked softmax in one kernel, and what goes over its scores beside it."""
+
+    name: str
+    num_scores: float
+    bytes_per_score: int
+    """That all of it moves."""
+    bytes_beside: int
+    """Of these, what others than the softmax do."""
+    num_kernels: int
+    flop: float = 0.0
+
+    @property
+    def cause(self) -> Cause:
+        """What its time is booked under."""
+        return Cause.ELEMENTWISE
+
+    @property
+    def num_bytes(self) -> float:
+        """Bytes that are moved."""
+        return self.num_scores * self.bytes_per_score
+
+    def seconds(self, device: Device, num_sms: int) -> float:
+        """Return the duration; bandwidth does not depend on a few SMs."""
+        del num_sms
+        worth = self.num_scores * (device.softmax_bytes + self.bytes_beside)
+        return kernels.elementwise_s(device, worth, self.num_kernels)
+
+
 class TopK(NamedTuple):
     """The largest scores of each row, chosen several times."""
 
@@ -235,7 +264,7 @@ CHECKPOINT_STATES = HostCalls("random states of recomputation", 8)
 generator are kept, and on the way back kept, set and set back (the same file, and
 ``torch.utils.checkpoint``)."""
 
-Kernel = Gemm | AttentionCore | Traffic | TopK | HostCalls
+Kernel = Gemm | AttentionCore | Traffic | Softmax | TopK | HostCalls
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from estimator.schedules.notation import Pipeline
 from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario
-from estimator.workload.memory import COLLECTIVE_BUFFER_BYTES, CONTEXT_BYTES
+from estimator.workload.memory import fixed_bytes
 
 LONG = 4
 """Micro-batches per rank from which on a few more do not matter to a bound."""
@@ -135,7 +135,7 @@ class ShapeBounds:
         passing = np.maximum(
             np.max(placed.holds * logits, axis=1), self.made.layer_buffer
         )
-        fixed = CONTEXT_BYTES + COLLECTIVE_BUFFER_BYTES
+        fixed = fixed_bytes(self.bounds.scenario.cluster.node)
         made: Floats = active + passing + fixed
         return made
 
