@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.util import find_spec
 
@@ -19,16 +19,21 @@ from estimator.show.validation.tables import (
     QUANTITIES,
     ROW_COLUMNS,
     SWEEP_COLUMNS,
+    UNMAPPED_COLUMNS,
+    Cells,
+    Columns,
     anchor_lines,
     count_words,
     family_lines,
     mean_lines,
     memory_words,
+    numbers,
     peer_lines,
     peer_row_lines,
     shown,
     sweep_lines,
     sweep_words,
+    texts,
 )
 from estimator.validation.runs import Outcome
 from estimator.validation.scoring import GROUPS, Row, families, of_quantity
@@ -55,15 +60,11 @@ XMLNS = re.compile(r' xmlns(:\w+)?="[^"]*"')
 FAR = 0.2
 """|error| that the page sets apart."""
 RUN_COLUMNS = (
-    "run",
-    "GPU",
-    "GPUs",
-    "plan",
-    "quantity",
-    "measured",
-    "predicted",
-    "error",
-    "source",
+    *texts("run", "GPU"),
+    *numbers("GPUs"),
+    *texts("plan", "quantity"),
+    *numbers("measured", "predicted", "error"),
+    *texts("source"),
 )
 
 
@@ -90,7 +91,7 @@ def page(outcome: Outcome) -> str:
         _table(RUN_COLUMNS, (_run(row) for row in outcome.rows)),
         _section(
             "Without a prediction",
-            ("record", "reason"),
+            UNMAPPED_COLUMNS,
             ((made.id, made.reason) for made in outcome.unmapped),
         ),
         f"<p><small>{escape(str(source))}</small></p>",
@@ -124,13 +125,13 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         yield XMLNS.sub("", inline(name, figure))
 
 
-def _section(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [f"<tr>{''.join(_cell(cell) for cell in line)}</tr>" for line in lines]
-    return f"<h2>{escape(title)}</h2>{_table(columns, iter(rows))}" if rows else ""
+def _section(title: str, columns: Columns, lines: Iterable[Cells]) -> str:
+    rows = [_line(columns, map(escape, line)) for line in lines]
+    return f"<h2>{escape(title)}</h2>{_table(columns, rows)}" if rows else ""
 
 
-def _table(columns: Sequence[str], rows: Iterator[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+def _table(columns: Columns, rows: Iterable[str]) -> str:
+    head = "".join(f"<th>{escape(column.head)}</th>" for column in columns)
     body = "\n".join(rows)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
@@ -138,29 +139,30 @@ def _table(columns: Sequence[str], rows: Iterator[str]) -> str:
     )
 
 
-def _cell(text: str, *, is_far: bool = False) -> str:
-    is_number = text[:1] in "+-0123456789" and text != ""
-    classes = " ".join(["number"] * is_number + ["far"] * is_far)
-    return (
-        f'<td class="{classes}">{escape(text)}</td>'
-        if classes
-        else (f"<td>{escape(text)}</td>")
+def _line(columns: Columns, cells: Iterable[str]) -> str:
+    """Return a row of HTML; numbers end on the right."""
+    made = (
+        f'<td class="number">{cell}</td>'
+        if column.side == "right"
+        else f"<td>{cell}</td>"
+        for column, cell in zip(columns, cells, strict=True)
     )
+    return f"<tr>{''.join(made)}</tr>"
 
 
 def _run(row: Row) -> str:
     measured, predicted, error = shown(row)
     notes = "; ".join(row.assumptions)
-    cells = [
-        _cell(row.id),
-        _cell(row.gpu),
-        _cell(f"{row.num_gpus:,}"),
-        _cell(row.plan),
-        _cell(QUANTITIES[row.quantity][0]),
-        _cell(measured),
-        _cell(predicted),
-        _cell(error, is_far=abs(row.error) > FAR),
-        f"<td><small>{escape(f'{row.source}; {row.where}'.strip('; '))}"
-        f"{escape(f'. Assumed: {notes}') if notes else ''}</small></td>",
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    words = (row.id, row.gpu, f"{row.num_gpus:,}", row.plan)
+    values = (QUANTITIES[row.quantity].title, measured, predicted)
+    source = f"{row.source}; {row.where}".strip("; ")
+    far = ' class="far"' if abs(row.error) > FAR else ""
+    return _line(
+        RUN_COLUMNS,
+        (
+            *map(escape, (*words, *values)),
+            f"<span{far}>{escape(error)}</span>",
+            f"<small>{escape(source)}"
+            f"{escape(f'. Assumed: {notes}') if notes else ''}</small>",
+        ),
+    )
