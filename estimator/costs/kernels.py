@@ -8,7 +8,7 @@ products that DeepGEMM prints for DeepSeek-V3's shapes this is within 4.4 % on a
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, inf
+from math import ceil
 from typing import Literal, NamedTuple
 
 from estimator.costs.rates import Device

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rich.table import Table
-
 from estimator.answer.asked import asked
 from estimator.answer.report import Assumption, Report
 from estimator.explore.results import Result
@@ -20,6 +18,7 @@ from estimator.show.findings.memory import memory
 from estimator.show.findings.ranks import ranks
 from estimator.show.tables import compare as tables_compare
 from estimator.show.tables import report as tables
+from estimator.show.tables.words import Words
 from estimator.show.wording import (
     FIGURE_WORDS,
     LAYER_WORDS,
@@ -164,18 +163,14 @@ def _phases(report: Report) -> Section:
     )
 
 
-def words(table: Table, title: str, heads: Row = ()) -> Section:
-    """Return a terminal table; a column of drawn bars is left out."""
-    columns = [
-        (str(column.header), column.justify == "right", [*map(str, column.cells)])
-        for column in table.columns
-    ]
-    columns = [each for each in columns if not any("##" in cell for cell in each[2])]
+def words(table: Words, title: str, heads: Row = ()) -> Section:
+    """Return a table under another title; a column of drawn bars is left out."""
+    columns = table.read()
     return Section(
         title,
-        heads=heads or tuple(head for head, _, _ in columns),
-        is_right=tuple(is_right for _, is_right, _ in columns),
-        rows=tuple(zip(*(cells for _, _, cells in columns), strict=True)),
+        heads=heads or tuple(column.head for column, _ in columns),
+        is_right=tuple(column.side == "right" for column, _ in columns),
+        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
     )
 
 

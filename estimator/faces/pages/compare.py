@@ -93,13 +93,10 @@ def _alone(made: Comparison) -> None:
     """Show the one of both that can be estimated, and why the other cannot."""
     for each in made.failed:
         st.error(plain(f"{each.scenario} has no answer: {each.error}."))
-    names, *numbers = tables_compare.comparison(made).columns
-    cells = {
-        plain(str(column.header)): [plain(str(cell)) for cell in column.cells]
-        for column in numbers
-    }
+    (_, names), *numbers = tables_compare.comparison(made).read()
+    cells = {plain(column.head): [*map(plain, cells)] for column, cells in numbers}
     st.table(
-        pd.DataFrame({"Result": [*map(str, names.cells)], **cells}),
+        pd.DataFrame({"Result": names, **cells}),
         border="horizontal",
         hide_index=True,
     )
@@ -219,12 +216,11 @@ def _inputs(shares: tuple[Share, ...]) -> None:
 
 def _results(made: Comparison) -> None:
     """Show the results that differ."""
-    first, *others = tables_compare.comparison(made).columns
-    cells = [[str(cell) for cell in column.cells] for column in others]
+    before, after = made.reports
     rows = [
-        {"Result": str(name), "Baseline": plain(old), "Now": plain(new)}
-        for name, old, new in zip(first.cells, *cells, strict=True)
-        if old != new and name in tables_compare.NUMBERS
+        {"Result": name, "Baseline": plain(old), "Now": plain(new)}
+        for name, cell in tables_compare.NUMBERS.items()
+        if (old := cell(before)) != (new := cell(after))
     ]
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from estimator.ground.words import quantity, short
 from estimator.show.console import console
-from estimator.show.tables.report import new_table
+from estimator.show.tables import words
 from estimator.specs.base import source_of, status_of
 
 Row = Mapping[str, Any]
@@ -123,8 +123,8 @@ REPEATED = ("sources", "recalled", "status")
 def print_rows(kind: str, rows: Sequence[Row], *, has_notes: bool) -> None:
     """Print a list of built-in things."""
     columns = COLUMNS.get(kind) or _plain(rows)
-    table = new_table("", ("name", "left"), *((c.head, _side(c)) for c in columns))
-    table.columns[0].no_wrap = True
+    heads = (words.Column(each.head, _side(each)) for each in columns)
+    table = words.Words("", (words.Column("name", is_folded=False), *heads))
     for row in rows:
         cells = (_marked(row, column) for column in columns)
         table.add_row(row["name"], *map(Text, cells))
@@ -132,9 +132,9 @@ def print_rows(kind: str, rows: Sequence[Row], *, has_notes: bool) -> None:
     out.print(table)
     if not has_notes or not rows:
         return
-    for words in (NOTES.get(kind), _legend(rows, columns)):
-        if words:
-            out.print(words)
+    for said in (NOTES.get(kind), _legend(rows, columns)):
+        if said:
+            out.print(said)
     out.print(f"Sources: estimator show {kind} {rows[0]['name']}")
 
 
@@ -149,7 +149,7 @@ def _plain(rows: Sequence[Row]) -> tuple[Column, ...]:
     return tuple(Column(key.replace("_", " "), "", _word(key)) for key in keys)
 
 
-def _side(column: Column) -> str:
+def _side(column: Column) -> words.Side:
     return "right" if column.key else "left"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from rich.table import Table
 from rich.text import Text
 
 from estimator.answer.report import Memory, Report
@@ -20,7 +19,7 @@ from estimator.ground.words import (
     size,
 )
 from estimator.show.console import console
-from estimator.show.tables.report import new_table
+from estimator.show.tables.words import Column, Words
 from estimator.show.wording import unchecked
 
 MOST_COLUMNS = 4
@@ -76,7 +75,7 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
         out.print(differences(made))
 
 
-def comparison(made: Comparison) -> Table:
+def comparison(made: Comparison) -> Words:
     """Return scenarios side by side, or one under the other where there are many."""
     return _rows(made) if _is_long(made) else _columns(made)
 
@@ -85,13 +84,13 @@ def _is_long(made: Comparison) -> bool:
     return len(made.reports) + len(made.failed) > MOST_COLUMNS
 
 
-def _columns(made: Comparison) -> Table:
+def _columns(made: Comparison) -> Words:
     names = in_order(
         [report.scenario for report in made.reports],
         made.failed,
         lambda each: each.scenario,
     )
-    table = new_table("", ("", "left"), *((name, "right") for name in names))
+    table = Words.of("", ("", "left"), *((name, "right") for name in names))
     against = {f"{name} {FIRST}": cells for name, cells in _against(made).items()}
     numbers = {name: [*map(cell, made.reports)] for name, cell in NUMBERS.items()}
     for name, cells in (numbers | against).items():
@@ -99,15 +98,13 @@ def _columns(made: Comparison) -> Table:
     return table
 
 
-def _rows(made: Comparison) -> Table:
+def _rows(made: Comparison) -> Words:
     """Return a row for each scenario, without what is the same in all."""
     shown = [name for name in NUMBERS if name not in (*_same(made), "price")]
     heads = [*(BRIEF.get(name, name) for name in shown), FIRST]
-    table = new_table("", ("scenario", "left"), *((head, "right") for head in heads))
-    table.columns[0].header = made.axis or "scenario"
     widest = max(map(len, (*made.groups, *made.labels)))
-    table.columns[0].no_wrap = widest <= WIDEST_NAME
-    table.padding = (0, 1, 0, 0)
+    first = Column(made.axis or "scenario", is_folded=widest > WIDEST_NAME)
+    table = Words("", (first, *(Column(head, "right") for head in heads)), gap=1)
     before = "" if len(set(made.groups)) > 1 else made.groups[0]
     against = _against(made)["cost"]
     for report, group, change, cost in zip(
@@ -124,7 +121,7 @@ def _rows(made: Comparison) -> Table:
     return table
 
 
-def changes(made: Comparison) -> Table | None:
+def changes(made: Comparison) -> Words | None:
     """Return what a row for each scenario has no room for.
 
     All numbers over the first, and the price; None where all that stands already.
@@ -135,7 +132,7 @@ def changes(made: Comparison) -> Table | None:
     if not _is_long(made) or (is_told and len(set(prices)) == 1):
         return None
     told["price"] = prices
-    table = new_table(
+    table = Words.of(
         f"\n{FIRST.capitalize()}",
         ("scenario", "left"),
         *((name, "left" if name == "price" else "right") for name in told),
@@ -192,9 +189,9 @@ def _causes(made: Comparison) -> list[list[str]]:
     ]
 
 
-def differences(made: Comparison) -> Table:
+def differences(made: Comparison) -> Words:
     """Return what each changed input adds, against the first scenario."""
-    table = new_table(
+    table = Words.of(
         f"\nWhy they differ from {made.reports[0].scenario} (Shapley values)",
         ("scenario", "left"),
         ("changed input", "left"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from estimator.answer.report import Assumption, Report
@@ -24,6 +23,7 @@ from estimator.ground.words import (
     size,
 )
 from estimator.show.console import console
+from estimator.show.tables.words import IS_DRAWN, Words
 from estimator.show.wording import (
     IF_IT_DID,
     LAYER_ADDS,
@@ -66,27 +66,12 @@ def print_report(
     out.print(f"Not counted: {report.not_counted}.")
 
 
-def _grid(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for justify in columns:
-        table.add_column(justify=justify)  # type: ignore[arg-type]
-    return table
-
-
-def new_table(title: str, *columns: tuple[str, str]) -> Table:
-    """Return an empty table; a column is its head and its side."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name, justify in columns:
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    return table
-
-
-def headline(report: Report) -> Table:
+def headline(report: Report) -> Words:
     """Return the numbers that were asked for, with their ranges."""
     step, memory = report.step, report.memory
     hours, cost = report.range["gpu_hours"], report.range["cost_usd"]
     published = report.published_gpu_hours
-    table = _grid("left", "right", "left")
+    table = Words.of("", ("", "left"), ("", "right"), ("", "left"), has_heads=False)
     table.add_row(
         "cost",
         dollars(report.cost_usd),
@@ -138,9 +123,9 @@ def headline(report: Report) -> Table:
     return table
 
 
-def costs(report: Report) -> Table:
+def costs(report: Report) -> Words:
     """Return what the cost is made of."""
-    table = new_table(
+    table = Words.of(
         "\nWhat it costs",
         ("part", "left"),
         ("cost", "right"),
@@ -153,9 +138,9 @@ def costs(report: Report) -> Table:
     return table
 
 
-def phases(report: Report) -> Table:
+def phases(report: Report) -> Words:
     """Return what each phase takes."""
-    table = new_table(
+    table = Words.of(
         "\nPhases",
         ("phase", "left"),
         ("basis", "left"),
@@ -181,14 +166,14 @@ def phases(report: Report) -> Table:
     return table
 
 
-def causes(report: Report) -> Table:
+def causes(report: Report) -> Words:
     """Return where the seconds of a step go."""
-    table = new_table(
+    table = Words.of(
         "\nWhere a step goes (mean over pipeline ranks)",
         ("cause", "left"),
         ("time", "right"),
         ("share", "right"),
-        ("", "left"),
+        ("", "left", IS_DRAWN),
     )
     step_s = report.step.step_s
     for cause, seconds in sorted(report.step.parts.items(), key=lambda item: -item[1]):
@@ -198,7 +183,7 @@ def causes(report: Report) -> Table:
     return table
 
 
-def ranks(report: Report) -> Table:
+def ranks(report: Report) -> Words:
     """Return what each pipeline rank does, and its memory."""
     names = (
         "forward",
@@ -209,7 +194,7 @@ def ranks(report: Report) -> Table:
         "bubble",
         "optimizer",
     )
-    table = new_table(
+    table = Words.of(
         "\nTime of a step by pipeline rank",
         ("rank", "right"),
         *((name.replace("_", " "), "right") for name in names),
@@ -230,10 +215,10 @@ def ranks(report: Report) -> Table:
     return table
 
 
-def memory(report: Report) -> Table:
+def memory(report: Report) -> Words:
     """Return what fills the memory of each pipeline rank."""
     parts = list(report.memory.parts)
-    table = new_table(
+    table = Words.of(
         "\nMemory at the peak by pipeline rank",
         ("rank", "right"),
         *((part, "right") for part in parts),
@@ -249,9 +234,9 @@ def memory(report: Report) -> Table:
     return table
 
 
-def layers(layer_steps: Mapping[str, float]) -> Table:
+def layers(layer_steps: Mapping[str, float]) -> Words:
     """Return the step as layers of constants are added."""
-    table = new_table(
+    table = Words.of(
         "\nThe step as layers of constants are added",
         ("layer", "left"),
         ("step", "right"),
