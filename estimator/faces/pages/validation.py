@@ -28,6 +28,7 @@ from estimator.show.validation.tables import (
     peer_lines,
     percent,
     sweep_lines,
+    texts,
 )
 from estimator.validation.runs import Outcome, validate
 from estimator.validation.scoring import Row, grouped, of_quantity, spread, worst
@@ -74,7 +75,7 @@ def _outcome() -> Outcome:
 
 def _chosen(outcome: Outcome) -> tuple[str, list[Row]]:
     """Show the filters; return the quantity and the rows that are left."""
-    titles = {QUANTITIES[name][0]: name for name in SHOWN}
+    titles = {QUANTITIES[name].title: name for name in SHOWN}
     shown = st.segmented_control(
         "Quantity",
         list(titles),
@@ -148,8 +149,8 @@ def _percent(value: float) -> float:
 def _runs(rows: Sequence[Row], quantity: str) -> None:
     """Show every run, the one that is furthest off first."""
     st.markdown("**Every run, the furthest off first**")
-    _, _, unit = AXES[quantity]
-    name = QUANTITIES[quantity][2]
+    unit = AXES[quantity].one
+    name = QUANTITIES[quantity].unit
     table: list[dict[str, Any]] = [
         {
             "error, %": _percent(row.error),
@@ -179,12 +180,12 @@ def _others(outcome: Outcome) -> None:
         "Beside other simulators": (PEER_COLUMNS, peer_lines(outcome)),
         "The main scenario": (ANCHOR_COLUMNS, anchor_lines(outcome)),
         "Without a prediction": (
-            ("record", "why"),
+            texts("record", "why"),
             ((lost.id, lost.reason) for lost in outcome.unmapped),
         ),
     }
     for title, (columns, lines) in tables.items():
-        frame = pd.DataFrame(list(lines), columns=list(columns))
+        frame = pd.DataFrame(list(lines), columns=[column.head for column in columns])
         if len(frame):
             with st.expander(title):
                 st.dataframe(frame, hide_index=True)

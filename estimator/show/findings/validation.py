@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,12 +13,25 @@ BAND = 0.2
 """|error| of the lines beside the one on which prediction and measurement agree."""
 ROOM = 1.3
 """How far the lines reach beyond the outermost runs, as a factor."""
-AXES: Mapping[str, tuple[str, str, float]] = {
-    "step_s": ("step times", "seconds of a step", 1.0),
-    "peak_bytes": ("peaks of memory", "GB at the peak", 1e9),
-    "gpu_hours": ("budgets", "thousand GPU-hours", 1e3),
+
+
+class Axis(NamedTuple):
+    """How a quantity is drawn and told."""
+
+    many: str
+    """What there are many of."""
+    words: str
+    one: float
+    """What one unit stands for."""
+    too_little: str
+    """What a prediction below the measured value is."""
+
+
+AXES: Mapping[str, Axis] = {
+    "step_s": Axis("step times", "seconds of a step", 1.0, "short"),
+    "peak_bytes": Axis("peaks of memory", "GB at the peak", 1e9, "low"),
+    "gpu_hours": Axis("budgets", "thousand GPU-hours", 1e3, "low"),
 }
-"""Quantity -> what there are many of, what an axis says, what one unit stands for."""
 
 
 class Run(Protocol):
@@ -64,7 +77,7 @@ def validation(
         All there are, so that a selection keeps its colours; those of ``runs``, the
         largest first, if empty.
     """
-    many, axis, unit = AXES[quantity]
+    axis = AXES[quantity]
     kept = [run for run in runs if run.quantity == quantity]
     known = list(families) or by_size(kept)
     curves = []
@@ -74,16 +87,16 @@ def validation(
             curves.append(
                 Curve(
                     name,
-                    tuple(run.measured / unit for run in members),
-                    tuple(run.predicted / unit for run in members),
+                    tuple(run.measured / axis.one for run in members),
+                    tuple(run.predicted / axis.one for run in members),
                     tuple(f"{run.id}: {run.error:+.1%}" for run in members),
                     place,
                 )
             )
     return Plot(
-        _said(kept, many),
-        f"measured, {axis}",
-        f"predicted, {axis}",
+        _said(kept, axis),
+        f"measured, {axis.words}",
+        f"predicted, {axis.words}",
         tuple(curves),
         _guides(curves),
         is_log=True,
@@ -98,15 +111,15 @@ def by_size(runs: Sequence[Run]) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def _said(runs: Sequence[Run], many: str) -> str:
+def _said(runs: Sequence[Run], axis: Axis) -> str:
     if not runs:
-        return f"There are no {many} here"
+        return f"There are no {axis.many} here"
     size = np.abs([run.error for run in runs])
     low = sum(run.error < 0 for run in runs) / len(runs)
     return (
-        f"Half of {len(runs):,} {many} are predicted within {np.median(size):.1%}, "
-        f"nine of ten within {np.percentile(size, 90):.0%}; {low:.0%} are too "
-        f"{'short' if many == AXES['step_s'][0] else 'low'}"
+        f"Half of {len(runs):,} {axis.many} are predicted within "
+        f"{np.median(size):.1%}, nine of ten within {np.percentile(size, 90):.0%}; "
+        f"{low:.0%} are too {axis.too_little}"
     )
 
 

@@ -35,6 +35,8 @@ class Words:
     has_heads: bool = True
     gap: int = 2
     """Characters between two columns."""
+    overflow: Literal["fold", "ellipsis"] = "fold"
+    """What becomes of a word that is wider than its column."""
 
     @classmethod
     def of(
@@ -74,7 +76,7 @@ class Words:
             table.add_column(
                 column.head,
                 justify=column.side,
-                overflow="fold" if self.has_heads else "ellipsis",
+                overflow=self.overflow,
                 no_wrap=not column.is_folded,
             )
         for row in self.rows:

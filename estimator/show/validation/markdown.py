@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from estimator.show.validation.tables import (
     PEER_COLUMNS,
     Cells,
+    Columns,
     count_words,
     memory_words,
+    numbers,
     peer_lines,
     percent,
     sweep_words,
+    texts,
 )
 from estimator.validation.runs import Outcome
 from estimator.validation.scoring import (
@@ -23,7 +26,11 @@ from estimator.validation.scoring import (
     worst,
 )
 
-COLUMNS = ("source", "models", "runs", "median", "p90", "bias", "furthest off")
+COLUMNS = (
+    *texts("source", "models"),
+    *numbers("runs", "median", "p90", "bias"),
+    *texts("furthest off"),
+)
 KIND_WORDS = {"dense": "dense", "moe": "MoE", "all": "all"}
 
 
@@ -31,10 +38,10 @@ def markdown(outcome: Outcome) -> str:
     """Return what ``validate --markdown`` prints: sources, means, peers, memory."""
     summary = outcome.summary()
     words = [count_words(summary), sweep_words(summary), *memory_words(summary)]
-    parts = [_table(COLUMNS, "llrrrrl", list(_sources(outcome)))]
+    parts = [_table(COLUMNS, list(_sources(outcome)))]
     peers = list(peer_lines(outcome))
     if peers:
-        parts.append(_table(PEER_COLUMNS, "lrrlr", peers))
+        parts.append(_table(PEER_COLUMNS, peers))
     parts.append("\n".join(word for word in words if word))
     return "\n\n".join(parts) + "\n"
 
@@ -69,11 +76,10 @@ def _sources(outcome: Outcome) -> Iterator[Cells]:
             yield (*(f"**{cell}**" for cell in cells), "")
 
 
-def _table(columns: Cells, sides: str, lines: Sequence[Cells]) -> str:
-    rule = ["---:" if side == "r" else "---" for side in sides]
-    return "\n".join(
-        [_line(columns), f"|{'|'.join(rule)}|", *(_line(line) for line in lines)]
-    )
+def _table(columns: Columns, lines: Sequence[Cells]) -> str:
+    rule = ["---:" if column.side == "right" else "---" for column in columns]
+    heads = _line([column.head for column in columns])
+    return "\n".join([heads, f"|{'|'.join(rule)}|", *(_line(line) for line in lines)])
 
 
 def _line(cells: Cells) -> str:

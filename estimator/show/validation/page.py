@@ -19,16 +19,21 @@ from estimator.show.validation.tables import (
     QUANTITIES,
     ROW_COLUMNS,
     SWEEP_COLUMNS,
+    UNMAPPED_COLUMNS,
+    Cells,
+    Columns,
     anchor_lines,
     count_words,
     family_lines,
     mean_lines,
     memory_words,
+    numbers,
     peer_lines,
     peer_row_lines,
     shown,
     sweep_lines,
     sweep_words,
+    texts,
 )
 from estimator.validation.runs import Outcome
 from estimator.validation.scoring import GROUPS, Row, families, of_quantity
@@ -47,15 +52,11 @@ small { opacity: .75; }
 FAR = 0.2
 """|error| that the page sets apart."""
 RUN_COLUMNS = (
-    "run",
-    "GPU",
-    "GPUs",
-    "plan",
-    "quantity",
-    "measured",
-    "predicted",
-    "error",
-    "source",
+    *texts("run", "GPU"),
+    *numbers("GPUs"),
+    *texts("plan", "quantity"),
+    *numbers("measured", "predicted", "error"),
+    *texts("source"),
 )
 
 
@@ -75,7 +76,7 @@ def _body(outcome: Outcome) -> Iterator[str]:
     for line in (sweep_words(summary), *memory_words(summary)):
         yield html.words(line)
     yield from _figures(outcome)
-    sections: Sequence[tuple[str, Sequence[str], Iterable[Sequence[str]]]] = (
+    sections: Sequence[tuple[str, Columns, Iterable[Cells]]] = (
         ("Over families", MEAN_COLUMNS, mean_lines(summary)),
         ("By source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
         ("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
@@ -88,7 +89,7 @@ def _body(outcome: Outcome) -> Iterator[str]:
     yield html.words("Every run", "h2")
     yield from html.table(_heads(RUN_COLUMNS), map(_run, outcome.rows))
     lost = ((made.id, made.reason) for made in outcome.unmapped)
-    yield from _section("Without a prediction", ("record", "reason"), lost)
+    yield from _section("Without a prediction", UNMAPPED_COLUMNS, lost)
     yield f"<p><small>{escape(str(source))}</small></p>\n"
 
 
@@ -113,22 +114,23 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         yield html.figure(inline(name, figure))
 
 
-def _section(
-    title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]
-) -> Iterator[str]:
+def _section(title: str, columns: Columns, lines: Iterable[Cells]) -> Iterator[str]:
     """Yield a table under its title, unless it is empty."""
-    if rows := [[_cell(text) for text in line] for line in lines]:
+    if rows := [_cells(columns, line) for line in lines]:
         yield html.words(title, "h2")
         yield from html.table(_heads(columns), rows)
 
 
-def _heads(columns: Sequence[str]) -> list[html.Cell]:
-    return [html.Cell(escape(name)) for name in columns]
+def _heads(columns: Columns) -> list[html.Cell]:
+    return [html.Cell(escape(column.head)) for column in columns]
 
 
-def _cell(text: str, *, is_far: bool = False) -> html.Cell:
-    is_number = text[:1] in "+-0123456789" and text != ""
-    return html.Cell(escape(text), (*["right"] * is_number, *["far"] * is_far))
+def _cells(columns: Columns, line: Cells) -> list[html.Cell]:
+    """Return a row; numbers end on the right."""
+    return [
+        html.Cell(escape(text), ("right",) if column.side == "right" else ())
+        for column, text in zip(columns, line, strict=True)
+    ]
 
 
 def _run(row: Row) -> list[html.Cell]:
@@ -136,14 +138,11 @@ def _run(row: Row) -> list[html.Cell]:
     notes = "; ".join(row.assumptions)
     told = f"{row.source}; {row.where}".strip("; ")
     told += f". Assumed: {notes}" if notes else ""
+    title = QUANTITIES[row.quantity].title
+    words = (row.id, row.gpu, f"{row.num_gpus:,}", row.plan, title, measured, predicted)
+    far = ("far",) if abs(row.error) > FAR else ()
     return [
-        _cell(row.id),
-        _cell(row.gpu),
-        _cell(f"{row.num_gpus:,}"),
-        _cell(row.plan),
-        _cell(QUANTITIES[row.quantity][0]),
-        _cell(measured),
-        _cell(predicted),
-        _cell(error, is_far=abs(row.error) > FAR),
+        *_cells(RUN_COLUMNS[: len(words)], words),
+        html.Cell(escape(error), ("right", *far)),
         html.Cell(f"<small>{escape(told)}</small>"),
     ]

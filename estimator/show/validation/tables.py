@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from estimator.ground.words import CLOSE, duration, short, size
 from estimator.show.console import console
+from estimator.show.tables.words import Column, Words
 from estimator.validation.peers import against_peers
 from estimator.validation.runs import Outcome
 from estimator.validation.scoring import (
@@ -27,16 +27,36 @@ from estimator.validation.scoring import (
 
 WIDTH = 118
 NUM_WORST = 10
-QUANTITIES: Mapping[str, tuple[str, float, str]] = {
-    "step_s": ("Step time", 1.0, "s"),
-    "peak_bytes": ("Peak memory", 1e9, "GB"),
-    "gpu_hours": ("GPU-hours", 1e3, "K"),
-    "fits": ("Fits in memory", 1.0, ""),
-}
-"""Quantity -> title, what one unit stands for, unit."""
-WORDS = ("worst", "run", "record", "plan", "sweep", "GPUs", "reason", "group")
-"""Columns that are no numbers, though a cell may begin with one."""
 Cells = Sequence[str]
+Columns = tuple[Column, ...]
+
+
+class Quantity(NamedTuple):
+    """What a measured quantity is called, and the unit that it is told in."""
+
+    title: str
+    unit: str
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    "step_s": Quantity("Step time", "s"),
+    "peak_bytes": Quantity("Peak memory", "GB"),
+    "gpu_hours": Quantity("GPU-hours", "K"),
+    "fits": Quantity("Fits in memory", ""),
+}
+
+
+def texts(*heads: str) -> Columns:
+    """Return columns of words, which begin on the left."""
+    return tuple(Column(head) for head in heads)
+
+
+def numbers(*heads: str) -> Columns:
+    """Return columns of numbers, which end on the right."""
+    return tuple(Column(head, "right") for head in heads)
+
+
+UNMAPPED_COLUMNS = texts("record", "reason")
 
 
 def percent(value: float | None, *, is_signed: bool = False) -> str:
@@ -81,7 +101,11 @@ def family_lines(rows: Sequence[Row]) -> Iterator[Cells]:
         )
 
 
-FAMILY_COLUMNS = ("family", "GPU", "runs", "median", "p90", "bias", "worst")
+FAMILY_COLUMNS = (
+    *texts("family", "GPU"),
+    *numbers("runs", "median", "p90", "bias"),
+    *texts("worst"),
+)
 
 
 def mean_lines(summary: Mapping[str, Any]) -> Iterator[Cells]:
@@ -102,18 +126,13 @@ def mean_lines(summary: Mapping[str, Any]) -> Iterator[Cells]:
 
 
 MEAN_COLUMNS = (
-    "models",
-    "runs",
-    "mean of family medians",
-    "of their p90",
-    "of their bias",
-    "median of runs",
-    "p90 of runs",
-    "bias of runs",
+    *texts("models"),
+    *numbers("runs", "mean of family medians", "of their p90", "of their bias"),
+    *numbers("median of runs", "p90 of runs", "bias of runs"),
 )
 
 
-GROUP_COLUMNS = ("by", "group", "runs", "median", "p90", "bias")
+GROUP_COLUMNS = (*texts("by", "group"), *numbers("runs", "median", "p90", "bias"))
 
 
 def group_lines(rows: Sequence[Row]) -> Iterator[Cells]:
@@ -163,7 +182,10 @@ def sweep_words(summary: Mapping[str, Any]) -> str:
     )
 
 
-SWEEP_COLUMNS = ("sweep", "GPUs", "runs", "slowest / fastest", "rank correlation")
+SWEEP_COLUMNS = (
+    *texts("sweep", "GPUs"),
+    *numbers("runs", "slowest / fastest", "rank correlation"),
+)
 
 
 def sweep_lines(summary: Mapping[str, Any]) -> Iterator[Cells]:
@@ -179,11 +201,10 @@ def sweep_lines(summary: Mapping[str, Any]) -> Iterator[Cells]:
 
 
 PEER_COLUMNS = (
-    "rows of",
-    "runs",
-    "mean |error|",
-    "other simulator",
-    "its mean |error|",
+    *texts("rows of"),
+    *numbers("runs", "mean |error|"),
+    *texts("other simulator"),
+    *numbers("its mean |error|"),
 )
 
 
@@ -199,7 +220,10 @@ def peer_lines(outcome: Outcome) -> Iterator[Cells]:
         )
 
 
-ROW_COLUMNS = ("run", "measured", "predicted", "error", "other simulator", "its error")
+ROW_COLUMNS = (
+    *texts("run"),
+    *numbers("measured", "predicted", "error", "other simulator", "its error"),
+)
 
 
 def peer_row_lines(outcome: Outcome) -> Iterator[Cells]:
@@ -216,7 +240,10 @@ def peer_row_lines(outcome: Outcome) -> Iterator[Cells]:
             )
 
 
-ANCHOR_COLUMNS = ("DeepSeek-V3", "measured", "predicted", "error", "tolerance")
+ANCHOR_COLUMNS = (
+    *texts("DeepSeek-V3"),
+    *numbers("measured", "predicted", "error", "tolerance"),
+)
 
 
 def anchor_lines(outcome: Outcome) -> Iterator[Cells]:
@@ -231,7 +258,15 @@ def anchor_lines(outcome: Outcome) -> Iterator[Cells]:
         )
 
 
-WORST_COLUMNS = ("run", "measured", "predicted", "error", "plan")
+WORST_COLUMNS = (
+    *texts("run"),
+    *numbers("measured", "predicted", "error"),
+    *texts("plan"),
+)
+RUN_COLUMNS = (
+    *texts("run", "GPU"),
+    *numbers("GPUs", "measured", "predicted", "error"),
+)
 
 
 def count_words(summary: Mapping[str, Any]) -> str:
@@ -244,56 +279,36 @@ def print_outcome(outcome: Outcome) -> None:
     """Print every run with its error, then families, means, sweeps and memory."""
     out = console(WIDTH)
     for quantity, rows in grouped(outcome.rows, "quantity").items():
-        out.print(_runs(quantity, rows))
+        _print(out, QUANTITIES[quantity].title, RUN_COLUMNS, _runs(rows))
     summary = outcome.summary()
     for title, columns, lines in (
         ("Step time by source family", FAMILY_COLUMNS, family_lines(outcome.rows)),
         ("Over families", MEAN_COLUMNS, mean_lines(summary)),
         ("By what they ran on and how", GROUP_COLUMNS, group_lines(outcome.rows)),
-        (
-            "Furthest off",
-            ("run", "measured", "predicted", "error", "plan"),
-            _worst(outcome),
-        ),
+        ("Furthest off", WORST_COLUMNS, _worst(outcome)),
         ("Ranking of plans inside sweeps", SWEEP_COLUMNS, sweep_lines(summary)),
         ("Beside other simulators", PEER_COLUMNS, peer_lines(outcome)),
         ("The same, run by run, s", ROW_COLUMNS, peer_row_lines(outcome)),
         ("The main scenario", ANCHOR_COLUMNS, anchor_lines(outcome)),
-        ("Without a prediction", ("record", "reason"), _unmapped(outcome)),
+        ("Without a prediction", UNMAPPED_COLUMNS, _unmapped(outcome)),
     ):
-        _print(out, title, columns, list(lines))
+        _print(out, title, columns, lines)
     for line in (sweep_words(summary), *memory_words(summary)):
         out.print(line)
     out.print(count_words(summary))
 
 
-def _print(out: Console, title: str, columns: Cells, lines: list[Cells]) -> None:
-    if not lines:
-        return
-    table = Table(
-        title=f"\n{title}", title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
-    for index, name in enumerate(columns):
-        is_number = name not in WORDS and lines[0][index][:1] in "+-0123456789"
-        table.add_column(name, justify="right" if is_number else "left")
+def _print(out: Console, title: str, columns: Columns, lines: Iterable[Cells]) -> None:
+    table = Words(f"\n{title}", columns, overflow="ellipsis")
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
-    out.print(table)
+    if table.rows:
+        out.print(table)
 
 
-def _runs(quantity: str, rows: Sequence[Row]) -> Table:
-    table = Table(
-        title=f"\n{QUANTITIES[quantity][0]}",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
-    for name in ("run", "GPU", "GPUs", "measured", "predicted", "error"):
-        is_word = name in ("run", "GPU")
-        table.add_column(name, justify="left" if is_word else "right")
+def _runs(rows: Sequence[Row]) -> Iterator[Cells]:
     for row in rows:
-        table.add_row(Text(row.id), row.gpu, f"{row.num_gpus:,}", *shown(row))
-    return table
+        yield (row.id, row.gpu, f"{row.num_gpus:,}", *shown(row))
 
 
 def _worst(outcome: Outcome) -> Iterator[Cells]:
