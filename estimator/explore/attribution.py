@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations, permutations
 from math import factorial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,13 +135,30 @@ def _over_orders(
     return list(shares.values())
 
 
-def label(path: tuple[str, ...], before: Map, after: Map) -> str:
-    """Return a changed input as ``path: old -> new``, where both have short words."""
+class Change(NamedTuple):
+    """A changed input in words; old and new are empty where they have no short ones."""
+
+    name: str
+    old: str = ""
+    new: str = ""
+
+    def __str__(self) -> str:
+        """Return ``path: old -> new``."""
+        return f"{self.name}: {self.old} -> {self.new}" if self.old else self.name
+
+
+def change(path: tuple[str, ...], before: Map, after: Map) -> Change:
+    """Return a changed input, with what it was and is where both have short words."""
     name = ".".join(path)
     old, new = (_words(_at(document, path)) for document in (before, after))
     if not old or not new or old == new or max(len(old), len(new)) > MOST_LETTERS:
-        return f"{name} (changed)"
-    return f"{name}: {old} -> {new}"
+        return Change(f"{name} (changed)")
+    return Change(name, old, new)
+
+
+def label(path: tuple[str, ...], before: Map, after: Map) -> str:
+    """Return a changed input as ``path: old -> new``, where both have short words."""
+    return str(change(path, before, after))
 
 
 def _at(document: Mapping[str, Any], path: tuple[str, ...]) -> Any:

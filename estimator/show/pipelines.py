@@ -18,6 +18,11 @@ from estimator.show.grid import draw, shown_ranks
 COLUMNS = ("rank", "bubble s", "inner s", "in flight", "stages")
 
 
+def _is_file(name: str) -> bool:
+    """Whether somebody names a file, not a schedule."""
+    return "/" in name or name.endswith(".csv")
+
+
 def load_step(
     name: str,
     num_ranks: int | None,
@@ -40,7 +45,7 @@ def load_step(
     ScheduleError
         If the file's schedule is incomplete or cannot finish.
     """
-    if not ("/" in name or name.endswith(".csv")):
+    if not _is_file(name):
         schedule[name]  # a wrong name is said first
         if num_ranks is None or num_microbatches is None:
             raise InputError(
@@ -80,7 +85,7 @@ def load_others(
     sizes = (shape.num_ranks, shape.num_microbatches)
     steps = []
     for name in names:
-        if "/" in name or name.endswith(".csv"):
+        if _is_file(name):
             steps.append(load_step(name, None, None, None, spent, send_s=send_s))
             continue
         schedule[name]  # a wrong name is said first

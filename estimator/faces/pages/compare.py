@@ -230,10 +230,8 @@ def _leaves(question: Question, baseline: str) -> None:
     before, after = _documents(question, baseline)
     rows = []
     for path in attribution.changed(before, after):
-        words = attribution.label(path, before, after)
-        name, _, change = words.partition(": ")
-        old, _, new = change.partition(" -> ")
-        rows.append({"Path": name, "Baseline": old, "Now": new})
+        made = attribution.change(path, before, after)
+        rows.append({"Path": made.name, "Baseline": made.old, "Now": made.new})
     words = (
         f"All {len(rows)} fields that differ" if rows[1:] else "The field that differs"
     )

@@ -9,11 +9,12 @@ KINDS = (
     "forward",
     "overlapped",
     "backward",
-    "backward input",
+    "backward_input",
     "weight",
     "optimizer",
     "bubble",
 )
+"""Fields of a rank's row, in seconds."""
 
 
 def ranks(answer: Reported) -> Bars:
@@ -23,8 +24,8 @@ def ranks(answer: Reported) -> Bars:
     most = max(step.ranks, key=lambda row: row.bubble_s)
     spent = (
         Series(
-            kind,
-            tuple(getattr(row, kind.replace(" ", "_") + "_s") for row in step.ranks),
+            kind.replace("_", " "),
+            tuple(getattr(row, f"{kind}_s") for row in step.ranks),
         )
         for kind in KINDS
     )

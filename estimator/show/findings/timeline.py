@@ -96,9 +96,10 @@ def alive(trace: StepTrace, rank: int) -> list[tuple[float, int]]:
 
 def schedule_timeline(steps: Sequence[PipelineStep]) -> Timeline:
     """Return schedules on their own under each other, and how much each idles."""
-    first, *others = (f"{_name(step)} {_share(step.bubble_fraction)}" for step in steps)
-    name, share = first.rsplit(" ", 1)
-    said = ", ".join((f"{name} idles {share} of a step", *others))
+    first, *others = steps
+    said = f"{_name(first)} idles {_share(first.bubble_fraction)} of a step"
+    for step in others:
+        said += f", {_name(step)} {_share(step.bubble_fraction)}"
     return Timeline(said, tuple(map(_panel, steps)))
 
 

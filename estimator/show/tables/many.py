@@ -107,11 +107,11 @@ def print_plans(made: Plans) -> None:
         row = made.answer
         terminal.print(
             f"answer: {row.num_gpus:,} GPUs, {duration(row.wall_s)}, "
-            f"{dollars(row.cost_usd)}: {_plan_cells(row)[0]}"
+            f"{dollars(row.cost_usd)}: {_plan_words(row)}"
         )
 
 
-def _plan_cells(row: PlanRow) -> tuple[str, ...]:
+def _plan_words(row: PlanRow) -> str:
     plan = row.plan
     sizes = " ".join(
         f"{name}{plan[name]}"
@@ -122,8 +122,12 @@ def _plan_cells(row: PlanRow) -> tuple[str, ...]:
     stages = f" x{plan['stages_per_rank']}" if plan["stages_per_rank"] else ""
     modules = ",".join(plan["recompute"]) or "none"
     text = f"{sizes} {plan['schedule']}{stages} mbs{plan['micro_batch_size']}"
+    return f"{text} recompute {modules}"
+
+
+def _plan_cells(row: PlanRow) -> tuple[str, ...]:
     return (
-        f"{text} recompute {modules}",
+        _plan_words(row),
         f"{row.num_gpus:,}",
         duration(row.step_s, CLOSE),
         duration(row.wall_s, CLOSE),
