@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from estimator.show.charts.base import chart, framed
 from estimator.show.charts.palette import GUIDE, colour
 from estimator.show.findings.base import Answer
-from estimator.show.findings.layers import layers as found
+from estimator.show.findings.breakdown import layers as found
 from estimator.show.wording import LAYER_ADDS
 
 

@@ -1,8 +1,11 @@
-"""Where the seconds of one step go, by cause."""
+"""Where the seconds of one step go: by cause, and by layer of constants."""
 
 from __future__ import annotations
 
-from estimator.show.findings.base import Bars, Reported, Series, finding
+from itertools import pairwise
+
+from estimator.ground.words import duration, signed
+from estimator.show.findings.base import Answer, Bars, Reported, Series, finding
 from estimator.workload.causes import COMPUTATION
 
 
@@ -27,4 +30,34 @@ def breakdown(answer: Reported) -> Bars:
     )
 
 
+def layers(answer: Answer) -> Bars:
+    """Show how the step grows as layers of constants are added: a waterfall."""
+    steps = tuple(answer.layers.values())
+    added = (steps[0], *(after - before for before, after in pairwise(steps)))
+    labels = (duration(added[0]), *(signed(duration(seconds)) for seconds in added[1:]))
+    none = (0.0,) * len(steps)
+    return Bars(
+        f"Datasheets alone give {duration(steps[0])} of a {duration(steps[-1])} step: "
+        f"{steps[0] / steps[-1]:.0%}",
+        "seconds of a step",
+        "layer of constants",
+        (*answer.layers, "step"),
+        (
+            Series(
+                "added by the layer",
+                (*added, 0.0),
+                (*labels, ""),
+                (0.0, *steps[:-1], 0.0),
+            ),
+            Series(
+                "whole step",
+                (*none, steps[-1]),
+                ("",) * len(steps) + (duration(steps[-1]),),
+                (*none, 0.0),
+            ),
+        ),
+    )
+
+
 finding("breakdown")(breakdown)
+finding("layers")(layers)
