@@ -77,7 +77,7 @@ def _opening(report: Report, first: Section, footer: str) -> Iterator[str]:
     yield html.words(footer, kind="pale")
     *said, answer = first.sentences
     for sentence in said:
-        is_warning = misfit(report.memory) and sentence == said[0]
+        is_warning = sentence == misfit(report.memory)
         yield html.words(sentence, kind="warning" if is_warning else "")
     yield html.words(answer, kind="answer")
 

@@ -6,7 +6,7 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,8 +76,12 @@ def page(question: Question) -> None:
 
 _sweep = in_turn(sweeps.sweep)
 
-Varied = tuple[Number | Choice, tuple[Any, ...]]
-"""An input and its values."""
+
+class Varied(NamedTuple):
+    """An input and its values."""
+
+    input: Number | Choice
+    chosen: tuple[Any, ...]
 
 
 def _measure() -> str:
@@ -116,8 +120,8 @@ def _axis(side: str, words: list[str], start: int, scenario: Scenario) -> Varied
     )
     each = BY_WORDS[str(chosen)]
     if isinstance(each, Choice):
-        return each, _chosen_names(each, side, scenario)
-    return each, _chosen_numbers(each, side, scenario)
+        return Varied(each, _chosen_names(each, side, scenario))
+    return Varied(each, _chosen_numbers(each, side, scenario))
 
 
 def _keep_apart(side: str, words: list[str]) -> None:
@@ -208,7 +212,7 @@ def _chosen(
     question: Question, column: str, limit: float | None, x: Varied, y: Varied
 ) -> None:
     """Show the two chosen inputs as a map or as lines."""
-    if not (x[1] and y[1]):
+    if not (x.chosen and y.chosen):
         st.info("Choose at least one value of each input.")
         return
     answers, source = (
@@ -227,8 +231,9 @@ def _chosen(
     )
     if form == LINES:
         draw(lines(answers.few(MOST_LINES), column, limit), "lines", source)
-        if len(y[1]) > MOST_LINES:
-            st.caption(plain(f"{MOST_LINES} of {len(y[1])} values of {y[0].words}."))
+        if len(y.chosen) > MOST_LINES:
+            told_of = f"{MOST_LINES} of {len(y.chosen)} values of {y.input.words}."
+            st.caption(plain(told_of))
     else:
         draw(what_if(answers, column, limit), "map", source)
     if column == "cost_usd":
@@ -246,7 +251,7 @@ def _nodes(
     scenario: Scenario,
 ) -> None:
     """Show the first input under several nodes, H100 against H800 to start with."""
-    if not (isinstance(x[0], Number) and x[1]):
+    if not (isinstance(x.input, Number) and x.chosen):
         return
     st.markdown("**The same under other nodes**")
     known = list(dict.fromkeys((NODE.own(scenario), *NODE.options())))
@@ -259,7 +264,7 @@ def _nodes(
     )
     if not chosen:
         return
-    answers = _answers(question, x, (NODE, tuple(chosen)))
+    answers = _answers(question, x, Varied(NODE, tuple(chosen)))
     draw(lines(answers, column, limit), "nodes", provenance.of_scenario(scenario))
     if column == "cost_usd":
         _prices(answers)
@@ -269,7 +274,7 @@ def _nodes(
 def _answers(question: Question, x: Varied, y: Varied) -> Answers:
     """Return the answers at every combination, one row per value of y."""
     # what holds another path comes first: a node would replace its own NVLink
-    ordered = sorted((x, y), key=lambda varied: varied[0].path)
+    ordered = sorted((x, y), key=lambda varied: varied.input.path)
     _check_time(question.resolved, ordered)
     options = tuple(each.varied(values) for each, values in ordered)
     shape = tuple(len(values) for _, values in ordered)
