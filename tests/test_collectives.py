@@ -1,10 +1,13 @@
 """Which algorithm is predicted, what placement does, and measured bus bandwidths."""
 
+from collections import defaultdict
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
 import pytest
+import yaml
 
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load
@@ -24,7 +27,6 @@ from estimator.costs.rates import Layer, links
 from estimator.specs.hardware import Cluster
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = ROOT.parent / "shared" / "reference"
 OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 SIZES = [2**power for power in range(8, 36)]
 
@@ -207,16 +209,24 @@ def test_exchanges_run_as_deepep_prints_them(check):
             assert made == pytest.approx(measured, rel=0.15), (way, size)
 
 
-@pytest.mark.skipif(
-    not (REFERENCE / "hardware.yaml").exists(),
-    reason="the measured collectives are not part of this repository",
-)
 def test_measured_bus_bandwidths_are_met_within_twelve_per_cent(check):
-    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
-    rows = check.all_rows(REFERENCE)
-    scored = [row for row in rows if row.is_scored]
-    assert len(scored) > 3000
-    assert median(abs(row.error) for row in scored) < 0.12
-    for name, (count, middle, _) in check.summary(rows).items():
-        if count > 30 and "l40s" not in name:
-            assert middle < 0.12, name
+    text = (ROOT / "tests" / "data" / "measured_collectives.yaml").read_text()
+    errors = defaultdict(list)
+    for each in yaml.safe_load(text):
+        for operation, node, fabric, size, num_bytes, printed, forced in each["rows"]:
+            row = check.Row(
+                family=each["family"],
+                operation=operation,
+                node=node,
+                fabric=fabric,
+                size=size,
+                num_bytes=float(num_bytes),
+                measured=1e9 * printed,
+                forced=forced,
+            )
+            errors[row.family].append(abs(check.predicted(row).error))
+    assert median(chain(*errors.values())) < 0.12
+    middles = {name: median(found) for name, found in errors.items()}
+    assert {name for name, middle in middles.items() if middle > 0.12} <= {
+        "table, l40s"  # through the host: its algorithms are NCCL's guess
+    }

@@ -15,7 +15,7 @@ import yaml
 from estimator.catalog.records.models import transformer
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
 
-RUNS = Path(__file__).parents[2] / "shared" / "reference" / "published_runs.yaml"
+RUNS = Path(__file__).parent / "data" / "published_runs.yaml"
 
 
 class Convention(NamedTuple):
@@ -29,21 +29,18 @@ class Convention(NamedTuple):
 
 FAMILIES = {
     "dsv3": Convention(is_causal=False, at_least=2, counts_mtp=False),
-    "mcoremoe": Convention(is_causal=True, at_least=6),
-    "mbridge": Convention(is_causal=True, at_least=48),
+    "mcoremoe": Convention(is_causal=True, at_least=4),
+    "mbridge": Convention(is_causal=True, at_least=6),
     "moezoo": Convention(is_causal=True, at_least=5),
     "dgxc": Convention(is_causal=True, at_least=5),
-    "nemo24.07": Convention(is_causal=False, at_least=12),
-    "hfnanotron": Convention(is_causal=False, at_least=227),
-    "llmfoundry": Convention(is_causal=False, at_least=118),
-    "bigscience": Convention(is_causal=False, at_least=35, forward_passes=4 / 3),
+    "nemo24.07": Convention(is_causal=False, at_least=4),
+    "llmfoundry": Convention(is_causal=False, at_least=7),
+    "bigscience": Convention(is_causal=False, at_least=4, forward_passes=4 / 3),
 }
 
 
 @pytest.fixture(scope="module")
 def records():
-    if not RUNS.is_file():
-        pytest.skip("the published runs are not beside this repository")
     with RUNS.open(encoding="utf-8") as file:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         return yaml.load(file, Loader=loader)  # noqa: S506 - a safe loader
@@ -75,9 +72,9 @@ def reproduced(records, name):
     return rows
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
-def test_a_source_s_flop_per_token_is_ours_in_its_convention(records, name):
-    assert len(reproduced(records, name)) >= FAMILIES[name].at_least
+def test_a_source_s_flop_per_token_is_ours_in_its_convention(records):
+    found = {name: len(reproduced(records, name)) for name in FAMILIES}
+    assert {n: found[n] for n, way in FAMILIES.items() if found[n] < way.at_least} == {}
 
 
 def test_every_record_s_derived_flop_is_ours_within_half_a_per_cent(records):
@@ -93,7 +90,7 @@ def test_every_record_s_derived_flop_is_ours_within_half_a_per_cent(records):
                 ), record["id"]
                 num_rows += 1
                 families.add(family(record))
-    assert num_rows >= 1900
+    assert num_rows >= 130
     assert len(families) >= 20
 
 

@@ -1,4 +1,4 @@
-"""Published sweeps that are not part of this repository, where they lie beside it."""
+"""Groups of published runs, and plans that did not fit."""
 
 import runpy
 from pathlib import Path
@@ -6,26 +6,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
-RUNS = ROOT.parent / "shared" / "reference" / "published_runs.yaml"
-GROUPS = runpy.run_path(str(ROOT / "benchmarks" / "groups.py"))
+from estimator.validation.scoring import of_quantity
 
-pytestmark = pytest.mark.skipif(
-    not RUNS.is_file(), reason="the collected runs do not lie beside the checkout"
-)
+ROOT = Path(__file__).parents[1]
+FEW = ROOT / "tests" / "data" / "published_runs.yaml"
+GROUPS = runpy.run_path(str(ROOT / "benchmarks" / "groups.py"))
 
 
 def test_plans_that_did_not_fit_are_told_from_those_that_did():
-    found = GROUPS["labels"](RUNS)
-    assert found["num_out_of_memory"] == 66
+    found = GROUPS["labels"](FEW)
+    assert found["num_out_of_memory"] == 10
     assert found["precision"] >= 0.8
-    assert found["recall"] >= 0.8
+    assert found["recall"] >= 0.7  # three of six are within a tenth of the memory
 
 
-def test_one_set_of_constants_serves_five_groups_of_dense_runs():
+@pytest.mark.slow
+def test_one_set_of_constants_serves_five_groups_of_dense_runs(selection):
+    steps = of_quantity(selection.rows, "step_s")
     errors = {
-        family: np.array([abs(row.error) for row in GROUPS["timed"](RUNS, family)])
-        for family in GROUPS["GROUPS"]
+        family: np.array(
+            [abs(row.error) for row in steps if row.family == family and holds(row)]
+        )
+        for family, holds in GROUPS["GROUPS"].items()
     }
     assert np.mean([each.mean() for each in errors.values()]) <= 0.08
     assert errors["llmfoundry"].mean() <= 0.12

@@ -22,12 +22,9 @@ from estimator.validation.runs import validate
 from estimator.validation.scoring import Row, spearman, spread, sweeps
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "reference" / "published_runs.yaml"
+FEW = ROOT / "tests" / "data" / "published_runs.yaml"
 LEAST = ((), ("core_attn",), ("full",))
 """What may be recomputed where nothing is said: the first of these that fits."""
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_file(), reason="the collected runs (../shared) are not there"
-)
 
 
 def record(name="someone-1", **changes):
@@ -598,21 +595,23 @@ def test_our_selection_is_scored_with_its_main_scenario(run):
     assert {round(row["measured"]) for row in hours} == {2664000, 2788000}
 
 
-# ---- the collected runs
+# ---- a few collected runs
 
 
-@needs_shared
-def test_other_frames_of_the_same_kind_are_listed_as_not_a_run():
-    made = validate(SHARED.parent / "kernel_benchmarks.yaml")
+def test_other_frames_of_the_same_kind_are_listed_as_not_a_run(runs_file):
+    frames = record(record="microbench"), record("other-2", record="cost")
+    made = validate(Path(runs_file(*frames)))
     assert not made.rows
-    assert {lost.reason for lost in made.unmapped} == {"not a run: 'microbench'"}
+    assert {lost.reason for lost in made.unmapped} == {
+        "not a run: 'microbench'",
+        "not a run: 'cost'",
+    }
 
 
-@needs_shared
-def test_hundreds_of_collected_runs_have_a_prediction():
-    made = validate(SHARED, split="calibration").to_dict()
+def test_every_collected_run_has_a_prediction_or_a_reason():
+    made = validate(FEW, split="calibration").to_dict()
     told = {row["id"] for row in made["runs"]}
     known = {lost["id"] for lost in made["unmapped"]}
-    assert len(told) + len(known) == made["summary"]["num_records"] == 199
+    assert len(told) + len(known) == made["summary"]["num_records"] >= 10
     assert not told & known
     json.dumps(made, allow_nan=False)
