@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from estimator.answer.api import estimate
 from estimator.answer.report import Report
@@ -30,6 +31,10 @@ from estimator.schedules.notation import (
 )
 from estimator.specs.scenario import Scenario
 from estimator.validation.runs import Outcome, validate
+
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")  # neither the clock nor a seed decides a test
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_step_time_is_linear_in_micro_batches(name):
         assert model.step_s(count) == pytest.approx(line, rel=1e-3)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(extra=st.integers(1, 200))
 def test_long_steps_follow_linearly_from_shorter_ones(extra):
     scenario = load_scenario("deepseek-v3", ["cluster.num_gpus=1024"])

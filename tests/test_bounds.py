@@ -88,7 +88,6 @@ def check_rates(scenario, report):
 
 @settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

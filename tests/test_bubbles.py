@@ -47,7 +47,7 @@ def shape(draw, name):
 
 
 @pytest.mark.parametrize("name", list(closed_form))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_closed_form_is_exact_on_every_rank_where_it_says_that_it_holds(name, data):
     step = pipeline_step(name, data.draw(shape(name)), data.draw(spent()))

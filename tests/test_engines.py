@@ -64,7 +64,7 @@ def makespan(clock, graph):
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(seed=st.integers(0, 2**32))
 def test_all_clocks_agree_on_random_programs(random_program, seed):
     made = random_program(random.Random(seed))  # noqa: S311 - no secret
@@ -72,7 +72,7 @@ def test_all_clocks_agree_on_random_programs(random_program, seed):
 
 
 @pytest.mark.parametrize("name", list(schedule))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(ranks=st.integers(1, 6), extra=st.integers(0, 8), seed=st.integers(0, 2**32))
 def test_all_clocks_agree_on_every_schedule(name, ranks, extra, seed):
     for pipeline in (
@@ -198,7 +198,7 @@ def test_a_schedule_step_has_the_keys_that_programs_rely_on():
 
 
 @pytest.mark.parametrize("name", list(schedule))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seconds=st.tuples(*[st.floats(0.01, 5)] * 5), send_s=st.floats(0, 1))
 def test_busy_and_idle_time_make_up_the_step(name, seconds, send_s):
     made = pipeline_step(name, Pipeline(4, 8), durations(*seconds), send_s=send_s)

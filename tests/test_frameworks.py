@@ -198,7 +198,7 @@ def test_a_step_between_two_scenarios_need_not_start():
     assert len(made.shares) == 2  # GPUs, and the batch that followed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     num_gpus=st.integers(1, 40),
     tp=st.integers(1, 9),

@@ -34,7 +34,7 @@ SEQ_LEN = 4096
 SECOND_ORDER = 1e-4
 """What collectives take from products is worked out from their times without it."""
 quick = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=25, suppress_health_check=[HealthCheck.filter_too_much]
 )
 
 

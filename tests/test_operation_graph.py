@@ -108,7 +108,7 @@ def detailed(made, count):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_graph_and_simpy_agree_on_every_span_of_random_operations(random_program, seed):
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -119,7 +119,7 @@ def test_graph_and_simpy_agree_on_every_span_of_random_operations(random_program
     assert_same(traced.instructions, simulated.instructions)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_chunks_and_operations_agree_on_every_chunk(random_program, seed):
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -129,7 +129,7 @@ def test_chunks_and_operations_agree_on_every_chunk(random_program, seed):
     assert_same(traced.instructions, coarse.instructions)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32))
 def test_batches_play_a_graph_of_operations_too(random_program, seed):
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -142,7 +142,7 @@ def test_batches_play_a_graph_of_operations_too(random_program, seed):
         np.testing.assert_allclose(batch(graph.tape, seconds), expected, rtol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32))
 def test_a_node_stands_behind_what_it_waits_for(random_program, seed):
     rng = random.Random(seed)  # noqa: S311 - no secret

@@ -110,7 +110,7 @@ def test_the_picture_does_not_depend_on_the_unit_of_time(name, second):
     assert draw(pipeline_step(name, Pipeline(4, 8), parts), 100)[:4] == whole[:4]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(NAMES),
     seconds=st.tuples(*[st.floats(0, 5)] * 3).filter(lambda s: sum(s) > 0.01),

@@ -102,7 +102,7 @@ def test_many_bad_cells_are_counted():
 
 
 @pytest.mark.parametrize("name", list(schedule))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_no_cell_of_a_program_is_superfluous(name, data):
     rows = format_program(program(name, Pipeline(4, 8))).splitlines()
@@ -118,7 +118,7 @@ cell = st.from_regex(r"[0-2][FIWB][0-2]", fullmatch=True) | st.text(max_size=6)
 texts = st.text() | st.lists(st.lists(cell, max_size=6).map(",".join)).map("\n".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_any_text_is_a_program_or_one_clear_error(text):
     try:

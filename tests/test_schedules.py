@@ -141,7 +141,7 @@ def test_an_overlapped_pair_never_needs_itself():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(num_ranks=st.integers(1, 9), n=st.integers(1, 20))
 def test_a_shape_is_taken_or_refused_with_one_that_is(name, num_ranks, n):
     pipeline = Pipeline(num_ranks, n)
