@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
-from measured import GB, Row, all_rows, predicted, ways
+from measured import GB, Row, all_rows, ways
 
 from estimator.costs.all_to_all import ExpertRanks, Sent, all_to_all, spread
 

@@ -32,7 +32,6 @@ from estimator.schedules.notation import (
 from estimator.specs.scenario import Scenario
 from estimator.validation.runs import Outcome, validate
 
-
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")  # neither the clock nor a seed decides a test
 

@@ -33,9 +33,7 @@ MODELS = [
 SEQ_LEN = 4096
 SECOND_ORDER = 1e-4
 """What collectives take from products is worked out from their times without it."""
-quick = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.filter_too_much]
-)
+quick = settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
 
 
 @st.composite
