@@ -13,6 +13,7 @@ from estimator.specs.base import constants
 CASES = ["deepseek-v3", "deepseek-v3@1f1b+bf16", "deepseek-v3@no-overlap+h100"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_parts_add_up(name):
     report = estimate(load_scenario(name), has_range=False)
@@ -97,6 +98,7 @@ def test_step_time_is_linear_in_micro_batches(name):
         assert model.step_s(count) == pytest.approx(line, rel=1e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(extra=st.integers(1, 200))
 def test_long_steps_follow_linearly_from_shorter_ones(extra):
@@ -120,6 +122,7 @@ def test_energy_is_servers_times_facility(report):
     assert report.co2_kg == pytest.approx(kw * report.gpu_hours * 0.5823)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepseek-v3", "llama-3.1-405b"])
 def test_the_graphs_clock_gives_what_simpy_plays(name):
     scenario = load_scenario(name)

@@ -75,6 +75,7 @@ def plain():
     return shown(opened())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("view", "charts"), CHARTS.items())
 def test_every_tab_opens_with_its_figures(view, charts):
     app = opened(view=view)
@@ -83,6 +84,7 @@ def test_every_tab_opens_with_its_figures(view, charts):
     assert drawn(app) == charts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -106,6 +108,7 @@ def test_the_page_shows_what_its_command_prints(parameters, run):
     assert len(command(app)) == 3 + 2 * len(parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scenario",
     [*kinds.names("scenario"), "deepseek-v3@h100", "deepseek-v3@1f1b"],
@@ -165,6 +168,7 @@ def test_an_overridden_price_loses_its_source():
     assert "set by the user" in " ".join(app.dataframe[0].value["Source"])
 
 
+@pytest.mark.slow
 def test_a_node_brings_its_own_nvlink():
     app = opened(nvlink="100")
     checked(app.selectbox(key="node").set_value("hgx-h100").run())
@@ -206,6 +210,7 @@ def test_a_schedule_that_needs_another_layout_says_which():
     assert "try plan.stage_layout: even" in said(error)
 
 
+@pytest.mark.slow
 def test_a_broken_scenario_file_is_one_message(monkeypatch, tmp_path):
     (tmp_path / "hardware").mkdir()
     (tmp_path / "scenarios").mkdir()
@@ -254,6 +259,7 @@ def test_every_assumption_stands_in_a_table(report):
     assert len(app.dataframe[0].value) + len(texts) == len(report.assumptions)
 
 
+@pytest.mark.slow
 def test_the_schedule_page_draws_one_step(report):
     app = opened("schedule")
     assert drawn(app) == ["timeline", "ranks"]
@@ -262,6 +268,7 @@ def test_the_schedule_page_draws_one_step(report):
     assert len(app.get("segmented_control")) == 1
 
 
+@pytest.mark.slow
 def test_a_second_schedule_stands_on_the_same_axis():
     app = opened("schedule", against="1f1b")
     assert "with 1f1b" in said_below(app, "Step")
@@ -276,6 +283,7 @@ def said_below(app, label):
     return delta.replace("\\", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepseek-v3", "deepseek-v3@1f1b"])
 def test_chunks_over_time_reach_the_most_in_flight(name):
     scenario = loading.load_scenario(name)
@@ -286,6 +294,7 @@ def test_chunks_over_time_reach_the_most_in_flight(name):
         assert points[-1][1] == 0
 
 
+@pytest.mark.slow
 def test_chunks_over_time_reach_the_number_above_them():
     app = opened("schedule", scenario="deepseek-v3@1f1b", against="dualpipe")
     heading = next(
@@ -302,15 +311,18 @@ def test_a_tab_is_not_called_ignored_where_nothing_can_be_shown():
     assert not app.warning
 
 
+@pytest.mark.slow
 def test_a_second_schedule_gets_even_stages_where_it_needs_them():
     assert "zb-v, even stages" in said_below(opened("schedule", against="zb-v"), "Step")
 
 
+@pytest.mark.slow
 def test_a_second_schedule_brings_its_stages_per_rank():
     app = opened("schedule", scenario="gpt3-175b", against="1f1b")
     assert "1f1b, its own stages per rank" in said_below(app, "Step")
 
 
+@pytest.mark.slow
 def test_a_second_schedule_that_cannot_run_is_one_message(monkeypatch):
     monkeypatch.setattr("estimator.faces.pages.schedule.ADAPTED", {"": ()})
     app = opened("schedule", scenario="gpt3-175b", against="1f1b")
@@ -352,6 +364,7 @@ def test_the_dashboard_stays_on_this_machine():
     assert config["browser"]["gatherUsageStats"] is False
 
 
+@pytest.mark.slow
 def test_the_dashboard_answers_on_the_loopback_address(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -86,6 +86,7 @@ def check_rates(scenario, report):
     assert report.step.tflop_per_s_per_gpu * 1e12 <= most * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150,
     derandomize=True,
@@ -170,6 +171,7 @@ def test_a_name_that_no_file_can_have_is_one_message(name):
         loading.load("power", name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved-1f1b", "gpipe", "dualpipe"])
 def test_a_billion_sequences_take_as_long_as_a_thousand(schedule):
     patches = [f"plan.schedule={schedule}", "plan.stages_per_rank=null"]

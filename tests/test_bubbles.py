@@ -46,6 +46,7 @@ def shape(draw, name):
     return Pipeline(num_ranks, n, stages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(closed_form))
 @settings(max_examples=40)
 @given(data=st.data())
@@ -101,6 +102,7 @@ def test_sends_void_a_closed_form():
     assert step.bubble_s[0] == pytest.approx(9 + 2 * 3 * 0.1)  # down the ranks and up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["zb-h2", "zb-v"])
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 4, 7, 8, 16])
 @pytest.mark.parametrize("extra", [0, 1, 9])
@@ -114,6 +116,7 @@ def test_zero_bubble_schedules_never_idle_between_first_and_last(
     assert step.bubble_s == pytest.approx([(num_ranks - 1) * chunk_s] * num_ranks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", range(2, 17))
 def test_v_half_idles_half_of_1f1b_and_v_min_two_thirds(num_ranks):
     # Qi et al. NeurIPS 2024, figure 1 and table 1: F = I = W
@@ -123,6 +126,7 @@ def test_v_half_idles_half_of_1f1b_and_v_min_two_thirds(num_ranks):
     assert one_f_one_b / 3 < bubble_s("v-min", num_ranks, n) <= one_f_one_b * 2 / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_ranks", "v_half", "v_min"),
     [(3, 5, 5), (4, 5, 11), (6, 11, 17), (8, 17, 27), (9, 23, 29), (16, 41, 59)],

@@ -19,6 +19,7 @@ def said(text):
     return str(text).replace("\\", "").replace("\N{ZERO WIDTH SPACE}", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", KINDS)
 def test_a_kind_lists_what_the_command_lists(open_page, title):
     app = open_page("catalog", kind=title)
@@ -58,6 +59,7 @@ def test_what_is_not_read_in_a_source_is_marked(open_page):
     assert "33.8 kUSD" in " ".join(map(said, app.table[0].value["Value (range)"]))
 
 
+@pytest.mark.slow
 def test_a_filter_finds_words_wherever_they_stand(open_page):
     shown = open_page("catalog", kind="Prices", filter="h100 lambda").dataframe[0].value
     assert 0 < len(shown) < len(listing.rows("price"))

@@ -28,6 +28,7 @@ def test_an_owned_price_says_what_the_server_costs(run):
     assert "33.8K to buy" in row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gpu", "node", "fabric", "price", "power", "model"])
 def test_every_row_of_a_list_has_its_sources(run, kind):
     rows = run("list", kind, "--json").json
@@ -52,6 +53,7 @@ def test_a_record_shows_each_number_with_its_unit_and_source(run):
     assert "utilisation  1  0.8 to 1  [assumed]" in price
 
 
+@pytest.mark.slow
 def test_a_price_of_another_gpu_is_said(run):
     out = run("run", "deepseek-v3", "--set", "price=b200-3-years-2025-10").out
     assert "the price b200-3-years-2025-10 is one of b200-sxm, taken for" in out

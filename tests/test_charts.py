@@ -57,6 +57,7 @@ def answer(deepseek, report):
     return Answer(deepseek, report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(chart))
 def test_a_figure_has_a_finding_and_units(name, answer):
     figure = chart[name](answer)
@@ -177,6 +178,7 @@ def test_colours_differ_for_colour_blind_readers(family, matrix):
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 6
 
 
+@pytest.mark.slow
 def test_the_core_runs_without_streamlit_and_plotly():
     script = (
         "import sys; sys.modules.update(streamlit=None, plotly=None)\n"

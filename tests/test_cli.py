@@ -42,6 +42,7 @@ def test_run_prints_the_agreed_json(run):
     assert {"name", "value", "unit", "source", "layer"} <= set(made["assumptions"][0])
 
 
+@pytest.mark.slow
 def test_run_takes_several_scenarios_and_overrides(run):
     ran = run(
         "run",
@@ -66,6 +67,7 @@ def test_variants_apply_from_left_to_right(run):
     assert made["step"]["ranks"][0]["overlapped_s"] == 0
 
 
+@pytest.mark.slow
 def test_a_file_anywhere_works_like_a_built_in_one(run, tmp_path):
     document = yaml.safe_load(
         (kinds.data_folder() / "scenarios/deepseek-v3.yaml").read_text()
@@ -109,10 +111,12 @@ def test_a_plan_that_does_not_fit_is_said_first(run):
     assert "what it would take if it did" in ran.out
 
 
+@pytest.mark.slow
 def test_quiet_leaves_the_sources_out(run):
     assert "DeepGEMM" not in run("run", "deepseek-v3", "--quiet").out
 
 
+@pytest.mark.slow
 def test_compare_attributes_the_whole_difference(run):
     made = run("compare", "deepseek-v3@1f1b+bf16+h100", "deepseek-v3", "--json").json
     first, other = made["scenarios"]
@@ -122,6 +126,7 @@ def test_compare_attributes_the_whole_difference(run):
     assert len(made["attribution"]) == 4  # the H100 has a price of its own
 
 
+@pytest.mark.slow
 def test_compare_varies_a_path(run):
     ran = run(
         "compare", "deepseek-v3", "--vary", "cluster.num_gpus=1024,2048,4096", "--json"
@@ -129,6 +134,7 @@ def test_compare_varies_a_path(run):
     assert [made["num_gpus"] for made in ran.json["scenarios"]] == [1024, 2048, 4096]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", listing.kinds())
 def test_every_kind_is_listed_and_shown(run, kind):
     rows = run("list", kind, "--json").json
@@ -140,6 +146,7 @@ def test_every_kind_is_listed_and_shown(run, kind):
     assert name in run("show", kind, name).out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kinds.KINDS)
 def test_the_schema_accepts_every_built_in_file(run, kind):
     import jsonschema
@@ -175,6 +182,7 @@ def test_version_and_help(run):
     assert "run" in run("--help").out
 
 
+@pytest.mark.slow
 def test_a_fresh_process_needs_neither_pandas_nor_streamlit():
     code = (
         "import sys, estimator.faces.cli.main as c; sys.argv[1:] = ['run', 'deepseek-v3', '--json'];"
@@ -187,6 +195,7 @@ def test_a_fresh_process_needs_neither_pandas_nor_streamlit():
     assert done.returncode == 0, done.stderr[-500:]
 
 
+@pytest.mark.slow
 def test_many_scenarios_stand_under_each_other(run):
     fabrics = (
         "ib-hdr-rail-optimised,ib-ndr-rail-optimised,ib-xdr-rail-optimised,roce-200,"
@@ -203,6 +212,7 @@ def test_many_scenarios_stand_under_each_other(run):
     assert "Not counted" in made.out
 
 
+@pytest.mark.slow
 def test_two_recipes_are_each_compared_with_their_own_first_row(run):
     made = run(
         *("compare", "deepseek-v3", "deepseek-v3@h100", "--vary"),

@@ -102,6 +102,7 @@ def test_the_wait_of_an_exchange_grows_with_its_nodes_and_bytes():
     assert wait_of_exchange_s(BESIDE, 310e6, 8) == 2 * BESIDE.rank_skew_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(collective))
 @given(num_bytes=st.floats(0, 1e12), size=st.integers(1, 256), more=st.floats(1, 1e9))
 def test_collectives_are_monotone_and_one_rank_is_free(name, num_bytes, size, more):

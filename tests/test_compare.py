@@ -37,6 +37,7 @@ def test_each_column_is_told_against_the_first(three):
     assert min(abs(change) for change in three.changes[2].values()) > 0.01
 
 
+@pytest.mark.slow
 def test_terminal_json_and_tables_tell_the_same_difference(three, run):
     told = run("compare", *THREE, "--json").json["scenarios"]
     against = {"scenario": "deepseek-v3"}
@@ -60,6 +61,7 @@ def test_terminal_json_and_tables_tell_the_same_difference(three, run):
     assert set(rows["unit"]) == {"1"}
 
 
+@pytest.mark.slow
 def test_more_columns_than_a_terminal_has_room_for_tell_all_four(run):
     made = run("compare", *THREE, "deepseek-v3@h100", "llama-3.1-405b", "--quiet").out
     (start,) = (
@@ -84,6 +86,7 @@ def test_shares_add_up_to_what_the_table_tells(three):
             assert whole == pytest.approx(told[name] * first, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_cause_is_the_number_that_was_set_not_the_name_of_its_file(run):
     vary = "price.usd_per_gpu_hour=2,3"
     (cause,) = run("compare", "deepseek-v3", "--vary", vary, "--json").json[
@@ -92,6 +95,7 @@ def test_a_cause_is_the_number_that_was_set_not_the_name_of_its_file(run):
     assert cause["input"] == "price.usd_per_gpu_hour: 2 -> 3"
 
 
+@pytest.mark.slow
 def test_a_free_first_column_has_no_ratio():
     made = comparison.compare(
         ["deepseek-v3"], ["price.usd_per_gpu_hour=0,2"], ["plan.schedule=1f1b"]
@@ -100,6 +104,7 @@ def test_a_free_first_column_has_no_ratio():
     assert made.changes[1]["step_change"] == 0
 
 
+@pytest.mark.slow
 def test_a_column_that_cannot_be_says_why_and_ends_no_table(run):
     made = run("compare", *BROKEN, "--json")
     assert made.status == 0
@@ -154,6 +159,7 @@ def test_a_name_that_does_not_exist_still_ends_the_command(run, wrong):
         assert run(command, "gpt3-175b", *wrong).status == 2
 
 
+@pytest.mark.slow
 def test_run_shows_the_scenarios_that_work(run):
     command = ("run", "gpt3-175b", "deepseek-v3", "--set", "plan.ep=64")
     made = run(*command, "--json")
@@ -170,6 +176,7 @@ def test_run_shows_the_scenarios_that_work(run):
     assert "does not describe a Scenario" in alone.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "why"),
     [

@@ -49,6 +49,7 @@ def over_ideal(cp, seq_len, *overrides):
     return spent * gpu.peak_flop_per_s["bf16"] / flop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exchange", ["ring", "all-gather"])
 def test_time_over_the_ideal_grows_with_ranks_and_falls_with_length(exchange):
     how = f"plan.context_exchange={exchange}"

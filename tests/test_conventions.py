@@ -77,6 +77,7 @@ def test_a_source_s_flop_per_token_is_ours_in_its_convention(records):
     assert {n: found[n] for n, way in FAMILIES.items() if found[n] < way.at_least} == {}
 
 
+@pytest.mark.slow
 def test_every_record_s_derived_flop_is_ours_within_half_a_per_cent(records):
     # `derived` counts MTP modules and routers: model FLOP here leaves both out
     num_rows, families = 0, set()

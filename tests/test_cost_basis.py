@@ -60,6 +60,7 @@ def test_parts_add_up_to_the_cost_and_are_labelled(bases, name):
     assert report.co2_kg > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
@@ -95,6 +96,7 @@ def test_the_range_is_wide_and_holds_the_published_cost(bases, name):
     assert low < PUBLISHED_USD < high
 
 
+@pytest.mark.slow
 def test_an_h800_by_its_servers_price_is_1_6_to_2_2_dollars_an_hour(bases):
     assert 1.6 < bases["owned"].usd_per_gpu_hour < 2.2
     bare = ["price.owned.colocation=0", "price.owned.server_usd=33810"]
@@ -105,6 +107,7 @@ def test_an_h800_by_its_servers_price_is_1_6_to_2_2_dollars_an_hour(bases):
     assert report.usd_per_gpu_hour == pytest.approx(2.12, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in names("price") if n.startswith("owned")])
 def test_an_owned_hour_is_below_the_list_prices_of_clouds(name):
     report = estimate(load_scenario(NAME, [f"price={name}"]), has_range=False)
@@ -122,6 +125,7 @@ def test_a_programme_pays_for_the_run_and_for_what_surrounds_it(bases):
     assert high > 1.4 * whole.cost_usd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "factor"),
     [
@@ -138,6 +142,7 @@ def test_each_part_of_owning_moves_the_cost_its_way(bases, changed, factor):
     assert low < made.cost_usd / bases["owned"].cost_usd < high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [[], [OWNED], [OWNED, PROGRAMME]])
 def test_more_than_nine_in_ten_draws_lie_in_the_range_of_run(overrides, monkeypatch):
     monkeypatch.setattr("estimator.explore.uncertainty.find_spec", lambda name: None)
@@ -173,6 +178,7 @@ def test_an_owned_hour_cannot_be_set_as_a_whole():
         load_scenario(NAME, [OWNED, "price.usd_per_gpu_hour=3"])
 
 
+@pytest.mark.slow
 def test_the_terminal_and_the_page_name_the_basis(run, tmp_path):
     shown = run("run", NAME, "--set", OWNED, "--set", PROGRAMME, "--quiet").out
     assert "full programme (deepseek-team) on owned GPUs (owned-h800" in shown

@@ -104,6 +104,7 @@ def laid_out(left, suffix):
     return Path(f"rows.{suffix}.parts") / f"part-000001.{suffix}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_a_damaged_part_is_computed_again_and_said(run, left, suffix, damage):
@@ -142,6 +143,7 @@ def test_a_missing_part_is_computed_and_the_others_are_not(left, monkeypatch):
     assert Path("rows.csv").read_bytes() == (left / "whole.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [None, "[]", "{", "", '"a"', "{}", "\0"])
 @pytest.mark.parametrize("is_finished", [False, True])
 def test_a_manifest_that_says_nothing_gives_right_rows_or_a_message(
@@ -160,6 +162,7 @@ def test_a_manifest_that_says_nothing_gives_right_rows_or_a_message(
     assert Path("rows.csv").read_bytes() == (left / "whole.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_rows_of_another_sweep_are_never_taken_for_its_own(run):
     other = [*ARGUMENTS, "--set", "model.num_layers=48", "--out"]
     assert run(*ARGUMENTS, "--out", "rows.csv").status == 0
@@ -230,6 +233,7 @@ def full(number):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 2, 3])
 def test_a_full_disk_says_what_is_kept_and_how_to_go_on(run, left, number):
     with pytest.MonkeyPatch.context() as patch:
@@ -289,11 +293,13 @@ def started(work):
         return future.result()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_failure():
     with pytest.raises(OutsideError, match="ended from outside"):
         started(kill_own_process)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_no_worker():
     assert started(ignores_ctrl_c)
 

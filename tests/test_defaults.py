@@ -10,7 +10,13 @@ import pytest
 from estimator.answer.step_model import StepModel
 from estimator.answer.training import memory_report
 from estimator.catalog.loading import load, load_scenario
-from estimator.costs.all_to_all import all_to_all, spread, wait_of_exchange_s
+from estimator.costs.all_to_all import (
+    ExpertRanks,
+    Sent,
+    all_to_all,
+    spread,
+    wait_of_exchange_s,
+)
 from estimator.costs.attention import attention_s
 from estimator.costs.collectives import Group, collective
 from estimator.costs.groups import nic_bytes_per_s, ring_bytes_per_s
@@ -33,14 +39,8 @@ def test_the_wait_of_the_trace_is_predicted_for_what_it_exchanged():
     # each token goes to 4 nodes, 7/8 of them another one
     made = all_to_all(
         WAYS,
-        num_tokens=4096,
-        hidden_size=7168,
-        experts_per_token=8,
-        num_ranks=64,
-        num_nodes=8,
-        places=replace(spread(256, 8, 8, 64, 8, 4), nodes=4.0),
-        dispatch_bytes=1 + 4 / 128,
-        combine_bytes=2,
+        Sent(4096, 7168, 8, dispatch_bytes=1 + 4 / 128, combine_bytes=2),
+        ExpertRanks(64, 8, replace(spread(256, 8, 8, 64, 8, 4), nodes=4.0)),
     )
     waits_s = made.dispatch_wait_s, made.combine_wait_s
     assert sum(waits_s) / 2 == pytest.approx(2.04e-3, rel=0.02)

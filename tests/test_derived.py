@@ -56,6 +56,7 @@ def file(folder, text):
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -90,6 +91,7 @@ def test_every_command_takes_the_same_price(overrides, words, monkeypatch, run):
     assert words in uncertainty(scenario, num_samples=2).cost_basis
 
 
+@pytest.mark.slow
 def test_plan_takes_the_same_price_and_the_same_published_hours(tmp_path):
     base = file(tmp_path, SMALL_FILE)
     made = plan(base, [B200], top=1, most_evaluated=1)
@@ -101,6 +103,7 @@ def test_plan_takes_the_same_price_and_the_same_published_hours(tmp_path):
     assert 0 < hours(whole)["b"] < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("node", kinds.names("node"))
 @pytest.mark.parametrize("price", ["h100-lambda-2024-09", "owned-h100"])
 def test_no_gpu_is_paid_by_another_s_price_where_it_has_its_own(node, price, tmp_path):
@@ -166,6 +169,7 @@ def test_the_answer_says_why_a_price_is_not_the_scenario_s():
     assert kept in told(loading.load_scenario(LLAMA, [H20]))
 
 
+@pytest.mark.slow
 def test_an_overridden_price_is_named_as_overridden_everywhere(run, tmp_path):
     patch = ("--set", SET)
     (made,) = run("run", V3, *patch, "--json").json
@@ -189,6 +193,7 @@ def test_a_price_that_a_file_writes_over_is_named_as_such(tmp_path):
     assert part.endswith("utilisation set by the user")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "is_asked"),
     [
@@ -215,6 +220,7 @@ def test_a_question_stands_as_long_as_it_is_the_one_asked(overrides, is_asked):
     assert scenario.model.title in words or words == "Mine?"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["base", "--set", "upload"])
 def test_another_model_on_other_gpus_keeps_no_story(kind, tmp_path):
     if kind == "--set":
@@ -285,6 +291,7 @@ def hours(report):
     return {phase.name: phase.gpu_hours for phase in report.phases}
 
 
+@pytest.mark.slow
 def test_published_hours_follow_the_simulated_ones_to_another_gpu():
     there = estimate(V3, has_range=False, is_played=False)
     here = estimate(V3, [H20], is_played=False)
@@ -302,6 +309,7 @@ def test_published_hours_follow_the_simulated_ones_to_another_gpu():
     )
 
 
+@pytest.mark.slow
 def test_every_command_carries_published_hours_over_alike():
     whole = estimate(V3, [H20], has_range=False).gpu_hours
     rows = sweep(V3, ["cluster.node=hgx-h800,hgx-h20"]).columns["gpu_hours"]
@@ -322,6 +330,7 @@ CHANGED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patch", CHANGED)
 def test_published_hours_follow_whatever_moves_the_step(patch):
     there = hours(estimate(V3, has_range=False, is_played=False))
@@ -366,6 +375,7 @@ def test_what_was_published_is_of_the_model_not_of_its_name():
     assert "What was published of deepseek-v3 is left out" in " ".join(told(made))
 
 
+@pytest.mark.slow
 def test_a_comparison_and_a_plan_carry_published_hours_over_alike():
     patch = "cluster.fabric=ib-hdr-rail-optimised"
     whole = estimate(V3, [patch], has_range=False)

@@ -48,6 +48,7 @@ def made():
     return comparison.compare(PAIR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_bars_are_the_attribution_and_add_up(quantity, made, run):
     told = run("compare", *PAIR, "--json").json
@@ -107,6 +108,7 @@ def test_the_browser_draws_every_bar(made):
     assert drawn == len(shown.names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["svg", "html"])
 def test_compare_draws_the_waterfall(run, tmp_path, ending):
     path = tmp_path / f"why.{ending}"
@@ -118,6 +120,7 @@ def test_compare_draws_the_waterfall(run, tmp_path, ending):
     assert "baseline deepseek-v3@1f1b+bf16+h100" in text
 
 
+@pytest.mark.slow
 def test_one_chart_draws_one_difference(run, tmp_path):
     path = tmp_path / "why.svg"
     axis = "price.usd_per_gpu_hour=1,2,3"
@@ -126,6 +129,7 @@ def test_one_chart_draws_one_difference(run, tmp_path):
     assert "draws one difference, not 2" in ran.err
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_compare_prints(made):
     app = opened(variants=["1f1b", "bf16", "h100"])
     assert PAIR[0] in app.subheader[0].value.replace("\\", "")
@@ -147,6 +151,7 @@ def said_cell(text):
     return text.replace("\\", "").replace("\N{ZERO WIDTH SPACE}", "")
 
 
+@pytest.mark.slow
 def test_only_differences_are_listed():
     app = opened(overrides=["price.usd_per_gpu_hour=3"])
     results = app.table[1].value
@@ -161,10 +166,12 @@ def test_what_the_sidebar_changes_stands_against_the_scenario():
     assert "2 fields" in app.expander[0].label  # the other is what its source says
 
 
+@pytest.mark.slow
 def test_a_variant_is_the_baseline_where_nothing_is_changed():
     assert len(opened().multiselect(key="with").value) == 1
 
 
+@pytest.mark.slow
 def test_nothing_that_differs_is_said():
     app = opened(variants=[])
     app.multiselect(key="with").set_value([]).run()
@@ -173,6 +180,7 @@ def test_nothing_that_differs_is_said():
     assert not app.metric
 
 
+@pytest.mark.slow
 def test_an_owned_cluster_is_told_from_a_rented_one():
     app = opened(overrides=["price=owned-h800"])
     (note,) = (said(text) for text in app.caption if "per GPU-hour" in said(text))
@@ -180,12 +188,14 @@ def test_an_owned_cluster_is_told_from_a_rented_one():
     assert "Baseline: Rented GPUs" in note
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_first():
     app = opened(overrides=["recompute=none"])
     assert "does not fit" in said(app.error[0])
     assert len(app.metric) == 4
 
 
+@pytest.mark.slow
 def test_a_wrong_question_is_one_message(open_page):
     (error,) = open_page("compare", gpus="2000").error
     assert "try num_gpus: 2048" in said(error)

@@ -91,6 +91,7 @@ def test_no_text_holds_what_a_terminal_obeys(sign):
     assert parse_document("a: |\n  two\n  lines", "x.yaml") == {"a": "two\nlines"}
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 def test_any_text_is_a_mapping_or_one_message(text):
     try:

@@ -37,6 +37,7 @@ def made(groups):
     return {file.ending: file.make() for file in files}
 
 
+@pytest.mark.slow
 def test_every_kind_of_file_is_offered(groups):
     assert not [group.problems for group in groups if group.problems]
     names = [file.name for group in groups for file in group.files]
@@ -47,6 +48,7 @@ def test_every_kind_of_file_is_offered(groups):
     ]
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_of_the_report(made, report):
     hours = pytest.approx(report.gpu_hours, rel=1e-14)
     assert json.loads(made["json"])[0]["gpu_hours"] == hours
@@ -62,12 +64,14 @@ def test_tables_hold_the_numbers_of_the_report(made, report):
     assert rb"\begin{longtable}" in made["tex"]
 
 
+@pytest.mark.slow
 def test_the_report_is_a_page(made, deepseek):
     page = made["html"].decode()
     assert page.startswith("<!doctype html>")
     assert str(provenance.of_scenario(deepseek)) in page
 
 
+@pytest.mark.slow
 def test_the_trace_says_where_it_comes_from(made, deepseek, report):
     trace = json.loads(gzip.decompress(made["json.gz"]))
     said = trace["otherData"]
@@ -77,6 +81,7 @@ def test_the_trace_says_where_it_comes_from(made, deepseek, report):
     assert len(trace["traceEvents"]) > 10_000
 
 
+@pytest.mark.slow
 def test_each_figure_opens(groups):
     group = next(group for group in groups if group.files[0].name.endswith("ranks.png"))
     png, svg, pdf = (file.make() for file in group.files)
@@ -116,6 +121,7 @@ def test_a_step_too_long_for_a_trace_says_so():
     assert "a trace shows at most" in trace.problems[0]
 
 
+@pytest.mark.slow
 def test_the_page_has_a_button_for_each_file(groups):
     app = AppTest.from_file(kinds.data_folder() / "app.py", default_timeout=60)
     app.session_state["has_painted"] = True
@@ -153,6 +159,7 @@ def test_a_patch_with_braces_stands_in_the_commands():
     assert app.code[0].value.count("{bad") == 3
 
 
+@pytest.mark.slow
 def test_a_comparison_is_offered_in_every_format():
     made = compare(["deepseek-v3", "deepseek-v3@h100"])
     result = Result(made.scenarios, made.reports, comparison=made)

@@ -49,6 +49,7 @@ def letters(row):
     return "".join(map(letter, row))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", range(2, 33, 2))
 def test_dualpipe_follows_its_eight_steps(num_ranks):
     half = num_ranks // 2
@@ -73,6 +74,7 @@ def test_dualpipe_follows_its_eight_steps(num_ranks):
             assert in_order(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", range(2, 33, 2))
 def test_dualpipe_v_follows_its_eight_steps(num_ranks):
     for n in (2 * num_ranks, 2 * num_ranks + 1, 4 * num_ranks):
@@ -92,6 +94,7 @@ def in_order(row):
     return all(those == sorted(those) for those in taken.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_ranks", range(2, 33, 2))
 def test_dualpipe_finishes_and_holds_one_chunk_more_than_ranks(num_ranks):
     for name, peak in (("dualpipe", num_ranks + 1), ("dualpipe-v", 2 * num_ranks + 1)):

@@ -55,6 +55,7 @@ def interrupt(*_arguments, **_options):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
 def test_ctrl_c_ends_a_command_with_one_line(run, monkeypatch, name):
     where, arguments = ENTRIES[name]
@@ -65,6 +66,7 @@ def test_ctrl_c_ends_a_command_with_one_line(run, monkeypatch, name):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_loads_is_one_line_too(tmp_path):
     (tmp_path / "typer.py").write_text(
         "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
@@ -81,6 +83,7 @@ def test_ctrl_c_while_it_loads_is_one_line_too(tmp_path):
     assert ran.stderr == "interrupted; to begin again: estimator list gpu\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_place_that_cannot_be_written_is_refused_in_one_message(run, name):
     Path("config.json").write_text('{"model_type": "llama"}')
@@ -96,6 +99,7 @@ def full(*_arguments, **_options):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "schedule", "import"])
 def test_a_full_disk_leaves_what_was_there(run, monkeypatch, name):
     monkeypatch.setattr(files, "_write_parts", full)
@@ -134,6 +138,7 @@ def command(*words, **options):
 SHORT = ["schedule", "zb-h1", "--ranks", "4", "--microbatches", "8"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [SHORT, ["--help"]], ids=["rows", "help"])
 def test_a_full_device_is_said_in_one_line(words):
     with Path("/dev/full").open("w") as device:
@@ -142,6 +147,7 @@ def test_a_full_device_is_said_in_one_line(words):
     assert ran.stderr == "standard output failed: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly():
     reader, writer = os.pipe()
     os.close(reader)

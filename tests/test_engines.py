@@ -64,6 +64,7 @@ def makespan(clock, graph):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(seed=st.integers(0, 2**32))
 def test_all_clocks_agree_on_random_programs(random_program, seed):
@@ -71,6 +72,7 @@ def test_all_clocks_agree_on_random_programs(random_program, seed):
     assert_all_clocks_agree(made, np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(schedule))
 @settings(max_examples=15)
 @given(ranks=st.integers(1, 6), extra=st.integers(0, 8), seed=st.integers(0, 2**32))
@@ -156,6 +158,7 @@ def test_large_batches_are_compiled_where_numba_is_installed(monkeypatch):
     assert played == [seconds.shape]
 
 
+@pytest.mark.slow
 def test_ten_thousand_scenarios_take_little_memory():
     graph = compile_program(program("dualpipe", Pipeline(16, 120)))
     seconds = np.random.default_rng(2).uniform(0.5, 1.5, (len(graph.classes), 10_000))

@@ -46,6 +46,7 @@ def small(tmp_path, monkeypatch):
     return "small.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_every_gpu_answers_or_is_refused_in_each_command(place, small, run):
     patches = [word for patch in PLACES[place] for word in ("--set", patch)]

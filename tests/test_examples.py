@@ -17,6 +17,7 @@ from estimator.ground.errors import InputError
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_prints_what_stands_beside_it(path, capsys):
     code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
@@ -46,6 +47,7 @@ def test_importing_the_package_loads_nothing_else():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_results_are_typed_and_have_frames():
     report = estimator.estimate("deepseek-v3", ["cluster.num_gpus=1024"])
     assert isinstance(report, Report)
@@ -69,6 +71,7 @@ def test_overrides_belong_to_a_name():
         estimator.estimate(scenario, ["cluster.num_gpus=1024"])
 
 
+@pytest.mark.slow
 def test_the_sequential_attribution_adds_up_in_its_own_way():
     names = ["deepseek-v3@1f1b+bf16+h100", "deepseek-v3"]
     averaged, ordered = (

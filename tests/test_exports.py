@@ -145,6 +145,7 @@ def test_a_json_file_is_what_the_command_prints(run, tmp_path):
     assert list(made["layers"]) == ["specification", "achievable", "in-situ"]
 
 
+@pytest.mark.slow
 def test_a_spreadsheet_has_a_sheet_for_each_table(files, result, report):
     book = openpyxl.load_workbook(files["xlsx"])
     assert book.sheetnames == [
@@ -197,6 +198,7 @@ def test_every_source_is_listed_once_and_cited(result, ending, report):
     assert set(listed) == cited
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["result", "compared", "hostile"])
 def test_latex_is_whole(request, made, tmp_path):
     text = latex.encode(request.getfixturevalue(made)).decode()

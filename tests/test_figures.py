@@ -69,6 +69,7 @@ def test_every_finding_is_also_drawn_for_the_browser():
     assert list(chart) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_png_has_pixels_of_several_colours(folder, name):
     pixels = image.imread(folder / f"{name}.png")
@@ -77,6 +78,7 @@ def test_a_png_has_pixels_of_several_colours(folder, name):
     assert len(colours) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_svg_says_what_was_found_and_where_it_comes_from(folder, name, answer, made):
     words = words_of(folder / f"{name}.svg")
@@ -86,6 +88,7 @@ def test_an_svg_says_what_was_found_and_where_it_comes_from(folder, name, answer
     assert any(unit in text for unit in ("seconds", "GB", "%"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pdf_is_one_page(folder, name):
     content = (folder / f"{name}.pdf").read_bytes()
@@ -93,12 +96,14 @@ def test_a_pdf_is_one_page(folder, name):
     assert content.count(b"/Type /Page ") == 1
 
 
+@pytest.mark.slow
 def test_a_footer_has_name_version_date_and_configuration(made):
     today = datetime.now(UTC).date().isoformat()
     for part in ("deepseek-v3", version("estimator"), today, made.configuration):
         assert part in str(made)
 
 
+@pytest.mark.slow
 def test_a_configuration_is_known_by_its_numbers_alone(deepseek, made):
     def configuration(scenario):
         return provenance.of_scenario(scenario).configuration
@@ -109,6 +114,7 @@ def test_a_configuration_is_known_by_its_numbers_alone(deepseek, made):
     assert configuration(other) != made.configuration
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_file(answer, folder, made, tmp_path):
     shown = finding["ranks"](answer)
     for ending in pictures.FORMATS:
@@ -117,6 +123,7 @@ def test_the_same_figure_is_the_same_file(answer, folder, made, tmp_path):
         assert again == (folder / f"ranks.{ending}").read_bytes()
 
 
+@pytest.mark.slow
 def test_any_name_is_drawn_as_it_is(deepseek, answer, tmp_path):
     shown, name = finding["layers"](answer), "$x^{$ <b>&\\frac " + "y" * 100
     footer = str(provenance.of_scenario(replace(deepseek, name=name)))
@@ -140,6 +147,7 @@ class Tags(HTMLParser):
         self.links += [known[key] for key in keys if key in known]
 
 
+@pytest.mark.slow
 def test_the_report_asks_no_network_and_runs_no_script(page):
     tags = Tags()
     tags.feed(page)
@@ -151,6 +159,7 @@ def test_the_report_asks_no_network_and_runs_no_script(page):
     assert len(page) < 1_000_000
 
 
+@pytest.mark.slow
 def test_the_report_has_every_part(page, answer, made):
     tags = Tags()
     tags.feed(page)
@@ -167,6 +176,7 @@ def test_the_report_has_every_part(page, answer, made):
     assert "estimator run deepseek-v3" in page
 
 
+@pytest.mark.slow
 def test_names_in_a_report_are_words_not_markup(answer):
     bad = "<script>alert(1)</script>"
     row = replace(answer.report.assumptions[0], source=bad, status="assumed")
@@ -186,6 +196,7 @@ def test_names_in_a_report_are_words_not_markup(answer):
     assert page.count("&lt;script&gt;") >= 6
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_first(answer):
     memory = replace(answer.report.memory, fits=False, advice="tp: 2 would fit")
     crowded = pictures.Estimate(answer.scenario)
@@ -198,6 +209,7 @@ def test_what_does_not_fit_is_said_first(answer):
     assert page.index("It does not fit") < page.index("GPU-hours")
 
 
+@pytest.mark.slow
 def test_a_step_that_cannot_be_played_leaves_its_figure_out(
     answer, tmp_path, monkeypatch
 ):
@@ -211,6 +223,7 @@ def test_a_step_that_cannot_be_played_leaves_its_figure_out(
     assert [path.stem for path in written] == [n for n in NAMES if n != "timeline"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_report_and_the_figures(run, tmp_path):
     out, folder = tmp_path / "r.html", tmp_path / "figures"
     ran = run(
@@ -254,6 +267,7 @@ def test_a_report_without_matplotlib_names_the_extra(run, tmp_path, monkeypatch)
     assert "needs matplotlib: install the extra 'export'" in ran.err
 
 
+@pytest.mark.slow
 def test_lists_and_estimates_load_no_drawing_library():
     script = (
         "import sys; sys.modules.update(matplotlib=None, plotly=None)\n"
@@ -266,6 +280,7 @@ def test_lists_and_estimates_load_no_drawing_library():
         assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt3-175b", "llama-3.1-405b"])
 def test_a_cool_down_shows_chunks_and_the_optimizer(name):
     shown = finding["timeline"](pictures.Estimate(load_scenario(name)))

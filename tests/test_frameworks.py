@@ -160,6 +160,7 @@ def test_a_batch_follows_what_is_varied(small):
     assert list(made.columns["adjusted"]) == ["global_batch_size 64 -> 72"]
 
 
+@pytest.mark.slow
 def test_the_readme_s_sweep_answers_at_every_point(tmp_path):
     made = sweep(
         "deepseek-v3",
@@ -176,6 +177,7 @@ def test_the_readme_s_sweep_answers_at_every_point(tmp_path):
     assert not told[8192]
 
 
+@pytest.mark.slow
 def test_compare_takes_the_nearest_of_what_is_varied_only(small, run, tmp_path):
     made = compare([small], ["cluster.num_gpus=8,12"])
     assert made.adjusted == ("", "num_gpus 12 -> 8")
@@ -198,6 +200,7 @@ def test_a_step_between_two_scenarios_need_not_start():
     assert len(made.shares) == 2  # GPUs, and the batch that followed
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     num_gpus=st.integers(1, 40),

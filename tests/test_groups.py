@@ -13,6 +13,7 @@ FEW = ROOT / "tests" / "data" / "published_runs.yaml"
 GROUPS = runpy.run_path(str(ROOT / "benchmarks" / "groups.py"))
 
 
+@pytest.mark.slow
 def test_plans_that_did_not_fit_are_told_from_those_that_did():
     found = GROUPS["labels"](FEW)
     assert found["num_out_of_memory"] == 10

@@ -18,6 +18,7 @@ def said(elements):
     return " ".join(str(each.value) for each in elements).replace("\\", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINKS)
 def test_a_hostile_link_leaves_the_page_usable(name, open_page):
     page, parameters = LINKS[name]

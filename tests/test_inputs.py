@@ -102,6 +102,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_file_is_one_message(kind, run, tmp_path, monkeypatch):
     text, line, problem = BROKEN[kind]

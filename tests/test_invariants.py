@@ -104,6 +104,7 @@ def step_s(scenario):
         assume(False)
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(1.01, 10))
 def test_a_faster_fabric_is_never_slower(scenario, factor):
@@ -113,6 +114,7 @@ def test_a_faster_fabric_is_never_slower(scenario, factor):
     assert step_s(changed) <= step_s(scenario) * (1 + SECOND_ORDER)
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(1.01, 10))
 def test_a_faster_nvlink_is_never_slower(scenario, factor):
@@ -122,6 +124,7 @@ def test_a_faster_nvlink_is_never_slower(scenario, factor):
     assert step_s(changed) <= step_s(scenario) * (1 + SECOND_ORDER)
 
 
+@pytest.mark.slow
 @quick
 @given(
     scenarios(),
@@ -135,6 +138,7 @@ def test_a_faster_gpu_is_never_slower(scenario, what):
     assert step_s(changed) <= step_s(scenario) * (1 + SECOND_ORDER)
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(1.0, 4))
 def test_more_memory_never_stops_fitting(scenario, factor):
@@ -153,6 +157,7 @@ def test_more_memory_never_stops_fitting(scenario, factor):
     assert before.fits or before.advice
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios())
 def test_parts_add_up_to_the_step(scenario):
@@ -165,6 +170,7 @@ def test_parts_add_up_to_the_step(scenario):
         assert row.total_s == pytest.approx(step.step_s, rel=1e-9)
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(0.3, 0.99))
 def test_immature_software_slows_kernels_by_its_share_at_most(scenario, maturity):
@@ -173,6 +179,7 @@ def test_immature_software_slows_kernels_by_its_share_at_most(scenario, maturity
     assert whole_s < slowed_s <= whole_s / maturity * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(recompute=((),)))
 def test_operations_count_the_closed_form(scenario):
@@ -186,6 +193,7 @@ def test_operations_count_the_closed_form(scenario):
     assert closed * 0.999 <= counted <= closed * 1.2
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.sampled_from([2, 4]))
 def test_more_replicas_share_the_same_flop(scenario, factor):
@@ -204,6 +212,7 @@ def test_more_replicas_share_the_same_flop(scenario, factor):
     assert total["few"] == pytest.approx(total["more"])
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios())
 def test_gathering_keys_before_attention_shows_more_of_the_exchange(scenario):
@@ -220,6 +229,7 @@ def test_gathering_keys_before_attention_shows_more_of_the_exchange(scenario):
     assert shown[0] <= shown[1]
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(1.0, 3.0))
 def test_capacity_bounds_what_imbalance_costs(scenario, imbalance):
@@ -247,6 +257,7 @@ def test_stages_side_by_side_send_over_nvlink():
     assert near.seconds("SEND", 0, 1) < far.seconds("SEND", 0, 1) / 2
 
 
+@pytest.mark.slow
 @quick
 @given(scenarios(), st.floats(0.1, 1.0))
 def test_offloading_activations_saves_memory_and_no_time(scenario, share):

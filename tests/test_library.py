@@ -43,6 +43,7 @@ def test_every_public_function_is_examined():
     assert {*estimator.__all__} - {"EstimatorError"} <= {*CALLS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "plan"])
 def test_a_mapping_is_what_the_name_is(held, call):
     assert CALLS[call](held) == CALLS[call](NAME)
@@ -89,6 +90,7 @@ def test_a_mistake_in_a_mapping_is_named(held):
     assert any("plan.pipeline" in place for place in told.value.where)
 
 
+@pytest.mark.slow
 def test_overrides_are_texts_one_text_or_a_mapping():
     wanted = estimator.load_scenario(NAME, ["cluster.num_gpus=2048"])
     for given in ("cluster.num_gpus=2048", {"cluster.num_gpus": np.int64(2048)}):
@@ -159,6 +161,7 @@ def test_extras_that_are_named_exist():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "3"])
 def test_the_same_seed_prints_the_same_bytes(run, seed):
     pytest.importorskip("SALib")

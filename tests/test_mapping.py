@@ -122,6 +122,7 @@ def test_experts_are_predicted_on_every_accelerator(gpu):
     assert is_sane(record(SPARSE, gpu, parallel=plan, schedule="interleaved 1F1B"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", ACCELERATORS)
 def test_only_what_can_be_relied_on_is_enough(gpu):
     made = record(LARGE, gpu, 256, parallel=None, precision=None, recompute=None)
@@ -275,6 +276,7 @@ def test_gpu_hours_per_token_are_a_step_time():
     assert prediction(made).measured == pytest.approx(1e5 * 3600 * tokens / 1e12 / 64)
 
 
+@pytest.mark.slow
 def test_without_a_plan_the_fastest_that_fits_is_taken():
     small = record(
         parallel=None, recompute=None, batch={"global": 512, "seq_len": 4096}

@@ -177,6 +177,7 @@ def test_a_sequence_has_at_least_one_token():
         flop_per_token(load("llama-3-8b"), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["forward-only", "zb-h1"])
 def test_flop_counted_are_those_that_the_program_executes(schedule):
     scenario = load_scenario(
@@ -212,6 +213,7 @@ def held():
     return [load_scenario("deepseek-v3", [f"model={name}", *HELD]) for name in MODELS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", kinds.names("gpu"))
 def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
     part, tried = loading.load("gpu", gpu), 0

@@ -108,6 +108,7 @@ def detailed(made, count):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_graph_and_simpy_agree_on_every_span_of_random_operations(random_program, seed):
@@ -119,6 +120,7 @@ def test_graph_and_simpy_agree_on_every_span_of_random_operations(random_program
     assert_same(traced.instructions, simulated.instructions)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(seed=st.integers(0, 2**32))
 def test_chunks_and_operations_agree_on_every_chunk(random_program, seed):
@@ -129,6 +131,7 @@ def test_chunks_and_operations_agree_on_every_chunk(random_program, seed):
     assert_same(traced.instructions, coarse.instructions)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(seed=st.integers(0, 2**32))
 def test_batches_play_a_graph_of_operations_too(random_program, seed):
@@ -161,6 +164,7 @@ def test_a_node_stands_behind_what_it_waits_for(random_program, seed):
             assert counted[rank, step] == len(operations(duration_class(step)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VARIANTS, *PLANS])
 def test_both_levels_give_the_same_step(name):
     made = model(name)
@@ -169,6 +173,7 @@ def test_both_levels_give_the_same_step(name):
         assert_same(detailed(made, count).instructions, coarse.instructions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VARIANTS, *PLANS])
 def test_graph_and_simpy_agree_on_real_operations(name):
     made = model(name)
@@ -181,6 +186,7 @@ def test_graph_and_simpy_agree_on_real_operations(name):
     assert_same(detailed(made, count).streams, simulated.streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_layer_of_every_micro_batch_runs_each_of_its_operations_once(name):
     made, seen = model(name), Counter()
@@ -197,6 +203,7 @@ def test_every_layer_of_every_micro_batch_runs_each_of_its_operations_once(name)
     assert seen == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VARIANTS, *PLANS])
 def test_operations_hold_all_flop_that_are_executed(name):
     made = model(name)
@@ -206,6 +213,7 @@ def test_operations_hold_all_flop_that_are_executed(name):
     assert flop == pytest.approx(count * executed_flop(made.chunks()), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VARIANTS, *PLANS])
 def test_an_operation_moves_bytes_and_its_parts_are_its_time(name):
     made = model(name)

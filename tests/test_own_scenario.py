@@ -112,6 +112,7 @@ def said(element):
     return str(element.value).replace("\\", "")
 
 
+@pytest.mark.slow
 def test_hostile_files_change_nothing_and_leave_the_session_usable(open_page):
     app = open_page("scenario", gpus="4096")
     before = app.code[0].value
@@ -137,6 +138,7 @@ def test_an_uploaded_scenario_is_on_every_page(open_page):
     assert app.number_input(key="gpus").value == 1024
 
 
+@pytest.mark.slow
 def test_its_link_shows_the_same_numbers_elsewhere(open_page):
     text = HEAD + "cluster: {num_gpus: 1024}\n"
     app = handed_in(open_page("scenario"), text)
@@ -159,6 +161,7 @@ def test_a_packed_scenario_is_unpacked_within_limits():
     assert own.unpacked("none at all") == b""
 
 
+@pytest.mark.slow
 def test_a_long_scenario_stays_out_of_the_link(open_page):
     text = HEAD + "question: " + "".join(map(chr, range(0x4E00, 0x5600)))
     app = handed_in(open_page("scenario"), text)
@@ -166,6 +169,7 @@ def test_a_long_scenario_stays_out_of_the_link(open_page):
     assert "own" not in app.query_params
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_numbers_of_the_page(open_page, run, tmp_path):
     app = open_page(
         "scenario", scenario="deepseek-v3@h100", gpus="4096", ib="25", price="3"
@@ -181,6 +185,7 @@ def test_the_file_gives_the_numbers_of_the_page(open_page, run, tmp_path):
         assert from_file[key] == from_words[key]
 
 
+@pytest.mark.slow
 def test_an_edited_text_is_taken(open_page):
     app = open_page("scenario")
     (editor,) = (area for area in app.text_area if area.label == "Scenario")
@@ -216,6 +221,7 @@ def test_an_uploaded_config_is_a_scenario_of_its_own(open_page):
     assert app.code[0].value == "estimator run small-as-deepseek-v3.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lines",
     ["model=../../etc/passwd.yaml", "cluster.fabric={base: /etc/hosts}", "plan=1=2"],
@@ -226,6 +232,7 @@ def test_a_value_in_a_link_reads_no_file(lines, open_page):
     assert any("nothing changed" in said(each) for each in app.caption)
 
 
+@pytest.mark.slow
 def test_values_set_by_path_go_over_the_controls(open_page, run):
     lines = "phases.0.seq_len=8192\ncluster.num_gpus=4096"
     app = open_page("estimate", set=lines, gpus="3072")

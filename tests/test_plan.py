@@ -65,6 +65,7 @@ def sampled(deepseek):
     return rows
 
 
+@pytest.mark.slow
 def test_no_plan_beats_its_bound(sampled):
     for bound, answer in sampled:
         assert bound.step_s <= answer.step_s * (1 + 1e-9)
@@ -72,11 +73,13 @@ def test_no_plan_beats_its_bound(sampled):
         assert bound.memory_bytes <= answer.peak_bytes
 
 
+@pytest.mark.slow
 def test_bounds_are_near_enough_to_prune(sampled):
     ratios = [bound.step_s / answer.step_s for bound, answer in sampled]
     assert np.median(ratios) > 0.75
 
 
+@pytest.mark.slow
 def test_best_plans_fit_and_equal_estimate(made, deepseek):
     costs = [row.cost_usd for row in made.plans]
     assert costs == sorted(costs)
@@ -98,6 +101,7 @@ def test_best_plans_fit_and_equal_estimate(made, deepseek):
     assert best.memory_bytes == pytest.approx(report.memory.peak_bytes, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_published_plan_is_among_the_best_tenth(made):
     assert made.given.fits
     assert made.given.cost_usd < 1.1 * made.plans[0].cost_usd
@@ -110,6 +114,7 @@ def test_the_published_plan_is_among_the_best_tenth(made):
     assert stands.share_better < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama-3.1-405b", "gpt3-175b"])
 def test_other_published_plans_stand_high_too(monkeypatch, name):
     monkeypatch.setattr(module, "MOST_EVALUATED", 1)
@@ -117,6 +122,7 @@ def test_other_published_plans_stand_high_too(monkeypatch, name):
     assert share <= 0.15  # a sample; docs/plans.md counts all: under 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_poor_plan_does_not_stand_high():
     poor = ["plan.tp=8", "plan.schedule=gpipe", "recompute=full", "plan.zero=3"]
@@ -156,6 +162,7 @@ def test_placements_share_every_stage(deepseek):
         assert np.allclose(placed.share.sum(axis=0), 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_deadline_asks_for_gpus(run):
     options = ["--set", "plan.schedule=1f1b", "--set", "recompute=full"]
@@ -172,6 +179,7 @@ def test_a_deadline_asks_for_gpus(run):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_command_prints_plans(run):
     shown = run("plan", NAME, "--top", "2")
@@ -202,6 +210,7 @@ def small():
     return load_scenario("gpt3-175b", SMALL)
 
 
+@pytest.mark.slow
 def test_the_best_plan_loses_to_none_drawn_from_all_zero_stages(small, monkeypatch):
     monkeypatch.setattr(space, "STAGES_PER_RANK", (2, 4))
     made = plan(small, top=4, most_evaluated=40)
@@ -216,6 +225,7 @@ def test_the_best_plan_loses_to_none_drawn_from_all_zero_stages(small, monkeypat
     assert len({row.plan["zero"] for row in found}) > 2
 
 
+@pytest.mark.slow
 def test_plans_keep_the_headroom_free(small):
     every = module._bounded(small)[0]
     roomy = load_scenario("gpt3-175b", [*SMALL, "memory_headroom=0.5"])
@@ -236,6 +246,7 @@ def test_equal_plans_are_one_row_with_the_least_memory():
     assert distinct(reversed(rows)) == kept
 
 
+@pytest.mark.slow
 def test_zero_stages_are_priced_as_a_scenario_of_their_own(small):
     for zero in range(4):
         row = evaluated(replace(small, plan=replace(small.plan, tp=4, zero=zero)))
@@ -244,6 +255,7 @@ def test_zero_stages_are_priced_as_a_scenario_of_their_own(small):
         assert report.step.step_s == pytest.approx(row.step_s, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_budget_that_no_plan_meets_says_what_it_buys(small):
     whole = plan(small, top=1, most_evaluated=4, gpus=[16]).plans[0]
     with pytest.raises(InfeasibleError) as refused:
@@ -271,6 +283,7 @@ def test_what_costs_without_tokens_is_paid_first(deepseek):
     assert 0.4 < affordable(deepseek, row, "cost_usd", half) < 0.5  # a ramp comes first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

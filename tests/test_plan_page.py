@@ -49,6 +49,7 @@ def test_one_plan_may_be_the_whole_front():
     assert "both the cheapest and the fastest" in made.finding
 
 
+@pytest.mark.slow
 def test_progress_ends_at_the_whole(few):
     told = []
     made = plan(
@@ -61,6 +62,7 @@ def test_progress_ends_at_the_whole(few):
     assert told == sorted(told)
 
 
+@pytest.mark.slow
 def test_a_plan_is_a_scenario_that_takes_what_it_says(few):
     for each in plan("deepseek-v3", gpus=[1024], top=3, most_evaluated=6).plans:
         made = estimate(load_scenario("deepseek-v3", each.overrides), has_range=False)
@@ -68,6 +70,7 @@ def test_a_plan_is_a_scenario_that_takes_what_it_says(few):
         assert made.memory.peak_bytes == pytest.approx(each.memory_bytes, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_page_searches_when_asked(open_page, few):
     app = open_page("plan", evaluated="10")
     assert app.info

@@ -81,6 +81,7 @@ def test_many_families_differ_in_colour_or_mark():
     assert len(looks) == 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_print_draws_it_too(ending, tmp_path):
     path = tmp_path / f"validation.{ending}"

@@ -36,6 +36,7 @@ def interval(wanted):
     return tuple(wanted["between"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in CASES if "expect" in c.values[0]])
 def test_a_reported_input_gives_its_right_value(case, answer):
     report = answer(case["scenario"], *case["set"])
@@ -61,6 +62,7 @@ def at(document, path):
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FACTS["commands"], ids=lambda case: case["id"])
 def test_a_reported_command_prints_its_right_value(case, run, tmp_path):
     files = {"FILE": tmp_path / "asked.yaml", "OUT": tmp_path / "rows.csv"}

@@ -72,6 +72,7 @@ def test_top_k_lasts_as_long_as_in_the_trace_and_as_its_waves():
     assert top_k_s(H800, 1, 256) == top_k_s(H800, 100, 256) > 0  # one wave
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", names("gpu"))
 def test_no_kernel_but_products_and_attention_takes_a_tenth_on_any_chip(gpu):
     scenario = load_scenario("deepseek-v3", [f"cluster.node.gpu={gpu}"])

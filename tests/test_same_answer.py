@@ -57,6 +57,7 @@ def alone(scenario):
     return {one: answered(scenario, [one])[one] for one in ASKED}
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(asked=st.permutations(ASKED))
 def test_calls_in_any_order_give_the_same_numbers(scenario, alone, asked):

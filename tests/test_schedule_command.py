@@ -73,6 +73,7 @@ def test_a_pair_is_drawn_as_one(run):
     assert "F1+B0 overlapped" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("ranks", "microbatches"), [("4", "8"), ("16", "128")])
 def test_no_line_is_wider_than_a_piped_terminal(run, name, ranks, microbatches):
@@ -175,6 +176,7 @@ def test_stages_per_rank_are_those_that_are_given(run):
     assert made["closed_form"]["bubble_s"] == 3 * 3 / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_written_schedule_is_read_and_simulated_alike(run, tmp_path, name):
     path = tmp_path / "mine.csv"
@@ -334,6 +336,7 @@ def test_only_letters_that_occur_are_explained():
 FORMATS = {"html": b"<", "png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_chart_is_a_file_of_its_kind(run, tmp_path, ending):
     path = tmp_path / f"chart.{ending}"
@@ -343,6 +346,7 @@ def test_a_chart_is_a_file_of_its_kind(run, tmp_path, ending):
     assert path.read_bytes().startswith(FORMATS[ending])
 
 
+@pytest.mark.slow
 def test_schedules_under_each_other_say_what_each_idles(run, tmp_path):
     path = tmp_path / "both.svg"
     shape = ("--ranks", "16", "--microbatches", "120")
@@ -354,6 +358,7 @@ def test_schedules_under_each_other_say_what_each_idles(run, tmp_path):
     assert "steady" in text
 
 
+@pytest.mark.slow
 def test_the_other_schedule_has_as_many_stages_where_it_can(run, tmp_path):
     path = tmp_path / "both.svg"
     options = (*SHAPE, "--stages-per-rank", "2", "--chart", str(path))
@@ -405,6 +410,7 @@ def test_a_missing_extra_is_named(run, tmp_path, monkeypatch, name, module, extr
     assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_long_timeline_is_cut_into_readable_windows(name):
     shape = Pipeline(16, 128)
@@ -419,6 +425,7 @@ def test_a_long_timeline_is_cut_into_readable_windows(name):
         assert parts[-1][0] < min(step.step_s for step in steps)
 
 
+@pytest.mark.slow
 def test_what_ends_before_a_window_says_when(run, tmp_path):
     path = tmp_path / "both.svg"
     options = ("--ranks", "16", "--microbatches", "120", "--chart", str(path))

@@ -118,6 +118,7 @@ cell = st.from_regex(r"[0-2][FIWB][0-2]", fullmatch=True) | st.text(max_size=6)
 texts = st.text() | st.lists(st.lists(cell, max_size=6).map(",".join)).map("\n".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(texts)
 def test_any_text_is_a_program_or_one_clear_error(text):

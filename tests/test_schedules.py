@@ -61,6 +61,7 @@ def test_each_stage_runs_each_microbatch_forward_once_and_backward_once(name, pi
     assert passes.total() == sum(len(step.parts) for row in made.ranks for step in row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
 def test_no_schedule_is_faster_than_its_work(name, pipeline):
     spent = durations(1.0, 1.25, 0.5, fb_s=2.5)
@@ -140,6 +141,7 @@ def test_an_overlapped_pair_never_needs_itself():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=25)
 @given(num_ranks=st.integers(1, 9), n=st.integers(1, 20))

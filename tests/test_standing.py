@@ -22,6 +22,7 @@ WRITER = runpy.run_path(
 # ---- operations
 
 
+@pytest.mark.slow
 def test_the_training_of_deepseek_v3_stands_below_the_line_of_the_ai_act(run):
     (made,) = run("run", "deepseek-v3", "--json").json
     assert made["total_flop"] == pytest.approx(3.3e24, rel=0.15)
@@ -39,6 +40,7 @@ def test_the_operations_are_those_of_all_simulated_phases(report, deepseek):
     assert report.total_flop == sum(phase.model_flop for phase in report.phases)
 
 
+@pytest.mark.slow
 def test_more_tokens_cross_the_line_and_every_answer_says_so(run):
     many = "phases.0.num_tokens=1e14"
     text = " ".join(run("run", "llama-3.1-405b", "--set", many).out.split())
@@ -54,6 +56,7 @@ def test_a_line_is_crossed_above_it_not_on_it():
         assert standings(line.flop * 1.001)[THRESHOLDS.index(line)].crossed
 
 
+@pytest.mark.slow
 def test_the_page_and_the_exports_say_it(open_page, run, tmp_path):
     captions = " ".join(each.value for each in open_page("estimate").caption)
     assert "EU AI Act" in captions
@@ -112,6 +115,7 @@ def test_where_nothing_was_checked_nothing_is_claimed():
     assert checked_words(made).endswith("has been checked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("node", ["mi300x-x8", "hgx-h20", "rtx4090-pcie-x8"])
 def test_an_answer_on_a_gpu_that_was_not_checked_says_so(node, run):
     words = ("llama-3.1-405b", "--set", f"cluster.node={node}")
@@ -128,6 +132,7 @@ def test_the_record_changes_no_number(report, monkeypatch):
     assert replace(made, track_record=report.track_record) == report
 
 
+@pytest.mark.slow
 def test_the_file_is_what_its_script_writes(selection):
     made = WRITER["entries"](selection.rows)
     assert [(each["gpu"], each["kind"]) for each in made] == [

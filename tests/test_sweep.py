@@ -65,6 +65,7 @@ def single(name, patches):
     }
 
 
+@pytest.mark.slow
 def test_rows_equal_single_estimates_on_200_random_points():
     rng = np.random.default_rng(7)
     vary = [
@@ -108,6 +109,7 @@ DRAWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["random", "lhs"])
 def test_drawn_points_equal_single_estimates_and_repeat_with_the_seed(design):
     rows = sweep(BASE, DRAWN, SMALL[1::2], design=design, num_samples=24, seed=5)
@@ -211,6 +213,7 @@ def test_infeasible_points_are_rows_with_their_reason():
     assert made.cheapest()["recompute"] == "full"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
     vary = ["--vary", "cluster.fabric=ib-ndr-rail-optimised,ib-hdr-rail-optimised"]
@@ -233,6 +236,7 @@ def test_files_hold_the_rows_and_a_manifest(run, in_folder, suffix):
     assert again.err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -315,6 +319,7 @@ def wait_for(condition, seconds=30):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_resumes_and_loses_nothing(run, in_folder):
     grid = ["cluster.num_gpus=1024:20480:20", "cluster.fabric.bytes_per_s=2e10:9e10:9"]
     vary = [text for axis in grid for text in ("--vary", axis)]
@@ -336,6 +341,7 @@ def test_a_killed_sweep_resumes_and_loses_nothing(run, in_folder):
     assert not parts.exists()
 
 
+@pytest.mark.slow
 def test_processes_give_the_rows_of_one_and_leave_the_script_alone(
     monkeypatch, tmp_path
 ):
@@ -383,6 +389,7 @@ def dask_cluster(folder, num_workers):
             process.wait()
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_loses_a_worker_and_no_row(tmp_path):
     distributed = pytest.importorskip("distributed")
     vary = ["cluster.num_gpus=1024:40960:40", "cluster.fabric.bytes_per_s=2e10:9e10:9"]
@@ -402,6 +409,7 @@ def test_a_dask_cluster_loses_a_worker_and_no_row(tmp_path):
     pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
 
 
+@pytest.mark.slow
 def test_a_dask_scheduler_that_ends_is_one_failure_and_the_rows_are_kept(
     tmp_path, monkeypatch
 ):
@@ -425,6 +433,7 @@ def test_a_dask_scheduler_that_ends_is_one_failure_and_the_rows_are_kept(
     pd.testing.assert_frame_equal(made.frame(), sweep(BASE, vary, SMALL[1::2]).frame())
 
 
+@pytest.mark.slow
 def test_workers_of_another_version_are_refused_before_any_work(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("estimator.ground.executors.version", lambda name: "99.0")
@@ -439,6 +448,7 @@ def test_workers_of_another_version_are_refused_before_any_work(tmp_path, monkey
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_no_scheduler_is_said_before_any_work(monkeypatch):
     monkeypatch.setattr("estimator.ground.executors.DASK_TIMEOUT", "1s")
     pytest.importorskip("distributed")

@@ -21,6 +21,7 @@ def as_it_is():
     return step_s()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "low", "high"),
     [
@@ -53,6 +54,7 @@ def test_oversubscription_hurts_less_the_more_gpus_are_below_it(as_it_is):
     assert steps[-1] == pytest.approx(as_it_is)
 
 
+@pytest.mark.slow
 def test_experts_within_an_nvl72_rack_exchange_over_nvlink():
     rack = load_scenario(NAME, ["cluster.node=gb200-nvl72"])
     assert sizes(rack, 4096).num_nodes == 1

@@ -62,6 +62,7 @@ def tracks(slices, names):
     return made
 
 
+@pytest.mark.slow
 def test_events_are_complete_and_of_two_kinds(document):
     for event in document["traceEvents"]:
         if event["ph"] == "M":
@@ -73,15 +74,18 @@ def test_events_are_complete_and_of_two_kinds(document):
         assert event["dur"] > 0
 
 
+@pytest.mark.slow
 def test_slices_are_sorted_by_their_start(slices):
     assert all(a["ts"] <= b["ts"] for a, b in pairwise(slices))
 
 
+@pytest.mark.slow
 def test_no_two_slices_of_a_track_overlap(tracks):
     for events in tracks.values():
         assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in pairwise(events))
 
 
+@pytest.mark.slow
 def test_the_span_is_the_simulated_step(slices, report, document):
     assert min(event["ts"] for event in slices) == 0
     span_us = max(event["ts"] + event["dur"] for event in slices)
@@ -89,6 +93,7 @@ def test_the_span_is_the_simulated_step(slices, report, document):
     assert document["otherData"]["step_s"] == pytest.approx(report.step.step_s)
 
 
+@pytest.mark.slow
 def test_a_process_is_a_rank_and_a_thread_a_stream(names):
     assert sorted(names["process_name"]) == [(rank, None) for rank in range(16)]
     assert names["process_name"][3, None] == "rank 3, stages 3, 12"
@@ -101,12 +106,14 @@ def test_a_process_is_a_rank_and_a_thread_a_stream(names):
     assert len(threads) == 16
 
 
+@pytest.mark.slow
 def test_no_thread_passes_for_the_main_thread_of_its_process(names):
     numbers = [tid for _, tid in names["thread_name"]]
     assert len(set(numbers)) == len(numbers)
     assert not set(numbers) & {rank for rank, _ in names["process_name"]}
 
 
+@pytest.mark.slow
 def test_the_schedule_s_slices_are_the_rank_s_busy_time(tracks, report):
     for row in report.step.ranks:
         events = tracks[row.rank, "schedule"]
@@ -115,6 +122,7 @@ def test_the_schedule_s_slices_are_the_rank_s_busy_time(tracks, report):
         assert busy_us / 1e6 == pytest.approx(row.total_s - idle_s, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_operation_lies_inside_its_instruction(tracks):
     for rank in range(16):
         chunks = iter(tracks[rank, "schedule"])
@@ -132,6 +140,7 @@ def test_an_operation_lies_inside_its_instruction(tracks):
                 assert event["args"][key] == (half or chunk["args"])[key]
 
 
+@pytest.mark.slow
 def test_operations_say_what_they_are(slices):
     for event in slices:
         args = event["args"]
@@ -149,6 +158,7 @@ def test_operations_say_what_they_are(slices):
             )
 
 
+@pytest.mark.slow
 def test_a_micro_batch_s_direction_is_where_it_enters(slices):
     for event in slices:
         if event["name"] == "embedding F":
@@ -156,12 +166,14 @@ def test_a_micro_batch_s_direction_is_where_it_enters(slices):
             assert event["args"]["direction"] == (event["args"]["microbatch"] >= 60)
 
 
+@pytest.mark.slow
 def test_the_trace_holds_all_flop_of_the_step(slices, deepseek):
     flop = sum(event["args"].get("flop", 0) for event in slices)
     work = StepModel(deepseek, 4096).chunks()
     assert flop == pytest.approx(120 * executed_flop(work), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_optimizer_phase_ends_each_rank(tracks, slices, report):
     end_us = max(event["ts"] + event["dur"] for event in slices)
     began = set()
@@ -185,6 +197,7 @@ def test_the_optimizer_phase_ends_each_rank(tracks, slices, report):
     assert max(event["ts"] + event["dur"] for event in rest) == start_us
 
 
+@pytest.mark.slow
 def test_the_file_is_small_and_the_same_each_time(path, tmp_path):
     assert path.stat().st_size < 3e6
     again = tmp_path / "other.json.gz"
@@ -202,6 +215,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "overrides"), OTHERS)
 def test_other_plans_are_traced_whole(run, tmp_path, variant, overrides):
     out, name = tmp_path / "step.json", f"deepseek-v3{variant}"
@@ -223,6 +237,7 @@ def test_other_plans_are_traced_whole(run, tmp_path, variant, overrides):
         assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in pairwise(events))
 
 
+@pytest.mark.slow
 def test_what_is_recomputed_belongs_to_the_backward_half(run, tmp_path):
     out = tmp_path / "step.json"
     run("trace", "deepseek-v3", "--out", str(out), *SMALL, "--set", "recompute=full")
@@ -241,6 +256,7 @@ def test_what_is_recomputed_belongs_to_the_backward_half(run, tmp_path):
     assert inside == 4 * 2 * len(pairs) > 0
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing(run, tmp_path):
     ran = run("trace", "deepseek-v3", "--out", str(tmp_path / "a.json"), *SMALL, "-q")
     assert (ran.status, ran.out, ran.err) == (0, "", "")

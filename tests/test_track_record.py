@@ -23,6 +23,7 @@ ENTRIES = read(ROOT / "validation" / "runs")
 RUNS = [entry for entry in ENTRIES if entry["record"] == "run"]
 
 
+@pytest.mark.slow
 def test_the_readme_holds_what_the_command_prints(selection):
     told = BLOCKS["blocks"]((ROOT / "README.md").read_text())
     assert told["validate --markdown"] == markdown(selection), (
@@ -130,6 +131,7 @@ def test_a_sweep_holds_plans_of_one_model_batch_and_cluster(selection):
 # ---- what reads it
 
 
+@pytest.mark.slow
 def test_predictions_are_the_same_where_the_folder_is_not(report, selection, tmp_path):
     for name in ("estimator", "hardware", "models", "scenarios"):
         shutil.copytree(ROOT / name, tmp_path / name)

@@ -28,6 +28,7 @@ def test_the_value_is_the_estimate_and_lies_among_the_draws(made, report):
     assert cost.p50 == pytest.approx(2 * spread.p50)
 
 
+@pytest.mark.slow
 def test_the_tornado_is_estimate_at_each_end(made, deepseek):
     assert [s.width for s in made.tornado] == sorted(
         (s.width for s in made.tornado), reverse=True
@@ -39,6 +40,7 @@ def test_the_tornado_is_estimate_at_each_end(made, deepseek):
             assert hours == pytest.approx(single, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_draws_repeat_with_the_seed():
     first, again, other = (
         uncertainty(NAME, num_samples=50, seed=seed).draws["gpu_hours"]
@@ -67,12 +69,14 @@ def test_a_triangle_has_its_mean():
     assert drawn.mean() == pytest.approx((1.0 + 2.0 + 6.0) / 3, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_number_set_by_the_user_is_certain():
     path = "cluster.node.gpu.achievable.elementwise"
     made = uncertainty(NAME, [f"{path}=0.5"], num_samples=20)
     assert path not in {swing.input for swing in made.tornado}
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_and_says_what_is_missing(run, monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     made = run("uncertainty", NAME, "--samples", "50", "--seed", "1", "--json")
@@ -93,6 +97,7 @@ def test_wrong_options_get_one_message(run, options):
     assert "Traceback" not in made.err
 
 
+@pytest.mark.slow
 def test_the_scenario_may_be_resolved_already():
     made = uncertainty(load_scenario(NAME), num_samples=10)
     assert made.scenario == NAME

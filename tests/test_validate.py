@@ -144,6 +144,7 @@ def test_the_table_shows_each_run_and_names_the_worst(run, runs_file):
     assert shown.index("someone-far", shown.index("Furthest off"))
 
 
+@pytest.mark.slow
 def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_path):
     out = tmp_path / "page.html"
     evil = record("someone-<script>", source="<img src=x>")
@@ -290,6 +291,7 @@ def test_a_file_of_broken_records_gives_a_message_for_each_and_goes_on(run, tmp_
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_no_value_in_any_field_ends_in_a_traceback(seed):
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -587,6 +589,7 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
     assert [path for path in opened if "validation" in path.parts] == []
 
 
+@pytest.mark.slow
 def test_our_selection_is_scored_with_its_main_scenario(run):
     made = run("validate", "--family", "dsv3", "--json").json
     anchors = {row["name"]: row for row in made["anchors"]}

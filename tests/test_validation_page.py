@@ -25,6 +25,7 @@ def numbers(app):
     return {metric.label: metric.value.replace("\\", "") for metric in app.metric}
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_errors_of_validate(opened, outcome):
     app = opened()
     rows = of_quantity(outcome.rows, "step_s")
@@ -41,6 +42,7 @@ def test_the_page_shows_the_errors_of_validate(opened, outcome):
     assert all(runs["source"])
 
 
+@pytest.mark.slow
 def test_filters_leave_fewer_runs(opened):
     (one,) = {row.gpu for row in page.validate().rows}
     assert numbers(opened(run_gpu=[one]))["Runs"] == numbers(opened())["Runs"]
@@ -49,11 +51,13 @@ def test_filters_leave_fewer_runs(opened):
     assert not app.warning
 
 
+@pytest.mark.slow
 def test_a_quantity_without_runs_is_said(opened):
     app = opened(quantity="Peak memory")
     assert "No run is left" in app.info[0].value
     assert not app.get("plotly_chart")
 
 
+@pytest.mark.slow
 def test_the_sidebar_changes_nothing_here(opened):
     assert numbers(opened(gpus="4096")) == numbers(opened())

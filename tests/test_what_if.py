@@ -125,6 +125,7 @@ def test_colours_grow_lighter_with_the_number():
     assert (np.diff(grey) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_print_draws_maps_and_lines(answers, tmp_path, ending):
     for name, made in (
@@ -142,6 +143,7 @@ def test_print_draws_maps_and_lines(answers, tmp_path, ending):
             assert "Network, GB/s" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", names("scenario"))
 @pytest.mark.parametrize("each", INPUTS, ids=lambda each: each.path)
 def test_every_input_starts_with_what_the_scenario_has(scenario, each):
@@ -156,6 +158,7 @@ def test_every_input_starts_with_what_the_scenario_has(scenario, each):
         assert each.start(loaded)[0] == each.own(loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 20, -1])
 def test_a_cell_is_the_estimate(app, row):
     (frame,) = (table.value for table in app.dataframe)
@@ -195,6 +198,7 @@ def test_a_node_keeps_its_own_nvlink_when_nvlink_is_varied():
     assert frame["wall time, days"].iloc[0] > frame["wall time, days"].iloc[-1]
 
 
+@pytest.mark.slow
 def test_why_cells_are_empty_stands_below():
     app = opened()
     app.selectbox(key="up").set_value("Memory, GB per GPU")
@@ -204,6 +208,7 @@ def test_why_cells_are_empty_stands_below():
     assert "do not work" in " ".join(map(said, checked(app).markdown))
 
 
+@pytest.mark.slow
 def test_its_command_sweeps_the_same_numbers(app, run, tmp_path):
     words = shlex.split(app.code[0].value)
     out = tmp_path / "rows.csv"
@@ -220,6 +225,7 @@ def test_a_wrong_question_is_one_message(open_page):
     assert any("Below is the last answer" in said(each) for each in app.caption)
 
 
+@pytest.mark.slow
 def test_a_link_holds_inputs_and_their_ends(open_page):
     app = open_page(
         "what-if", show="MFU", across="GPUs", across_from="2048", across_to="4096",
@@ -232,6 +238,7 @@ def test_a_link_holds_inputs_and_their_ends(open_page):
     assert frame["GPUs"].max() == 4096
 
 
+@pytest.mark.slow
 def test_another_scenario_starts_with_its_own_values(open_page):
     app = open_page("what-if")
     assert app.number_input(key="up_from").value == 1024

@@ -34,6 +34,7 @@ def read(text, folder):
     return replace(loading.load_scenario(str(path)), variants={})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_base", [True, False])
 @pytest.mark.parametrize(("name", "patches"), CASES, ids=str)
 def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
@@ -42,6 +43,7 @@ def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
     assert read(text, tmp_path) == replace(scenario, variants={})
 
 
+@pytest.mark.slow
 def test_every_built_in_node_is_written_whole(tmp_path):
     base = loading.load_scenario("deepseek-v3")
     for node in kinds.names("node"):

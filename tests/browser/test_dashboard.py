@@ -14,6 +14,8 @@ from estimator.answer.api import estimate
 from estimator.catalog.loading import load_scenario
 from estimator.ground.words import short
 
+pytestmark = pytest.mark.slow
+
 SLOWEST_MS = 120_000
 """A page of a machine that has much else to do."""
 OWN = "base: deepseek-v3\nname: mine\ncluster: {num_gpus: 1024}\n"
