@@ -8,23 +8,23 @@ two ranks carries one message at a time, in program order.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.engine.tape import MAX_SOURCES, Tape, record
-from estimator.schedules.ir import Instruction, Program, need, result
+from estimator.engine.tape import MAX_SOURCES, NO_NODE, PADDING, Tape, record
+from estimator.schedules.ir import Instruction, Program
+from estimator.schedules.order import order, passes
 from estimator.workload.operations import Operation, Stream
 
 SEND = "SEND"
 JOIN = "JOIN"
 """A node without duration: a rank's streams wait for each other."""
-NO_NODE = -1
 
 
 class DurationClass(NamedTuple):
@@ -81,7 +81,7 @@ class Graph:
     @cached_property
     def tape(self) -> Tape:
         """The nodes as a tape for the batch clocks."""
-        return record(self.node_class.tolist(), [before for _, before in self.steps])
+        return record(self.node_class, self.predecessors)
 
     def counts(self) -> NDArray[np.int64]:
         """Return how often each rank runs each class, shape (ranks, classes)."""
@@ -94,21 +94,9 @@ class Graph:
 
 def consumers(program: Program) -> dict[Instruction, int]:
     """Return for each result that another rank waits for the rank that does."""
-    last_stage = program.num_stages - 1
-    home = {
-        name: rank
-        for rank, instructions in enumerate(program.ranks)
-        for instruction in instructions
-        for part in instruction.parts
-        if (name := result(part)) is not None
-    }
-    return {
-        wanted: rank
-        for rank, instructions in enumerate(program.ranks)
-        for instruction in instructions
-        for part in instruction.parts
-        if (wanted := need(part, last_stage)) is not None and home[wanted] != rank
-    }
+    found = passes(program)
+    consumer = found.consumer.tolist()
+    return {found.name(at): rank for at, rank in enumerate(consumer) if rank >= 0}
 
 
 @dataclass
@@ -118,7 +106,8 @@ class _Nodes:
     classes: dict[tuple[DurationClass, int], int] = field(default_factory=dict)
     node_class: list[int] = field(default_factory=list)
     node_rank: list[int] = field(default_factory=list)
-    predecessors: list[list[int]] = field(default_factory=list)
+    predecessors: list[int] = field(default_factory=list)
+    """Three for each node, padded; no lists, which there would be too many of."""
     instructions: list[Instruction | None] = field(default_factory=list)
     messages: list[Instruction | None] = field(default_factory=list)
 
@@ -136,7 +125,7 @@ class _Nodes:
         made = self.classes.setdefault((kind, operation), len(self.classes))
         self.node_class.append(made)
         self.node_rank.append(rank)
-        self.predecessors.append(before)
+        self.predecessors += (*before, *PADDING[len(before)])
         self.instructions.append(instruction)
         self.messages.append(message)
         return len(self.node_class) - 1
@@ -181,16 +170,14 @@ class _Nodes:
 
     def graph(self, program: Program) -> Graph:
         """Return the finished graph."""
-        padded = np.full((len(self.node_class), MAX_SOURCES), NO_NODE, dtype=np.int32)
-        for index, before in enumerate(self.predecessors):
-            padded[index, : len(before)] = before
+        predecessors = np.array(self.predecessors, dtype=np.int32)
         return Graph(
             program=program,
             classes=tuple(kind for kind, _ in self.classes),
             class_operation=tuple(index for _, index in self.classes),
             node_class=np.array(self.node_class, dtype=np.int32),
             node_rank=np.array(self.node_rank, dtype=np.int32),
-            predecessors=padded,
+            predecessors=predecessors.reshape(-1, MAX_SOURCES),
             instructions=tuple(self.instructions),
             messages=tuple(self.messages),
         )
@@ -206,48 +193,32 @@ def compile_program(program: Program, operations: Lowering | None = None) -> Gra
         instructions. An instruction starts when both streams of its rank are free.
     """
     lowered = cache(operations) if operations else None
-    remote, last_stage = consumers(program), program.num_stages - 1
-    nodes = _Nodes()
-    arrival: dict[Instruction, int] = {}
-    link_tail: dict[tuple[int, int], int] = {}
-    asleep: dict[Instruction, int] = {}
-    position = [0] * len(program.ranks)
+    found, nodes = passes(program), _Nodes()
+    instructions = list(chain.from_iterable(program.ranks))
+    ranks = list(chain(*(repeat(n, len(row)) for n, row in enumerate(program.ranks))))
+    needs, others = found.by_instruction(found.remote_needs)
+    results, more = found.by_instruction(found.results)
+    consumer = found.consumer.tolist()
+    arrival = {found.nothing: NO_NODE}
+    link_tail: dict[DurationClass, int] = {}
     tail = [NO_NODE] * len(program.ranks)
-    awake = deque(range(len(program.ranks)))
-    while awake:
-        rank = awake.popleft()
-        instructions = program.ranks[rank]
-        while position[rank] < len(instructions):
-            instruction = instructions[position[rank]]
-            wanted = [
-                name
-                for part in instruction.parts
-                if (name := need(part, last_stage)) is not None
-                and remote.get(name) == rank
-            ]
-            missing = [name for name in wanted if name not in arrival]
-            if missing:
-                asleep[missing[0]] = rank
-                break
-            before = [tail[rank]] if tail[rank] != NO_NODE else []
-            before += [arrival[name] for name in wanted]
-            kind = duration_class(instruction)
-            tail[rank] = (
-                nodes.add_operations(lowered(kind), rank, before, instruction)
-                if lowered
-                else nodes.add(kind, rank, before, instruction)
+    for index in order(program, found).done:
+        rank, instruction = ranks[index], instructions[index]
+        waits = (tail[rank], arrival[needs[index]], arrival[others[index]])
+        before = [node for node in waits if node != NO_NODE]
+        kind = duration_class(instruction)
+        tail[rank] = (
+            nodes.add_operations(lowered(kind), rank, before, instruction)
+            if lowered
+            else nodes.add(kind, rank, before, instruction)
+        )
+        for name in (results[index], more[index]):
+            if consumer[name] == NO_NODE:
+                continue
+            send = DurationClass(SEND, rank, consumer[name])
+            queue = [link_tail[send]] if send in link_tail else []
+            message = found.name(name)
+            arrival[name] = link_tail[send] = nodes.add(
+                send, rank, [tail[rank], *queue], None, message=message
             )
-            position[rank] += 1
-            for part in instruction.parts:
-                name = result(part)
-                if name is None or name not in remote:
-                    continue
-                link = (rank, remote[name])
-                queue = [link_tail[link]] if link in link_tail else []
-                send, behind = DurationClass(SEND, *link), [tail[rank], *queue]
-                arrival[name] = link_tail[link] = nodes.add(
-                    send, rank, behind, None, message=name
-                )
-                if name in asleep:
-                    awake.append(asleep.pop(name))
     return nodes.graph(program)
