@@ -17,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.engine.tape import MAX_SOURCES, NO_NODE, PADDING, Tape, record
+from estimator.engine.tape import MAX_SOURCES, PADDING, Tape, record
+from estimator.engine.tape import NO_NODE as NO_NODE
 from estimator.schedules.ir import Instruction, Program
-from estimator.schedules.order import order, passes
+from estimator.schedules.order import named, order, passes
 from estimator.workload.operations import Operation, Stream
 
 SEND = "SEND"
@@ -65,8 +66,17 @@ class Graph:
     """Shape (N, 3): node indices, padded with -1 behind the last one."""
     instructions: tuple[Instruction | None, ...]
     """The instruction of each node; None for a send."""
-    messages: tuple[Instruction | None, ...]
-    """The result that a send carries; None for other nodes."""
+    carried: tuple[int, ...]
+    """The number of the result that a send carries; -1 for other nodes."""
+
+    @cached_property
+    def messages(self) -> tuple[Instruction | None, ...]:
+        """The result that a send carries; None for other nodes."""
+        size = self.program.pipeline.num_microbatches
+        return tuple(
+            None if number == NO_NODE else named(number, size)
+            for number in self.carried
+        )
 
     @cached_property
     def steps(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -96,7 +106,11 @@ def consumers(program: Program) -> dict[Instruction, int]:
     """Return for each result that another rank waits for the rank that does."""
     found = passes(program)
     consumer = found.consumer.tolist()
-    return {found.name(at): rank for at, rank in enumerate(consumer) if rank >= 0}
+    return {
+        named(at, found.num_microbatches): rank
+        for at, rank in enumerate(consumer)
+        if rank >= 0
+    }
 
 
 @dataclass
@@ -109,7 +123,7 @@ class _Nodes:
     predecessors: list[int] = field(default_factory=list)
     """Three for each node, padded; no lists, which there would be too many of."""
     instructions: list[Instruction | None] = field(default_factory=list)
-    messages: list[Instruction | None] = field(default_factory=list)
+    carried: list[int] = field(default_factory=list)
 
     def add(
         self,
@@ -119,7 +133,7 @@ class _Nodes:
         instruction: Instruction | None,
         *,
         operation: int = NO_NODE,
-        message: Instruction | None = None,
+        carried: int = NO_NODE,
     ) -> int:
         """Append a node behind those in ``before`` and return its index."""
         made = self.classes.setdefault((kind, operation), len(self.classes))
@@ -127,7 +141,7 @@ class _Nodes:
         self.node_rank.append(rank)
         self.predecessors += (*before, *PADDING[len(before)])
         self.instructions.append(instruction)
-        self.messages.append(message)
+        self.carried.append(carried)
         return len(self.node_class) - 1
 
     def add_operations(
@@ -179,7 +193,7 @@ class _Nodes:
             node_rank=np.array(self.node_rank, dtype=np.int32),
             predecessors=predecessors.reshape(-1, MAX_SOURCES),
             instructions=tuple(self.instructions),
-            messages=tuple(self.messages),
+            carried=tuple(self.carried),
         )
 
 
@@ -200,7 +214,7 @@ def compile_program(program: Program, operations: Lowering | None = None) -> Gra
     results, more = found.by_instruction(found.results)
     consumer = found.consumer.tolist()
     arrival = {found.nothing: NO_NODE}
-    link_tail: dict[DurationClass, int] = {}
+    link_tail: dict[tuple[int, int], int] = {}
     tail = [NO_NODE] * len(program.ranks)
     for index in order(program, found).done:
         rank, instruction = ranks[index], instructions[index]
@@ -215,10 +229,11 @@ def compile_program(program: Program, operations: Lowering | None = None) -> Gra
         for name in (results[index], more[index]):
             if consumer[name] == NO_NODE:
                 continue
-            send = DurationClass(SEND, rank, consumer[name])
-            queue = [link_tail[send]] if send in link_tail else []
-            message = found.name(name)
-            arrival[name] = link_tail[send] = nodes.add(
-                send, rank, [tail[rank], *queue], None, message=message
+            link = (rank, consumer[name])
+            behind = (
+                [tail[rank], link_tail[link]] if link in link_tail else [tail[rank]]
+            )
+            arrival[name] = link_tail[link] = nodes.add(
+                DurationClass(SEND, *link), rank, behind, None, carried=name
             )
     return nodes.graph(program)

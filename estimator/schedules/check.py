@@ -8,7 +8,7 @@ from itertools import islice
 
 from estimator.errors import ScheduleError
 from estimator.schedules.notation import Instruction, Op, Program
-from estimator.schedules.order import NUMBERS, Passes, order, passes
+from estimator.schedules.order import NUMBERS, named, order, passes
 
 Place = tuple[int, int]
 """Rank and step."""
@@ -28,7 +28,7 @@ def check(made: Program) -> None:
     if not found.are_complete():
         _check_complete(made)
     if stuck := order(made, found).stuck:
-        raise _deadlock(made, found, stuck)
+        raise _deadlock(made, stuck)
 
 
 def _check_complete(made: Program) -> None:
@@ -118,11 +118,10 @@ def _stage_problems(
             )
 
 
-def _deadlock(
-    made: Program, found: Passes, stuck: Mapping[int, tuple[int, int]]
-) -> ScheduleError:
+def _deadlock(made: Program, stuck: Mapping[int, tuple[int, int]]) -> ScheduleError:
+    size = made.pipeline.num_microbatches
     where = [
-        f"{_at((rank, step))}: {made.ranks[rank][step]} waits for {found.name(wanted)}"
+        f"{_at((rank, step))}: {made.ranks[rank][step]} waits for {named(wanted, size)}"
         for rank, (step, wanted) in islice(stuck.items(), 8)
     ]
     marked = {rank: step for rank, (step, _) in stuck.items()}

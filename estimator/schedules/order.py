@@ -112,13 +112,14 @@ class Passes:
         first, second = table.tolist()
         return first, second
 
-    def name(self, number: int) -> Instruction:
-        """Return the result of a number."""
-        way, microbatch = divmod(number, self.num_microbatches)
-        return Instruction(way // 2, Op.B if way % 2 else Op.F, microbatch)
-
     def _numbers(self, stage: Ints, is_backward: NDArray[np.bool_]) -> Ints:
         return (2 * stage + is_backward) * self.num_microbatches + self.microbatch
+
+
+def named(number: int, num_microbatches: int) -> Instruction:
+    """Return the result of a number."""
+    way, microbatch = divmod(number, num_microbatches)
+    return Instruction(way // 2, Op.B if way % 2 else Op.F, microbatch)
 
 
 def passes(made: Program) -> Passes:
