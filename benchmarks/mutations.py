@@ -335,20 +335,38 @@ def _command(kind: str, path: Path, folder: Path) -> tuple[str, ...]:
     return ("run", str(outer), "--json")
 
 
+RANGE = "power.pue=1:2:{count}"
 COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("uncertainty", "gpt3-175b", "--samples", "{}"),
+    ("uncertainty", "gpt3-175b", "--samples", "{count}"),
     ("uncertainty", "gpt3-175b", "--samples", "8", "--seed", "{}"),
     ("schedule", "1f1b", "--ranks", "{}", "--microbatches", "8"),
     ("schedule", "interleaved-1f1b", "--ranks", "4", "--microbatches", "{}"),
     ("schedule", "zb-v", "--ranks", "4", "--microbatches", "8", "--f", "{}"),
     ("schedule", "1f1b", "--ranks", "4", "--microbatches", "8", "--send", "{}"),
     ("sweep", "gpt3-175b", "--vary", "power.pue=1,{}", "--out", "OUT", "--jobs", "1"),
-    ("sweep", "gpt3-175b", "--vary", "power.pue=1:2:{}", "--out", "OUT", "--jobs", "1"),
+    ("sweep", "gpt3-175b", "--vary", RANGE, "--out", "OUT", "--jobs", "1"),
     ("compare", "gpt3-175b", "--vary", "power.pue=1.1,{}", "--json"),
     ("run", "{}"),
     ("show", "gpu", "{}"),
     ("list", "{}"),
 )
+MOST_ASKED, MOST_ACCEPTED = 10_000, 20_000_000
+"""Samples or points that are tried, and more than which no command accepts.
+
+Work that is asked for by a count takes its time and is no attack; a count above the
+documented limit is one, and is to be refused at once.
+"""
+
+
+def counted(value: str) -> str:
+    """Return a count of little work, or one that is to be refused."""
+    try:
+        count = float(value)
+    except ValueError:
+        return value
+    if not 1 <= count < 1e15:
+        return value
+    return str(int(count if count > MOST_ACCEPTED else min(count, MOST_ASKED)))
 
 
 def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Case]:
@@ -369,9 +387,8 @@ def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Cas
         if rng.random() < 0.05:
             out = str(folder / f"{index}.csv")
             words = rng.choice(COMMANDS)
-            made = tuple(
-                word.replace("{}", value).replace("OUT", out) for word in words
-            )
+            values = {"{}": value, "{count}": counted(value), "OUT": out}
+            made = tuple(_filled(word, values) for word in words)
             yield Case(made, " ".join(words))
             continue
         name = rng.choice(names)
@@ -381,3 +398,10 @@ def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Cas
             patches.append(f"{rng.choice(paths[name])}={whole}")
         sets = tuple(word for patch in patches for word in ("--set", patch))
         yield Case(("run", name, *sets, "--json"), patches[0][:60])
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    """Return a word with each place taken by its value."""
+    for place, value in values.items():
+        word = word.replace(place, value)
+    return word

@@ -39,7 +39,13 @@ def test_the_wait_of_the_trace_is_predicted_for_what_it_exchanged():
     # each token goes to 4 nodes, 7/8 of them another one
     made = all_to_all(
         WAYS,
-        Sent(4096, 7168, 8, dispatch_bytes=1 + 4 / 128, combine_bytes=2),
+        Sent(
+            num_tokens=4096,
+            hidden_size=7168,
+            experts_per_token=8,
+            dispatch_bytes=1 + 4 / 128,
+            combine_bytes=2,
+        ),
         ExpertRanks(64, 8, replace(spread(256, 8, 8, 64, 8, 4), nodes=4.0)),
     )
     waits_s = made.dispatch_wait_s, made.combine_wait_s

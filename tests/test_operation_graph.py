@@ -16,9 +16,10 @@ from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load_scenario
 from estimator.engine.detail import class_seconds, detailed_step
 from estimator.engine.evaluate import evaluate, numpy_makespans
-from estimator.engine.graph import NO_NODE, SEND, compile_program, duration_class
+from estimator.engine.graph import SEND, compile_program, duration_class
 from estimator.engine.operations import Operation, Stream, play
 from estimator.engine.step import simulate_step
+from estimator.engine.tape import NO_NODE
 from estimator.ground.errors import InfeasibleError
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program

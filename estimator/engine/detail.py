@@ -11,15 +11,9 @@ from functools import cache
 from itertools import groupby
 
 from estimator.engine.evaluate import Clock, evaluate
-from estimator.engine.graph import (
-    JOIN,
-    NO_NODE,
-    DurationClass,
-    Graph,
-    Lowering,
-    compile_program,
-)
+from estimator.engine.graph import JOIN, DurationClass, Graph, Lowering, compile_program
 from estimator.engine.step import Span, StepTrace, link_stream
+from estimator.engine.tape import NO_NODE
 from estimator.schedules.notation import Program
 
 

@@ -58,15 +58,14 @@ def evaluate(graph: Graph, duration_s: Sequence[float]) -> Clock:
     >>> evaluate(graph, [lasting[kind.op] for kind in graph.classes]).makespan_s
     12.0
     """
-    start_s: list[float] = []
-    end_s: list[float] = []
-    for kind, before in graph.steps:
-        begin_s = 0.0
-        for node in before:
-            begin_s = max(begin_s, end_s[node])
-        start_s.append(begin_s)
-        end_s.append(begin_s + duration_s[kind])
-    return Clock(tuple(start_s), tuple(end_s))
+    num_nodes = len(graph.node_class)
+    start_s, end_s = [0.0] * num_nodes, [0.0] * (num_nodes + 1)  # the last: no node's
+    columns = (graph.node_class, *graph.predecessors.T)
+    steps = zip(*(column.tolist() for column in columns), strict=True)
+    for node, (kind, first, second, third) in enumerate(steps):
+        start_s[node] = max(end_s[first], end_s[second], end_s[third])
+        end_s[node] = start_s[node] + duration_s[kind]
+    return Clock(tuple(start_s), tuple(end_s[:-1]))
 
 
 def makespan_s(graph: Graph, duration_s: Sequence[Any]) -> float:
@@ -114,7 +113,7 @@ def makespans(graph: Graph, duration_s: NDArray[np.float64]) -> NDArray[np.float
     if duration_s.ndim != 2 or len(duration_s) != len(graph.classes):
         wanted = f"({len(graph.classes)}, S)"
         raise ValueError(f"durations have shape {wanted}, not {duration_s.shape}")
-    is_large = len(graph.steps) * duration_s.shape[1] >= WORTH_COMPILING
+    is_large = len(graph.node_class) * duration_s.shape[1] >= WORTH_COMPILING
     if is_large and find_spec("numba"):
         from estimator.engine.compiled import numba_makespans
 

@@ -8,19 +8,20 @@ two ranks carries one message at a time, in program order.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.engine.operations import Operation, Stream
-from estimator.engine.tape import MAX_SOURCES, Tape, record
-from estimator.schedules.notation import Instruction, Op, Program, need, result
+from estimator.engine.tape import MAX_SOURCES, NO_NODE, PADDING, Tape, record
+from estimator.schedules.notation import Instruction, Op, Program
+from estimator.schedules.order import named, order, passes
 
 
 class Between(StrEnum):
@@ -32,7 +33,6 @@ class Between(StrEnum):
 
 
 SEND, JOIN = Between
-NO_NODE = -1
 
 
 class DurationClass(NamedTuple):
@@ -73,8 +73,17 @@ class Graph:
     """Shape (N, 3): node indices, padded with -1 behind the last one."""
     instructions: tuple[Instruction | None, ...]
     """The instruction of each node; None for a send."""
-    messages: tuple[Instruction | None, ...]
-    """The result that a send carries; None for other nodes."""
+    carried: tuple[int, ...]
+    """The number of the result that a send carries; -1 for other nodes."""
+
+    @cached_property
+    def messages(self) -> tuple[Instruction | None, ...]:
+        """The result that a send carries; None for other nodes."""
+        size = self.program.pipeline.num_microbatches
+        return tuple(
+            None if number == NO_NODE else named(number, size)
+            for number in self.carried
+        )
 
     @cached_property
     def steps(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -89,7 +98,7 @@ class Graph:
     @cached_property
     def tape(self) -> Tape:
         """The nodes as a tape for the batch clocks."""
-        return record(self.node_class.tolist(), [before for _, before in self.steps])
+        return record(self.node_class, self.predecessors)
 
     def counts(self) -> NDArray[np.int64]:
         """Return how often each rank runs each class, shape (ranks, classes)."""
@@ -108,20 +117,12 @@ def consumers(program: Program) -> dict[Instruction, int]:
     program : Program
         A checked one: each result has one maker and one consumer.
     """
-    last_stage = program.num_stages - 1
-    home = {
-        name: rank
-        for rank, instructions in enumerate(program.ranks)
-        for instruction in instructions
-        for part in instruction.parts
-        if (name := result(part)) is not None
-    }
+    found = passes(program)
+    consumer = found.consumer.tolist()
     return {
-        wanted: rank
-        for rank, instructions in enumerate(program.ranks)
-        for instruction in instructions
-        for part in instruction.parts
-        if (wanted := need(part, last_stage)) is not None and home[wanted] != rank
+        named(at, found.num_microbatches): rank
+        for at, rank in enumerate(consumer)
+        if rank >= 0
     }
 
 
@@ -132,9 +133,10 @@ class _Nodes:
     classes: dict[tuple[DurationClass, int], int] = field(default_factory=dict)
     node_class: list[int] = field(default_factory=list)
     node_rank: list[int] = field(default_factory=list)
-    predecessors: list[list[int]] = field(default_factory=list)
+    predecessors: list[int] = field(default_factory=list)
+    """Three for each node, padded; no lists, which there would be too many of."""
     instructions: list[Instruction | None] = field(default_factory=list)
-    messages: list[Instruction | None] = field(default_factory=list)
+    carried: list[int] = field(default_factory=list)
 
     def add(
         self,
@@ -144,15 +146,15 @@ class _Nodes:
         instruction: Instruction | None,
         *,
         operation: int = NO_NODE,
-        message: Instruction | None = None,
+        carried: int = NO_NODE,
     ) -> int:
         """Append a node behind those in ``before`` and return its index."""
         made = self.classes.setdefault((kind, operation), len(self.classes))
         self.node_class.append(made)
         self.node_rank.append(rank)
-        self.predecessors.append(before)
+        self.predecessors += (*before, *PADDING[len(before)])
         self.instructions.append(instruction)
-        self.messages.append(message)
+        self.carried.append(carried)
         return len(self.node_class) - 1
 
     def add_operations(
@@ -195,18 +197,16 @@ class _Nodes:
 
     def graph(self, program: Program) -> Graph:
         """Return the finished graph."""
-        padded = np.full((len(self.node_class), MAX_SOURCES), NO_NODE, dtype=np.int32)
-        for index, before in enumerate(self.predecessors):
-            padded[index, : len(before)] = before
+        predecessors = np.array(self.predecessors, dtype=np.int32)
         return Graph(
             program=program,
             classes=tuple(kind for kind, _ in self.classes),
             class_operation=tuple(index for _, index in self.classes),
             node_class=np.array(self.node_class, dtype=np.int32),
             node_rank=np.array(self.node_rank, dtype=np.int32),
-            predecessors=padded,
+            predecessors=predecessors.reshape(-1, MAX_SOURCES),
             instructions=tuple(self.instructions),
-            messages=tuple(self.messages),
+            carried=tuple(self.carried),
         )
 
 
@@ -230,48 +230,33 @@ def compile_program(program: Program, operations: Lowering | None = None) -> Gra
     18
     """
     lowered = cache(operations) if operations else None
-    remote, last_stage = consumers(program), program.num_stages - 1
-    nodes = _Nodes()
-    arrival: dict[Instruction, int] = {}
+    found, nodes = passes(program), _Nodes()
+    instructions = list(chain.from_iterable(program.ranks))
+    ranks = list(chain(*(repeat(n, len(row)) for n, row in enumerate(program.ranks))))
+    needs, others = found.by_instruction(found.remote_needs)
+    results, more = found.by_instruction(found.results)
+    consumer = found.consumer.tolist()
+    arrival = {found.nothing: NO_NODE}
     link_tail: dict[tuple[int, int], int] = {}
-    asleep: dict[Instruction, int] = {}
-    position = [0] * len(program.ranks)
     tail = [NO_NODE] * len(program.ranks)
-    awake = deque(range(len(program.ranks)))
-    while awake:
-        rank = awake.popleft()
-        instructions = program.ranks[rank]
-        while position[rank] < len(instructions):
-            instruction = instructions[position[rank]]
-            wanted = [
-                name
-                for part in instruction.parts
-                if (name := need(part, last_stage)) is not None
-                and remote.get(name) == rank
-            ]
-            missing = [name for name in wanted if name not in arrival]
-            if missing:
-                asleep[missing[0]] = rank
-                break
-            before = [tail[rank]] if tail[rank] != NO_NODE else []
-            before += [arrival[name] for name in wanted]
-            kind = duration_class(instruction)
-            tail[rank] = (
-                nodes.add_operations(lowered(kind), rank, before, instruction)
-                if lowered
-                else nodes.add(kind, rank, before, instruction)
+    for index in order(program, found).done:
+        rank, instruction = ranks[index], instructions[index]
+        waits = (tail[rank], arrival[needs[index]], arrival[others[index]])
+        before = [node for node in waits if node != NO_NODE]
+        kind = duration_class(instruction)
+        tail[rank] = (
+            nodes.add_operations(lowered(kind), rank, before, instruction)
+            if lowered
+            else nodes.add(kind, rank, before, instruction)
+        )
+        for name in (results[index], more[index]):
+            if consumer[name] == NO_NODE:
+                continue
+            link = (rank, consumer[name])
+            behind = (
+                [tail[rank], link_tail[link]] if link in link_tail else [tail[rank]]
             )
-            position[rank] += 1
-            for part in instruction.parts:
-                name = result(part)
-                if name is None or name not in remote:
-                    continue
-                link = (rank, remote[name])
-                queue = [link_tail[link]] if link in link_tail else []
-                send, behind = DurationClass(SEND, *link), [tail[rank], *queue]
-                arrival[name] = link_tail[link] = nodes.add(
-                    send, rank, behind, None, message=name
-                )
-                if name in asleep:
-                    awake.append(asleep.pop(name))
+            arrival[name] = link_tail[link] = nodes.add(
+                DurationClass(SEND, *link), rank, behind, None, carried=name
+            )
     return nodes.graph(program)

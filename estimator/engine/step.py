@@ -17,7 +17,6 @@ import numpy as np
 import simpy
 
 from estimator.engine.graph import (
-    NO_NODE,
     SEND,
     DurationClass,
     Lowering,
@@ -25,6 +24,7 @@ from estimator.engine.graph import (
     duration_class,
 )
 from estimator.engine.operations import Operation, Stream
+from estimator.engine.tape import NO_NODE
 from estimator.schedules.notation import Instruction, Program, need, result
 
 Process = Generator[simpy.Event, object, None]

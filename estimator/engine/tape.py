@@ -6,7 +6,6 @@ every scenario of a block, until the last node that waits for it has started.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,9 @@ from numpy.typing import NDArray
 
 MAX_SOURCES = 3
 """A node waits for its rank's previous one and at most two messages."""
+NO_NODE = -1
+PADDING = [(NO_NODE,) * (MAX_SOURCES - count) for count in range(MAX_SOURCES + 1)]
+"""What stands behind so many predecessors of a node."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,55 +33,58 @@ class Tape:
     """Rows of the nodes that nobody waits for; they are never reused."""
 
 
-def record(kinds: Sequence[int], before: Sequence[Sequence[int]]) -> Tape:
+def record(kinds: NDArray[np.int32], before: NDArray[np.int32]) -> Tape:
     """Return the tape of nodes with these classes and predecessors.
 
     Parameters
     ----------
-    kinds : sequence of int
+    kinds : array, shape (N,)
         Class of each of N nodes.
-    before : sequence of sequence of int
-        Nodes that each waits for, at most :data:`MAX_SOURCES`, all of them earlier.
+    before : array, shape (N, MAX_SOURCES)
+        Nodes that each waits for, all of them earlier, padded with -1 behind the last.
 
     Examples
     --------
-    >>> record([0, 0, 1], [[], [0], [1]]).num_rows  # a chain reuses one row
+    >>> before = np.array([[-1, -1, -1], [0, -1, -1], [1, -1, -1]], dtype=np.int32)
+    >>> record(np.array([0, 0, 1], dtype=np.int32), before).num_rows  # one row again
     1
     """
-    depth: list[int] = []
-    for nodes in before:
-        depth.append(1 + max((depth[node] for node in nodes), default=-1))
+    num_nodes = len(kinds)
+    columns = [column.tolist() for column in before.T]
+    depth = [-1] * (num_nodes + 1)  # the last is that of no node
+    for node, (first, second, third) in enumerate(zip(*columns, strict=True)):
+        depth[node] = 1 + max(depth[first], depth[second], depth[third])
     # by depth, ranks advance side by side and few end times are awaited at once
-    order = sorted(range(len(kinds)), key=depth.__getitem__)
-    waiting = [0] * len(kinds)
-    for nodes in before:
-        for node in nodes:
-            waiting[node] += 1
-    row = [0] * len(kinds)
+    order = np.argsort(depth[:-1], kind="stable")
+    waiting = np.bincount(before.ravel() + 1, minlength=num_nodes + 1)[1:].tolist()
+    row = [0] * num_nodes
     sinks = [node for node, count in enumerate(waiting) if not count]
     free: list[int] = []
-    sources: list[list[int]] = []
+    sources: list[int] = []
+    num_sources = (before >= 0).sum(axis=1)[order]
     num_rows = 0
-    for node in order:
-        sources.append([row[other] for other in before[node]])
-        for other in before[node]:
+    for node, count in zip(order.tolist(), num_sources.tolist(), strict=True):
+        rows = []
+        for column in columns[:count]:
+            other = column[node]
+            rows.append(row[other])
             waiting[other] -= 1
             if not waiting[other]:
                 free.append(row[other])
         if not free:
             free.append(num_rows)
             num_rows += 1
-        row[node] = free.pop()
-        # a reused source first: it is read before the row is written
-        sources[-1].sort(key=row[node].__ne__)
-    padded = np.full((len(kinds), MAX_SOURCES), num_rows, dtype=np.int32)
-    for step, rows in enumerate(sources):
-        padded[step, : len(rows)] = rows
+        row[node] = target = free.pop()
+        if target in rows[1:]:  # a reused source first: read before it is written
+            rows.remove(target)
+            rows.insert(0, target)
+        sources += (*rows, *PADDING[count])
+    padded = np.array(sources, dtype=np.int32).reshape(-1, MAX_SOURCES)
     return Tape(
-        kind=np.array([kinds[node] for node in order], dtype=np.int32),
-        target=np.array([row[node] for node in order], dtype=np.int32),
-        sources=padded,
-        num_sources=np.array([len(rows) for rows in sources], dtype=np.int32),
+        kind=kinds[order],
+        target=np.array(row, dtype=np.int32)[order],
+        sources=np.where(padded < 0, np.int32(num_rows), padded),
+        num_sources=num_sources.astype(np.int32),
         num_rows=num_rows,
-        sinks=np.array([row[node] for node in sinks], dtype=np.int32),
+        sinks=np.array(row, dtype=np.int32)[sinks],
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from estimator.ground.errors import ScheduleError
-from estimator.schedules.notation import Instruction, Op, Program, need, result
+from estimator.schedules.notation import Instruction, Op, Program
+from estimator.schedules.order import NUMBERS, named, order, passes
 
 Place = tuple[int, int]
 """Rank and step."""
@@ -23,8 +24,11 @@ def check(made: Program) -> None:
     ScheduleError
         Naming the rank, the step and what it waits for, with the grid around it.
     """
-    _check_complete(made)
-    _check_order(made)
+    found = passes(made)
+    if not found.are_complete():
+        _check_complete(made)
+    if stuck := order(made, found).stuck:
+        raise _deadlock(made, stuck)
 
 
 def _check_complete(made: Program) -> None:
@@ -59,7 +63,9 @@ def _problems(
         if others:
             again = " and ".join(_at(place) for place in others)
             yield f"{_at((rank, step))}: {part} runs again at {again}", others[0]
-        if part.microbatch >= num_microbatches:
+        if part.op not in NUMBERS or part.stage < 0:
+            yield f"{_at((rank, step))}: {part} is no pass of a stage", (rank, step)
+        elif not 0 <= part.microbatch < num_microbatches:
             yield (
                 f"{_at((rank, step))}: {part} is beyond the "
                 f"{num_microbatches} micro-batches",
@@ -112,56 +118,16 @@ def _stage_problems(
             )
 
 
-def _check_order(made: Program) -> None:
-    last_stage = made.num_stages - 1
-    done: set[Instruction] = set()
-    position = [0] * len(made.ranks)
-    asleep: defaultdict[Instruction, list[int]] = defaultdict(list)
-    awake = deque(range(len(made.ranks)))
-    while awake:
-        rank = awake.popleft()
-        instructions = made.ranks[rank]
-        while position[rank] < len(instructions):
-            instruction = instructions[position[rank]]
-            missing = _missing(instruction, last_stage, done)
-            if missing is not None:
-                asleep[missing].append(rank)
-                break
-            position[rank] += 1
-            for part in instruction.parts:
-                name = result(part)
-                if name is not None:
-                    done.add(name)
-                    awake.extend(asleep.pop(name, ()))
-    if asleep:
-        raise _deadlock(made, position, asleep)
-
-
-def _missing(
-    instruction: Instruction, last_stage: int, done: set[Instruction]
-) -> Instruction | None:
-    """Return the first result that is not there yet."""
-    for part in instruction.parts:
-        wanted = need(part, last_stage)
-        if wanted is not None and wanted not in done:
-            return wanted
-    return None
-
-
-def _deadlock(
-    made: Program, position: list[int], asleep: dict[Instruction, list[int]]
-) -> ScheduleError:
-    waiting = sorted(
-        (rank, wanted) for wanted, ranks in asleep.items() for rank in ranks
-    )
+def _deadlock(made: Program, stuck: Mapping[int, tuple[int, int]]) -> ScheduleError:
+    size = made.pipeline.num_microbatches
     where = [
-        f"{_at((rank, position[rank]))}: {made.ranks[rank][position[rank]]} "
-        f"waits for {wanted}"
-        for rank, wanted in waiting[:8]
+        f"{_at((rank, step))}: {made.ranks[rank][step]} waits for {named(wanted, size)}"
+        for rank, (step, wanted) in islice(stuck.items(), 8)
     ]
+    marked = {rank: step for rank, (step, _) in stuck.items()}
     return ScheduleError(
         f"the schedule {made.schedule!r} cannot finish: its ranks wait for each other",
-        where=[*where, *_grid(made, {rank: position[rank] for rank, _ in waiting})],
+        where=[*where, *_grid(made, marked)],
     )
 
 

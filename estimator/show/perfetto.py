@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from estimator.answer import provenance
 from estimator.answer.step_model import TracedStep
-from estimator.engine.graph import NO_NODE
 from estimator.engine.operations import Operation, Stream
 from estimator.engine.step import Span
+from estimator.engine.tape import NO_NODE
 from estimator.schedules.notation import Instruction, Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload.optimizer_parts import SYNCHRONISATION, OptimizerPart

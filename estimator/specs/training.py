@@ -73,7 +73,7 @@ def _recompute(value: object) -> object:
         if value not in named:
             known = ", ".join(get_args(Module))
             raise ValueError(
-                f"{value!r} is neither none, selective, full nor a list of {known}"
+                f"{value[:60]!r} is neither none, selective, full nor a list of {known}"
             )
         return named[value]
     return value
