@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import each
 
 from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import InputError
@@ -47,7 +48,7 @@ def shape(draw, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(closed_form))
+@each("name", list(closed_form))
 @settings(max_examples=40)
 @given(data=st.data())
 def test_a_closed_form_is_exact_on_every_rank_where_it_says_that_it_holds(name, data):
@@ -57,8 +58,8 @@ def test_a_closed_form_is_exact_on_every_rank_where_it_says_that_it_holds(name, 
         assert step.bubble_s == (expected,) * len(step.bubble_s)
 
 
-@pytest.mark.parametrize("name", list(closed_form))
-@pytest.mark.parametrize("num_ranks", [2, 4, 6])
+@each("name", list(closed_form))
+@each("num_ranks", [2, 4, 6])
 def test_a_closed_form_holds_for_equal_durations(name, num_ranks):
     step = pipeline_step(
         name, Pipeline(num_ranks, 2 * num_ranks), durations(0.7, 0.7, 0.7)
@@ -81,7 +82,7 @@ def test_the_textbook_bubbles():
     assert bubble_s("dualpipe", 8, 16, 1, 1, 1) == 3 * (3 + 2 - 3)
 
 
-@pytest.mark.parametrize("seconds", [(1, 1, 1.2), (1, 0.9, 1), (0.8, 1, 0.9)])
+@each("seconds", [(1, 1, 1.2), (1, 0.9, 1), (0.8, 1, 0.9)])
 def test_zb_h1_is_off_its_closed_form_where_weights_last_longer(seconds):
     step = pipeline_step("zb-h1", Pipeline(6, 12), durations(*seconds))
     assert not step.closed_form.holds
@@ -103,9 +104,9 @@ def test_sends_void_a_closed_form():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zb-h2", "zb-v"])
-@pytest.mark.parametrize("num_ranks", [1, 2, 3, 4, 7, 8, 16])
-@pytest.mark.parametrize("extra", [0, 1, 9])
+@each("name", ["zb-h2", "zb-v"])
+@each("num_ranks", [1, 2, 3, 4, 7, 8, 16])
+@each("extra", [0, 1, 9])
 def test_zero_bubble_schedules_never_idle_between_first_and_last(
     name, num_ranks, extra
 ):
@@ -117,7 +118,7 @@ def test_zero_bubble_schedules_never_idle_between_first_and_last(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_ranks", range(2, 17))
+@each("num_ranks", range(2, 17))
 def test_v_half_idles_half_of_1f1b_and_v_min_two_thirds(num_ranks):
     # Qi et al. NeurIPS 2024, figure 1 and table 1: F = I = W
     n = 2 * num_ranks
@@ -127,7 +128,7 @@ def test_v_half_idles_half_of_1f1b_and_v_min_two_thirds(num_ranks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
+@each(
     ("num_ranks", "v_half", "v_min"),
     [(3, 5, 5), (4, 5, 11), (6, 11, 17), (8, 17, 27), (9, 23, 29), (16, 41, 59)],
 )
@@ -146,9 +147,7 @@ def test_v_half_has_no_steady_idle_time_in_its_regime():
     assert many > few * 2
 
 
-@pytest.mark.parametrize(
-    "bad", [(-1.0,), (float("nan"),), (1, float("inf")), (0, 0, 0)]
-)
+@each("bad", [(-1.0,), (float("nan"),), (1, float("inf")), (0, 0, 0)])
 def test_durations_are_finite_and_some_are_positive(bad):
     with pytest.raises(InputError, match="durations are"):
         durations(*bad)

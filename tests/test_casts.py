@@ -1,6 +1,7 @@
 """What writing activations in 8 and 4 bits costs, by recipe and by GPU."""
 
 import pytest
+from loops import each
 
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load, load_scenario
@@ -54,7 +55,7 @@ def test_a_b200_casts_as_fast_as_transformer_engine_does():
     assert made_s == pytest.approx(52.3e-6, rel=0.02)
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@each("name", TRAINING)
 def test_only_blackwell_casts_at_a_rate_of_its_own(name):
     known = rates(name)
     is_own = known.cast_bytes_per_s > known.elementwise_bytes_per_s

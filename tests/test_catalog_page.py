@@ -1,6 +1,7 @@
 """The Catalog page: everything that is listed, each number with its source."""
 
 import pytest
+from loops import each
 
 from estimator.catalog import kinds, loading
 from estimator.catalog.fields import fields_of
@@ -29,7 +30,7 @@ def test_a_kind_lists_what_the_command_lists(open_page, title):
     assert f"estimator list {KINDS[title]}" in app.code[-1].value
 
 
-@pytest.mark.parametrize(("kind", "name"), FILES)
+@each(("kind", "name"), FILES)
 def test_every_number_has_a_source(kind, name):
     fields = fields_of(loading.load(kind, name))
     assert fields

@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 import yaml
+from loops import each
 
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load
@@ -44,8 +45,8 @@ def bus(operation, num_bytes, members, between):
     return bus_bytes_per_s(operation, num_bytes, members.size, seconds)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("node", names("node"))
+@each("operation", OPERATIONS)
+@each("node", names("node"))
 def test_more_bytes_take_longer_on_every_node(node, operation):
     between = ways(node)
     for members in (group(2, 1, between.gpus_per_node), group(64, 1, 8)):
@@ -55,8 +56,8 @@ def test_more_bytes_take_longer_on_every_node(node, operation):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("node", names("node"))
+@each("operation", OPERATIONS)
+@each("node", names("node"))
 def test_no_collective_beats_its_links(node, operation):
     between = ways(node)
     size = min(8, between.gpus_per_node)
@@ -221,8 +222,8 @@ def test_exchanges_run_as_deepep_prints_them(check):
 def test_measured_bus_bandwidths_are_met_within_twelve_per_cent(runs):
     text = (ROOT / "tests" / "data" / "measured_collectives.yaml").read_text()
     errors = defaultdict(list)
-    for each in yaml.safe_load(text):
-        for operation, node, fabric, size, num_bytes, printed, forced in each["rows"]:
+    for table in yaml.safe_load(text):
+        for operation, node, fabric, size, num_bytes, printed, forced in table["rows"]:
             row = runs.Row(
                 family=each["family"],
                 operation=operation,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from loops import each
 
 from estimator.answer.api import estimate
 from estimator.answer.bill import price_title
@@ -104,8 +105,8 @@ def test_plan_takes_the_same_price_and_the_same_published_hours(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("node", kinds.names("node"))
-@pytest.mark.parametrize("price", ["h100-lambda-2024-09", "owned-h100"])
+@each("node", kinds.names("node"))
+@each("price", ["h100-lambda-2024-09", "owned-h100"])
 def test_no_gpu_is_paid_by_another_s_price_where_it_has_its_own(node, price, tmp_path):
     base = file(tmp_path, f"base: {LLAMA}\nname: mine\nprice: {price}\n")
     made = loading.load_scenario(base, [f"cluster.node={node}"])

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from loops import each
 
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program, schedule
@@ -50,7 +51,7 @@ def letters(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+@each("num_ranks", range(2, 33, 2))
 def test_dualpipe_follows_its_eight_steps(num_ranks):
     half = num_ranks // 2
     for n in {
@@ -75,7 +76,7 @@ def test_dualpipe_follows_its_eight_steps(num_ranks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+@each("num_ranks", range(2, 33, 2))
 def test_dualpipe_v_follows_its_eight_steps(num_ranks):
     for n in (2 * num_ranks, 2 * num_ranks + 1, 4 * num_ranks):
         for rank in range(num_ranks):
@@ -95,7 +96,7 @@ def in_order(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_ranks", range(2, 33, 2))
+@each("num_ranks", range(2, 33, 2))
 def test_dualpipe_finishes_and_holds_one_chunk_more_than_ranks(num_ranks):
     for name, peak in (("dualpipe", num_ranks + 1), ("dualpipe-v", 2 * num_ranks + 1)):
         made = program(name, Pipeline(num_ranks, 2 * num_ranks))

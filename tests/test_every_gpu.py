@@ -1,6 +1,7 @@
 """Every GPU of the catalog answers in each command, or is refused in one message."""
 
 import pytest
+from loops import each
 
 from estimator.catalog import kinds, loading
 from estimator.explore import uncertainty
@@ -47,7 +48,7 @@ def small(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
+@each("place", PLACES)
 def test_every_gpu_answers_or_is_refused_in_each_command(place, small, run):
     patches = [word for patch in PLACES[place] for word in ("--set", patch)]
     ended = {}

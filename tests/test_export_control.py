@@ -1,6 +1,7 @@
 """Export rules against the table they were computed from, and their edges."""
 
 import pytest
+from loops import each
 
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load
@@ -50,7 +51,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@each("name", EXPECTED)
 def test_processing_performance_is_the_computed_table(name):
     tpp, is_stopped, is_a = EXPECTED[name]
     made = control(load("gpu", name))
@@ -76,7 +77,7 @@ def test_the_h20_sits_just_below_every_limit():
     assert october_2023(made.tpp, 3.2) == "3A090.b"
 
 
-@pytest.mark.parametrize(
+@each(
     ("tpp", "density", "paragraph"),
     [
         (4800, None, "3A090.a"),

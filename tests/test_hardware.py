@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import each
 
 from estimator.answer.step_model import StepModel
 from estimator.catalog import building, kinds, loading, reading
@@ -37,12 +38,12 @@ COUNTS = {
 MENTIONS = re.compile(r"(/work|/tmp|hardware\.ya?ml|kernel_benchmarks|shared/)")
 
 
-@pytest.mark.parametrize(("kind", "name"), FILES)
+@each(("kind", "name"), FILES)
 def test_a_file_is_named_after_what_it_holds(kind, name):
     assert loading.load(kind, name).name == name
 
 
-@pytest.mark.parametrize(("kind", "name"), FILES)
+@each(("kind", "name"), FILES)
 def test_every_constant_has_a_source_a_unit_and_a_status(kind, name):
     for path, constant in constants(loading.load(kind, name)):
         assert constant.source.strip(), path
@@ -63,9 +64,7 @@ def plain_numbers(document, path=()):
             yield ".".join(here)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [file for file in FILES if file[0] in WITH_SOURCES]
-)
+@each(("kind", "name"), [file for file in FILES if file[0] in WITH_SOURCES])
 def test_every_plain_number_has_a_source_and_a_status(kind, name):
     record = loading.load(kind, name)
     for key in plain_numbers(reading.read(kind, name)):
@@ -82,9 +81,7 @@ def test_every_plain_number_has_a_source_and_a_status(kind, name):
                 owner = getattr(owner, part, None)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [file for file in FILES if file[0] not in WITH_SOURCES]
-)
+@each(("kind", "name"), [file for file in FILES if file[0] not in WITH_SOURCES])
 def test_every_price_and_intensity_has_a_source_and_a_status(kind, name):
     record = loading.load(kind, name)
     sources = {"usd_per_kwh": ("electricity_source", "electricity_status")}
@@ -102,7 +99,7 @@ def bare_numbers(document, path=()):
             yield (*path, key)
 
 
-@pytest.mark.parametrize(("kind", "name"), FILES)
+@each(("kind", "name"), FILES)
 def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
     found = dict(constants(loading.load(kind, name)))
     for path in bare_numbers(reading.read(kind, name)):
@@ -111,7 +108,7 @@ def test_only_counts_and_shares_are_written_without_a_unit(kind, name):
             assert found[".".join(path[:-1])].unit == "1", path
 
 
-@pytest.mark.parametrize(("kind", "name"), FILES)
+@each(("kind", "name"), FILES)
 def test_sources_are_public(kind, name):
     texts = [constant.source for _, constant in constants(loading.load(kind, name))]
     record = loading.load(kind, name)
@@ -120,7 +117,7 @@ def test_sources_are_public(kind, name):
     assert not [text for text in texts if MENTIONS.search(text)]
 
 
-@pytest.mark.parametrize("name", kinds.names("gpu"))
+@each("name", kinds.names("gpu"))
 def test_a_gpu_is_plausible(name):
     gpu = loading.load("gpu", name)
     assert 10e9 < gpu.hbm_bytes < 600e9
@@ -141,7 +138,7 @@ def test_a_gpu_is_plausible(name):
 HOPPER = [name for name in kinds.names("gpu") if name[:2] in ("h1", "h2", "h8", "gh")]
 
 
-@pytest.mark.parametrize("name", HOPPER)
+@each("name", HOPPER)
 def test_every_hopper_part_knows_the_kernels_from_before_hopper(name):
     older = loading.load("gpu", name).achievable.older_attention
     assert 0.2 < older["flash-1"].value < older["flash-2"].value < 0.7
@@ -156,7 +153,7 @@ SHARES = [
 ]
 
 
-@pytest.mark.parametrize("path", SHARES)
+@each("path", SHARES)
 @settings(max_examples=5)
 @given(value=st.floats(1.01, 1e30))
 def test_a_share_is_never_more_than_the_whole(path, value):
@@ -164,7 +161,7 @@ def test_a_share_is_never_more_than_the_whole(path, value):
         loading.load_scenario("deepseek-v3", [f"{path}={value!r}"])
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "cluster.node.gpu.achievable.elementwise",
@@ -184,7 +181,7 @@ def test_a_facility_draws_at_least_what_its_servers_draw():
         loading.load_scenario("deepseek-v3", ["power.pue=0.9"])
 
 
-@pytest.mark.parametrize("name", kinds.names("node"))
+@each("name", kinds.names("node"))
 def test_a_node_is_plausible(name):
     node = loading.load("node", name)
     gpu, per_gpu = node.gpu, node.max_power_watts / node.gpus_per_node
@@ -197,7 +194,7 @@ def test_a_node_is_plausible(name):
         assert node.nvlink_bytes_per_s == pytest.approx(io / 2, rel=0.01)
 
 
-@pytest.mark.parametrize("name", kinds.names("fabric"))
+@each("name", kinds.names("fabric"))
 def test_a_fabric_is_plausible(name):
     fabric = loading.load("fabric", name)
     assert 1e9 < fabric.bytes_per_s <= 1e12
@@ -212,7 +209,7 @@ def test_a_fabric_is_plausible(name):
         assert fabric.collective_efficiency.value >= fabric.efficiency.value
 
 
-@pytest.mark.parametrize("name", kinds.names("price"))
+@each("name", kinds.names("price"))
 def test_a_price_is_dated_and_buys_a_known_gpu(name):
     price = loading.load("price", name)
     year, *rest = (int(part) for part in price.date.split("-"))
@@ -234,7 +231,7 @@ def test_a_price_is_dated_and_buys_a_known_gpu(name):
     assert 50 < owned.colocation.low < owned.colocation.high < 500
 
 
-@pytest.mark.parametrize("name", kinds.names("programme"))
+@each("name", kinds.names("programme"))
 def test_a_programme_is_plausible(name):
     made = loading.load("programme", name)
     assert 1 <= made.compute_factor.low < made.compute_factor.high < 10
@@ -247,7 +244,7 @@ def test_a_programme_is_plausible(name):
     assert 0 <= made.egress.low < made.egress.high < 0.5
 
 
-@pytest.mark.parametrize("name", kinds.names("power"))
+@each("name", kinds.names("power"))
 def test_a_place_is_plausible(name):
     power = loading.load("power", name)
     assert 20 < power.g_co2_per_kwh < 800

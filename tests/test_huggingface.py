@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loops import each
 from typer.testing import CliRunner
 
 from estimator.catalog import loading
@@ -31,7 +32,7 @@ def without(config, *keys):
     return {key: value for key, value in config.items() if key not in keys}
 
 
-@pytest.mark.parametrize("name", list(SHAPES))
+@each("name", list(SHAPES))
 def test_an_imported_config_counts_what_the_built_in_model_counts(name):
     made, ours = imported(SHAPES[name]), loading.load("model", name)
     assert params(made) == params(ours)
@@ -40,7 +41,7 @@ def test_an_imported_config_counts_what_the_built_in_model_counts(name):
         assert flop_per_token(made, seq_len) == flop_per_token(ours, seq_len)
 
 
-@pytest.mark.parametrize("name", list(SHAPES))
+@each("name", list(SHAPES))
 def test_an_imported_config_has_the_parts_of_the_built_in_model(name):
     made, ours = imported(SHAPES[name]), loading.load("model", name)
     assert made.attention == ours.attention
@@ -61,7 +62,7 @@ def test_every_family_has_a_shape_here():
     assert kinds == set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", list(SHAPES))
+@each("name", list(SHAPES))
 def test_the_model_file_reads_back_as_a_file_of_its_own(name, tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(model_yaml(json.dumps(SHAPES[name])), encoding="utf-8")

@@ -1,6 +1,7 @@
 """Records of sources, accelerators and models that no rule was written for."""
 
 import pytest
+from loops import each
 
 from estimator.catalog.records.checks import checked
 from estimator.catalog.records.clusters import kind
@@ -109,7 +110,7 @@ def test_fsdp_is_predicted_on_every_accelerator(gpu):
     assert is_sane(record(gpu=gpu))
 
 
-@pytest.mark.parametrize("gpu", ACCELERATORS)
+@each("gpu", ACCELERATORS)
 def test_a_large_model_behind_a_pipeline_is_predicted_on_every_accelerator(gpu):
     plan = {"tp": 4, "pp": 4, "zero": "distributed optimizer"}
     batch = {"global": 128, "micro": 1, "seq_len": 4096}
@@ -219,10 +220,8 @@ def test_a_built_in_hybrid_is_known_by_the_beginning_of_its_name():
 # ---- precisions
 
 
-@pytest.mark.parametrize(
-    "text", ["FP8", "MXFP8", "NVFP4", "FP16", "INT8", "TF32", "FP8 delayed", "odd"]
-)
-@pytest.mark.parametrize("gpu", ["A100-40GB", "H200", "B200", "MI300X", "TPU v6e"])
+@each("text", ["FP8", "MXFP8", "NVFP4", "FP16", "INT8", "TF32", "FP8 delayed", "odd"])
+@each("gpu", ["A100-40GB", "H200", "B200", "MI300X", "TPU v6e"])
 def test_a_precision_that_an_accelerator_lacks_is_replaced(text, gpu):
     made = record(gpu=gpu, precision=text)
     assert 0.05 < mfu(made) < 1.5  # of the 16-bit peak

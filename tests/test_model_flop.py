@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loops import each
 
 from estimator import estimate
 from estimator.answer.batch import Batch
@@ -214,7 +215,7 @@ def held():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gpu", kinds.names("gpu"))
+@each("gpu", kinds.names("gpu"))
 def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
     part, tried = loading.load("gpu", gpu), 0
     for recipe, base in itertools.product(FORMATS, held):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loops import each
 
 from estimator.catalog import kinds, loading
 from estimator.costs.params import LayerParams, layer_params, params
@@ -69,7 +70,7 @@ def counted(model, entry, total):
     return total + CONVENTIONS[entry.get("counts", "everything")](model)
 
 
-@pytest.mark.parametrize("name", kinds.names("model"))
+@each("name", kinds.names("model"))
 def test_total_params_are_the_published_ones(name):
     model, entry = loading.load("model", name), PUBLISHED[name]["total"]
     figure, half_unit = read_figure(entry["figure"])
@@ -79,7 +80,7 @@ def test_total_params_are_the_published_ones(name):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [name for name in PUBLISHED if isinstance(PUBLISHED[name]["total"]["figure"], int)],
 )
@@ -89,9 +90,7 @@ def test_a_count_printed_in_full_is_met_to_the_last_parameter(name):
     assert ours - entry["figure"] == KNOWN_DIFFERENCE.get(name, 0)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in PUBLISHED if "active" in PUBLISHED[name]]
-)
+@each("name", [name for name in PUBLISHED if "active" in PUBLISHED[name]])
 def test_active_params_round_to_the_published_ones(name):
     model, entry = loading.load("model", name), PUBLISHED[name]["active"]
     figure, half_unit = read_figure(entry["figure"])
@@ -114,7 +113,7 @@ def test_every_model_has_a_published_count_and_its_source():
         assert all(figure["source"] for figure in figures.values())
 
 
-@pytest.mark.parametrize("name", kinds.names("model"))
+@each("name", kinds.names("model"))
 def test_a_model_file_is_called_after_its_model_and_has_a_source(name):
     model = loading.load("model", name)
     assert model.name == name
@@ -128,7 +127,7 @@ def test_deepseek_v3_counts_to_the_last_parameter():
     assert (count.total, count.active) == (671_026_419_200, 37_552_282_624)
 
 
-@pytest.mark.parametrize("name", kinds.names("model"))
+@each("name", kinds.names("model"))
 def test_layers_and_ends_add_up_to_the_total(name):
     model = loading.load("model", name)
     layers = [layer_params(model, kind) for kind in model.layer_kinds]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loops import each
 
 from estimator.costs.money import (
     amortised_usd_per_hour,
@@ -29,13 +30,13 @@ def owned_usd(run, years_before):
     return hour * run["chip_hours"] * DECEMBER_2024 / run["price_index"]
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["model"])
+@each("run", RUNS)
 def test_the_owned_formula_gives_what_epoch_published(run):
     made = owned_usd(run, run["years_before"])
     assert made == pytest.approx(run["published_usd"], rel=0.001)
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["model"])
+@each("run", RUNS)
 def test_the_updated_table_leaves_the_loss_of_value_out(run):
     made = owned_usd(run, 0.0)
     assert made == pytest.approx(run["published_undepreciated_usd"], rel=0.001)
@@ -54,7 +55,7 @@ def test_idle_hours_are_paid_by_those_in_use():
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("contributors", "years", "low", "high"),
     [
         (284, 1.0, 27e6, 44e6),  # GPT-4

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
+from loops import each
 
 from estimator.answer.step_model import StepModel
 from estimator.catalog.kinds import names
@@ -73,7 +74,7 @@ def test_top_k_lasts_as_long_as_in_the_trace_and_as_its_waves():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gpu", names("gpu"))
+@each("gpu", names("gpu"))
 def test_no_kernel_but_products_and_attention_takes_a_tenth_on_any_chip(gpu):
     scenario = load_scenario("deepseek-v3", [f"cluster.node.gpu={gpu}"])
     scenario = replace(scenario, precision=replace(scenario.precision, recipe="bf16"))

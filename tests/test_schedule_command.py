@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import each
 
 from estimator.engine.bubble import pipeline_step
 from estimator.ground import files
@@ -74,8 +75,8 @@ def test_a_pair_is_drawn_as_one(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("ranks", "microbatches"), [("4", "8"), ("16", "128")])
+@each("name", NAMES)
+@each(("ranks", "microbatches"), [("4", "8"), ("16", "128")])
 def test_no_line_is_wider_than_a_piped_terminal(run, name, ranks, microbatches):
     ran = run("schedule", name, "--ranks", ranks, "--microbatches", microbatches)
     lines = ran.out.splitlines()
@@ -92,8 +93,8 @@ def test_of_a_long_step_start_and_end_are_shown(run):
     assert "374 s" in out
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("width", [80, 110, 1000])
+@each("name", NAMES)
+@each("width", [80, 110, 1000])
 def test_dots_are_the_bubble(name, width):
     step = pipeline_step(name, Pipeline(4, 8))
     rows = [line[8:] for line in draw(step, width)[:4]]
@@ -103,8 +104,8 @@ def test_dots_are_the_bubble(name, width):
         assert share == pytest.approx(bubble_s / step.step_s, abs=0.01)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("second", [0.1, 0.3, 7e-6])
+@each("name", NAMES)
+@each("second", [0.1, 0.3, 7e-6])
 def test_the_picture_does_not_depend_on_the_unit_of_time(name, second):
     whole = draw(pipeline_step(name, Pipeline(4, 8)), 100)
     parts = durations(second, second, second)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import each
 
 from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import EstimatorError, InputError, ScheduleError
@@ -23,8 +24,8 @@ def test_the_notation_is_that_of_torch():
     assert rows[0] == "0F0,1F2,0F1,1B2,(1F3;0B0)OVERLAP_F_B,1B3,0I1,0W1"
 
 
-@pytest.mark.parametrize("name", list(schedule))
-@pytest.mark.parametrize(("num_ranks", "n"), [(2, 4), (4, 8), (6, 24)])
+@each("name", list(schedule))
+@each(("num_ranks", "n"), [(2, 4), (4, 8), (6, 24)])
 def test_every_schedule_survives_a_round_trip(name, num_ranks, n):
     made = program(name, Pipeline(num_ranks, n))
     assert parse_program(format_program(made), name) == made

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import each
 
 from estimator.engine.bubble import pipeline_step
 from estimator.ground.errors import InfeasibleError, InputError
@@ -47,7 +48,7 @@ def test_a_schedule_takes_most_shapes(name):
     assert len(accepted(name)) >= 4
 
 
-@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+@each(("name", "pipeline"), CASES)
 def test_each_stage_runs_each_microbatch_forward_once_and_backward_once(name, pipeline):
     made = program(name, pipeline)
     passes = Counter(part for row in made.ranks for step in row for part in step.parts)
@@ -62,7 +63,7 @@ def test_each_stage_runs_each_microbatch_forward_once_and_backward_once(name, pi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+@each(("name", "pipeline"), CASES)
 def test_no_schedule_is_faster_than_its_work(name, pipeline):
     spent = durations(1.0, 1.25, 0.5, fb_s=2.5)
     step = pipeline_step(name, pipeline, spent)
@@ -105,7 +106,7 @@ PEAK_UNTIL_WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "pipeline"), CASES, ids=str)
+@each(("name", "pipeline"), CASES)
 def test_memory_is_as_published(name, pipeline):
     made = program(name, pipeline)
     num_ranks, n, v = (
@@ -170,8 +171,8 @@ def test_interleaved_micro_batches_come_in_megatron_lm_s_order():
         assert [step.stage // 2 for step in ahead] == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("num_ranks", [1, 2, 4, 8])
-@pytest.mark.parametrize("n", range(1, 41))
+@each("num_ranks", [1, 2, 4, 8])
+@each("n", range(1, 41))
 def test_groups_are_torch_s_where_it_has_some_and_ones_that_megatron_lm_takes(
     num_ranks, n
 ):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loops import each
 
 from estimator.answer.api import estimate
 from estimator.answer.track_record import Checked, checked, track_record
@@ -143,6 +144,6 @@ def test_the_file_is_what_its_script_writes(selection):
         assert new["median_abs_error"] == pytest.approx(old.median_abs_error, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", kinds.names("gpu"))
+@each("name", kinds.names("gpu"))
 def test_every_gpu_of_the_catalog_has_a_generation(name):
     assert loading.load("gpu", name).architecture

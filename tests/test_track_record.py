@@ -63,6 +63,7 @@ def test_each_record_has_its_own_name_and_a_known_split_and_trust():
     assert {entry["trust"] for entry in ENTRIES} <= {"A", "B"}
 
 
+@pytest.mark.slow
 def test_each_family_has_a_title(selection):
     families = {row.family for row in selection.rows}
     assert families <= set(selection.titles)
@@ -71,11 +72,13 @@ def test_each_family_has_a_title(selection):
 # ---- what is predicted
 
 
+@pytest.mark.slow
 def test_every_record_of_it_is_predicted(selection):
     assert [lost.id for lost in selection.unmapped] == []
     assert {row.id for row in selection.rows} >= {entry["id"] for entry in ENTRIES}
 
 
+@pytest.mark.slow
 def test_the_budgets_of_the_main_scenario_are_scored(selection):
     budgets = of_quantity(selection.rows, "gpu_hours")
     assert {row.measured for row in budgets} == {2664e3, 2788e3}
@@ -83,12 +86,14 @@ def test_the_budgets_of_the_main_scenario_are_scored(selection):
     assert [made["error"] for made in told] == [row.error for row in budgets]
 
 
+@pytest.mark.slow
 def test_the_steps_of_the_main_scenario_stand_beside_their_tolerance(selection):
     assert len(selection.anchors) >= 10
     for made in selection.anchors:
         assert abs(made.error) <= made.tolerance, made.name
 
 
+@pytest.mark.slow
 def test_peers_stand_beside_us_on_the_same_rows(selection):
     made = selection.to_dict()["peers"]
     # means that the other simulators print: reference/peers.md, sections 2c and 2e
@@ -104,6 +109,7 @@ def test_peers_stand_beside_us_on_the_same_rows(selection):
         assert each["peer_mean_abs_error"] == pytest.approx(mean, abs=2.5e-3)
 
 
+@pytest.mark.slow
 def test_memory_and_out_of_memory_are_scored(selection):
     made = selection.summary()
     assert made["memory"]["num_runs"] == sum(
@@ -114,12 +120,14 @@ def test_memory_and_out_of_memory_are_scored(selection):
     assert labels["num_out_of_memory"] == len(ENTRIES) - len(RUNS)
 
 
+@pytest.mark.slow
 def test_groups_hold_every_step_once(selection):
     made, steps = selection.summary(), of_quantity(selection.rows, "step_s")
     for name in ("gpus", "model_kinds", "plans", "scales"):
         assert sum(each["num_runs"] for each in made[name].values()) == len(steps)
 
 
+@pytest.mark.slow
 def test_a_sweep_holds_plans_of_one_model_batch_and_cluster(selection):
     for made in selection.summary()["sweeps"]:
         assert made["num_runs"] >= 10

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from loops import each
 from matplotlib import image
 from streamlit.testing.v1 import AppTest
 
@@ -144,8 +145,8 @@ def test_print_draws_maps_and_lines(answers, tmp_path, ending):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", names("scenario"))
-@pytest.mark.parametrize("each", INPUTS, ids=lambda each: each.path)
+@each("scenario", names("scenario"))
+@each("each", INPUTS)
 def test_every_input_starts_with_what_the_scenario_has(scenario, each):
     loaded = load_scenario(scenario)
     if isinstance(each, Number):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from loops import each
 
 from estimator.catalog import kinds, loading
 from estimator.catalog.writing import scenario_yaml
@@ -35,8 +36,8 @@ def read(text, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("has_base", [True, False])
-@pytest.mark.parametrize(("name", "patches"), CASES, ids=str)
+@each("has_base", [True, False])
+@each(("name", "patches"), CASES)
 def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
     scenario = loading.load_scenario(name, patches)
     text = scenario_yaml(scenario, name.partition("@")[0] if has_base else "")
