@@ -225,7 +225,7 @@ def test_measured_bus_bandwidths_are_met_within_twelve_per_cent(runs):
     for table in yaml.safe_load(text):
         for operation, node, fabric, size, num_bytes, printed, forced in table["rows"]:
             row = runs.Row(
-                family=each["family"],
+                family=table["family"],
                 operation=operation,
                 node=node,
                 fabric=fabric,
