@@ -162,9 +162,10 @@ def test_more_memory_never_stops_fitting(scenario, factor):
 @given(scenarios())
 def test_parts_add_up_to_the_step(scenario):
     step_s(scenario)
-    step = step_report(
-        StepModel(scenario, SEQ_LEN), scenario.phases[0].global_batch_size.final
-    )
+    model, batch = StepModel(scenario, SEQ_LEN), scenario.phases[0].global_batch_size
+    whole_s = model.step_s(model.num_microbatches(batch.final))
+    step = step_report(model, batch.final, whole_s)
+    assert step.step_s == pytest.approx(whole_s, rel=1e-9)
     assert sum(step.parts.values()) == pytest.approx(step.step_s, rel=1e-9)
     for row in step.ranks:
         assert row.total_s == pytest.approx(step.step_s, rel=1e-9)

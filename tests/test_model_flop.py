@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from loops import each
 
 from estimator import estimate
-from estimator.answer.batch import Batch
 from estimator.answer.step_model import StepModel
+from estimator.answer.walk import Walk
 from estimator.catalog import kinds, loading
 from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import (
@@ -191,7 +191,7 @@ def test_flop_counted_are_those_that_the_program_executes(schedule):
     assert each == pytest.approx(passes * whole)
     assert step.mfu < step.mfu_noncausal < 1
     assert step.mfu < step.hfu < 1
-    assert Batch(scenario).answer().mfu == pytest.approx(step.mfu)
+    assert Walk(scenario).answer().mfu == pytest.approx(step.mfu)
 
 
 def test_nothing_is_reduced_or_updated_where_nothing_runs_backward():

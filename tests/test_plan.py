@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from estimator.answer.api import estimate
-from estimator.answer.batch import Batch
+from estimator.answer.walk import Walk
 from estimator.catalog.loading import load_scenario
 from estimator.explore.plan import search as module
 from estimator.explore.plan import space
@@ -58,7 +58,7 @@ def sampled(deepseek):
         bound = found_bounds[rng.integers(len(found_bounds))]
         try:
             made = planned(deepseek, Candidate(shape, pipe, bound.zero))
-            answer = Batch(made).answer()
+            answer = Walk(made).answer()
         except (EstimatorError, ValueError):
             continue
         rows.append((bound, answer))

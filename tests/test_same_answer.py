@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estimator.answer.api import estimate
-from estimator.answer.batch import Batch
 from estimator.answer.step_model import StepModel
 from estimator.answer.training import rank_memory
+from estimator.answer.walk import Walk
 from estimator.catalog.loading import load_scenario
 from estimator.costs.rates import Layer
 
@@ -72,7 +72,7 @@ def test_a_step_of_many_micro_batches_has_pairs_and_one_of_one_has_none(scenario
 
 def test_every_way_to_ask_gives_the_same_step(scenario, alone):
     step_s = alone["step", 8]
-    assert Batch(scenario).answer().step_s == step_s
+    assert Walk(scenario).answer().step_s == step_s
     for is_played in (True, False):
         made = estimate(scenario, has_range=False, is_played=is_played)
         assert made.step.step_s == pytest.approx(step_s, rel=1e-12)

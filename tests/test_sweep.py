@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from estimator.answer.api import estimate
-from estimator.answer.batch import Batch
+from estimator.answer.walk import Walk
 from estimator.catalog import building, loading
 from estimator.catalog.nearest import nearest
 from estimator.explore import axes, designs, points
@@ -457,7 +457,7 @@ def test_no_scheduler_is_said_before_any_work(monkeypatch):
 
 
 def test_the_batch_evaluation_is_the_estimate(deepseek, report):
-    made = Batch(deepseek).answer()
+    made = Walk(deepseek).answer()
     assert made.gpu_hours == pytest.approx(report.gpu_hours, rel=1e-12)
     assert made.step_s == pytest.approx(report.step.step_s, rel=1e-12)
     assert made.mfu == pytest.approx(report.step.mfu, rel=1e-12)

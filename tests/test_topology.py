@@ -2,8 +2,8 @@
 
 import pytest
 
-from estimator.answer.batch import Batch
 from estimator.answer.bill import bill
+from estimator.answer.walk import Walk
 from estimator.catalog.loading import load_scenario
 from estimator.costs.rates import Layer, links
 from estimator.workload.work import sizes
@@ -13,7 +13,7 @@ NAME = "deepseek-v3"
 
 def step_s(*overrides, name=NAME):
     scenario = load_scenario(name, overrides)
-    return Batch(scenario, peak_bytes=0.0).answer().step_s
+    return Walk(scenario, peak_bytes=0.0).answer().step_s
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ data as well. Constants may be lanes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from estimator.costs.money import (
     amortised_usd_per_hour,
     colocation_usd_per_hour,
@@ -168,14 +170,36 @@ def _around(scenario: Scenario, made: Programme, run_usd: float) -> dict[str, fl
     }
 
 
-def outcome(scenario: Scenario, gpu_hours: float) -> dict[str, float]:
-    """Return dollars, joules and carbon of so many GPU-hours."""
+class Outcome(NamedTuple):
+    """What so many GPU-hours cost, take and emit."""
+
+    cost: dict[str, float]
+    """Dollars by part."""
+    cost_usd: float
+    """Of all parts."""
+    energy_joules: float
+    co2_kg: float
+
+    def numbers(self) -> dict[str, float]:
+        """Return the three totals by name."""
+        return {
+            "cost_usd": self.cost_usd,
+            "energy_joules": self.energy_joules,
+            "co2_kg": self.co2_kg,
+        }
+
+
+def outcome(scenario: Scenario, gpu_hours: float) -> Outcome:
+    """Return dollars, joules and carbon of so many GPU-hours.
+
+    Raises
+    ------
+    InputError
+        If an owner's electricity has no price.
+    """
     joules = energy_joules(scenario, gpu_hours)
-    return {
-        "cost_usd": total(bill(scenario, gpu_hours)),
-        "energy_joules": joules,
-        "co2_kg": co2_kg(scenario, joules),
-    }
+    cost = bill(scenario, gpu_hours)
+    return Outcome(cost, total(cost), joules, co2_kg(scenario, joules))
 
 
 def energy_joules(scenario: Scenario, gpu_hours: float) -> float:

@@ -10,7 +10,6 @@ from estimator.answer.report import RankRow, Step
 from estimator.answer.step_model import StepModel
 from estimator.costs.flop import mfu
 from estimator.costs.rates import half_precision
-from estimator.engine.evaluate import makespan_s
 from estimator.engine.graph import DurationClass, duration_class
 from estimator.engine.step import StepTrace
 from estimator.schedules.notation import Op, Program
@@ -23,14 +22,18 @@ MOST_PLAYED = 20_000
 """Instructions of a step that SimPy plays in a second."""
 
 
-def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) -> Step:
-    """Return one simulated step at this batch.
+def step_report(
+    model: StepModel, global_batch: int, step_s: float, *, is_played: bool = True
+) -> Step:
+    """Return where the seconds of one simulated step at this batch go.
 
     Parameters
     ----------
+    step_s : float
+        Seconds of the step: :meth:`StepModel.step_s` of the batch.
     is_played : bool
-        As SimPy plays it, up to :data:`MOST_PLAYED` instructions; else by the graph's
-        clock, the same within rounding.
+        Whether SimPy plays what each rank does, up to :data:`MOST_PLAYED` instructions;
+        else it is counted in the program, the same within rounding.
     """
     scenario, num_microbatches = model.scenario, model.num_microbatches(global_batch)
     work = model.chunks(num_microbatches=num_microbatches)
@@ -43,12 +46,13 @@ def step_report(model: StepModel, global_batch: int, *, is_played: bool = True) 
         more = (
             rank_rows(model.simulate(count, num_microbatches), len(made.ranks))
             if is_played and sum(map(len, made.ranks)) <= MOST_PLAYED
-            else clocked_rows(model, count, num_microbatches)
+            else counted_rows(made, work)
         )
         rows = _added(rows, more, weight)
         for cause, seconds in causes(made, work).items():
             parts[cause] = parts.get(cause, 0.0) + weight * seconds
-    rows = [replace(row, optimizer_s=optimizer_s) for row in _awaited(rows)]
+    rows = [replace(row, optimizer_s=optimizer_s) for row in rows]
+    rows = _awaited(rows, step_s)
     bubble_s = sum(row.bubble_s for row in rows) / len(rows)
     sync_s = sum(
         seconds for part, seconds in optimizer.items() if part in SYNCHRONISATION
@@ -101,30 +105,25 @@ def half_peak(scenario: Scenario) -> float:
 
 
 def rank_rows(trace: StepTrace, num_ranks: int) -> list[RankRow]:
-    """Return each rank's seconds by kind of chunk; the rest is bubble."""
+    """Return each rank's busy seconds by kind of chunk, as SimPy played them."""
     busy: list[dict[Op, float]] = [dict.fromkeys(Op, 0.0) for _ in range(num_ranks)]
     for span in trace.instructions:
         busy[span.rank][span.instruction.op] += span.end_s - span.start_s
-    return _rows(busy, trace.makespan_s)
+    return _rows(busy)
 
 
-def clocked_rows(
-    model: StepModel, num_microbatches: int, whole: int | None = None
-) -> list[RankRow]:
-    """Return the same from the graph's clock, without playing the step."""
-    graph = model.graph(num_microbatches, whole)
-    work = model.chunks(num_microbatches=num_microbatches)
-    duration_s = [work.seconds(*kind) for kind in graph.classes]
+def counted_rows(made: Program, work: Chunks) -> list[RankRow]:
+    """Return the same from a program's instructions, without playing them."""
     busy = []
-    for instructions in graph.program.ranks:
+    for instructions in made.ranks:
         spent = dict.fromkeys(Op, 0.0)
         for kind, count in Counter(map(duration_class, instructions)).items():
             spent[Op(kind.op)] += count * work.seconds(*kind)
         busy.append(spent)
-    return _rows(busy, makespan_s(graph, duration_s))
+    return _rows(busy)
 
 
-def _rows(busy: Sequence[Mapping[Op, float]], makespan: float) -> list[RankRow]:
+def _rows(busy: Sequence[Mapping[Op, float]]) -> list[RankRow]:
     return [
         RankRow(
             rank=rank,
@@ -133,7 +132,7 @@ def _rows(busy: Sequence[Mapping[Op, float]], makespan: float) -> list[RankRow]:
             backward_input_s=spent[Op.I],
             weight_s=spent[Op.W],
             overlapped_s=spent[Op.FB],
-            bubble_s=makespan - sum(spent.values()),
+            bubble_s=0.0,
             optimizer_s=0.0,
         )
         for rank, spent in enumerate(busy)
@@ -158,19 +157,14 @@ def _added(total: list[RankRow], more: list[RankRow], weight: float) -> list[Ran
     return made
 
 
-def _awaited(rows: list[RankRow]) -> list[RankRow]:
-    """Return rows of which none is busy for longer than the step.
+def _awaited(rows: list[RankRow], step_s: float) -> list[RankRow]:
+    """Return rows of busy ranks that wait for the rest of the step.
 
-    A step that follows from two shorter ones is off by as much as these differ.
+    None is busy for longer than the step. One that follows from two shorter ones is off
+    by as much as these differ.
     """
-    if all(row.bubble_s >= 0 for row in rows):
-        return rows
-    busy_s = [row.total_s - row.bubble_s for row in rows]
-    step_s = max(rows[0].total_s, *busy_s)
-    return [
-        replace(row, bubble_s=step_s - busy)
-        for row, busy in zip(rows, busy_s, strict=True)
-    ]
+    step_s = max(step_s, *(row.total_s for row in rows))
+    return [replace(row, bubble_s=step_s - row.total_s) for row in rows]
 
 
 def causes(made: Program, work: Chunks) -> dict[Cause, float]:

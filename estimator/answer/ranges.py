@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from estimator.answer.bill import outcome
-from estimator.specs.base import Constant, constants, with_value
+from estimator.answer.in_lanes import at_ends, in_lanes
+from estimator.answer.step_model import StepModel
+from estimator.ground.lanes import Floats, Index, lanes
+from estimator.specs.base import Constant, constants
 from estimator.specs.scenario import Scenario
 
 METHOD = (
@@ -52,45 +58,66 @@ def money_constants(scenario: Scenario) -> dict[str, Constant]:
     }
 
 
-def money_effects(scenario: Scenario, gpu_hours: float) -> dict[str, dict[str, Ends]]:
-    """Return each outcome at a constant's low and high end, over the outcome itself.
+def step_effects(model: StepModel, num_microbatches: int) -> dict[str, Ends]:
+    """Return the step at each constant's low and high end, over the step itself."""
+    count = model.simulated(num_microbatches)[0].num_microbatches
+    found = dict(constants(model.scenario.cluster, "cluster"))
 
-    The first key is an outcome of :func:`estimator.answer.bill.outcome`, the second a
-    path.
-    """
-    value = outcome(scenario, gpu_hours)
-    made: dict[str, dict[str, Ends]] = {name: {} for name in value}
-    for path, constant in money_constants(scenario).items():
-        low, high = (
-            outcome(with_value(scenario, path, end), gpu_hours)
-            for end in (constant.low, constant.high)
-        )
-        for name, middle in value.items():
-            if middle and low[name] != high[name]:
-                made[name][path] = low[name] / middle, high[name] / middle
-    return made
+    def asked(varied: Scenario, _: Index) -> dict[str, float]:
+        return {"step_s": StepModel(varied, model.seq_len).step_s(count)}
+
+    num_lanes = 1 + 2 * len(found)
+    step_s = in_lanes(model.scenario, at_ends(found), num_lanes, asked)["step_s"]
+    return dict(zip(found, _pairs(step_s[1:], float(step_s[0])), strict=True))
 
 
-def ranges(
-    scenario: Scenario,
-    gpu_hours: float,
-    hours_range: Ends,
-    effects: Mapping[str, Mapping[str, Ends]],
-) -> dict[str, Ends]:
-    """Return low and high of GPU-hours and of every outcome.
+class Money(NamedTuple):
+    """What moves dollars, joules and carbon."""
+
+    effects: dict[str, dict[str, Ends]]
+    """Outcome -> path of a constant -> the outcome at its ends, over the outcome."""
+    ranges: dict[str, Ends]
+    """Low and high of each outcome, by GPU-hours as well."""
+
+
+def money(scenario: Scenario, gpu_hours: float, hours_range: Ends) -> Money:
+    """Return what GPU-hours and the constants of money do to each outcome.
 
     Parameters
     ----------
     hours_range : pair of float
         GPU-hours as the constants of the step move them.
-    effects : mapping
-        What :func:`money_effects` returns.
     """
-    made = {"gpu_hours": hours_range}
-    value = outcome(scenario, gpu_hours)
-    low, high = (outcome(scenario, hours) for hours in hours_range)
-    for name, middle in value.items():
-        by_hours = (low[name] / middle, high[name] / middle) if middle else (1.0, 1.0)
+    found = money_constants(scenario)
+    rates = at_ends(found, num_before=3)
+    hours = np.full(3 + 2 * len(found), gpu_hours)
+    hours[1:3] = hours_range
+
+    def asked(varied: Scenario, index: Index) -> dict[str, float]:
+        varied_hours: Any = lanes(hours[index])
+        return outcome(varied, varied_hours).numbers()
+
+    effects: dict[str, dict[str, Ends]] = {}
+    ranges: dict[str, Ends] = {}
+    for name, values in in_lanes(scenario, rates, len(hours), asked).items():
+        middle = float(values[0])
+        if not middle:
+            effects[name], ranges[name] = {}, (0.0, 0.0)
+            continue
+        by_hours, *ends = _pairs(values[1:], middle)
+        effects[name] = {
+            path: pair
+            for path, pair in zip(found, ends, strict=True)
+            if pair[0] != pair[1]
+        }
         down, up = combined_range({"gpu_hours": by_hours, **effects[name]})
-        made[name] = middle * down, middle * up
-    return made
+        ranges[name] = middle * down, middle * up
+    return Money(effects, ranges)
+
+
+def _pairs(values: Floats, middle: float) -> list[Ends]:
+    """Return low and high of each constant, over the value in the middle."""
+    return [
+        (float(low) / middle, float(high) / middle)
+        for low, high in values.reshape(-1, 2)
+    ]

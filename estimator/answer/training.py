@@ -1,17 +1,14 @@
-"""From one step to the run: the batch ramp, memory, and what moves the step."""
+"""From one step to the run: the batch ramp, and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from estimator.answer.report import Memory
 from estimator.answer.step_model import StepModel
-from estimator.ground.lanes import Floats, Index, in_agreement, lanes
 from estimator.ground.words import size
-from estimator.specs.base import Constant, constants, with_lanes
 from estimator.specs.training import GlobalBatch
 from estimator.workload.memory import RankMemory, memory
 from estimator.workload.stages import elements
@@ -151,37 +148,3 @@ def _what_would_fit(model: StepModel, global_batch: int, needed: float) -> str:
             "spread the weights further (pp, tp, ep)"
         )
     return f"not even full recomputation fits; {SPREAD}"
-
-
-def relative_range(
-    model: StepModel, num_microbatches: int
-) -> dict[str, tuple[float, float]]:
-    """Return the step at each constant's low and high end, over the step itself.
-
-    Every end is a lane of its own: all are evaluated together.
-    """
-    count = model.simulated(num_microbatches)[0].num_microbatches
-    found = list(constants(model.scenario.cluster, "cluster"))
-    ends = {path: _at_ends(found, index) for index, (path, _) in enumerate(found)}
-    step_s = np.empty(1 + 2 * len(found))
-
-    def evaluate(index: Index) -> dict[str, float]:
-        varied = model.scenario
-        for path, values in ends.items():
-            varied = with_lanes(varied, path, lanes(values[index]))
-        return {"step_s": StepModel(varied, model.seq_len).step_s(count)}
-
-    for index, made in in_agreement(evaluate, len(step_s)):
-        step_s[index] = made["step_s"]
-    low, high = step_s[1::2] / step_s[0], step_s[2::2] / step_s[0]
-    return {
-        path: (float(low[index]), float(high[index])) for index, path in enumerate(ends)
-    }
-
-
-def _at_ends(found: Sequence[tuple[str, Constant]], index: int) -> Floats:
-    """Return one constant in all lanes: its value, and its ends in its own two."""
-    _, constant = found[index]
-    values = np.full(1 + 2 * len(found), constant.value)
-    values[1 + 2 * index : 3 + 2 * index] = constant.low, constant.high
-    return values

@@ -8,8 +8,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from estimator.answer import api
-from estimator.answer.batch import Batch
 from estimator.answer.report import Report
+from estimator.answer.walk import Walk
 from estimator.catalog import building, kinds, loading
 from estimator.catalog.nearest import nearest
 from estimator.catalog.patches import parsed, patched
@@ -325,7 +325,7 @@ def _shares(
                 before, after, [path for index in subset for path in paths[index]]
             )
             step = building.build("scenario", document, "", is_hypothetical=True)
-            made = Batch(step).answer()
+            made = Walk(step).answer()
             known[subset] = (made.gpu_hours, made.cost_usd)
         return known[subset]
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from estimator.answer.batch import NUMBERS, answers
 from estimator.answer.bill import price_title
+from estimator.answer.in_lanes import answers
+from estimator.answer.walk import NUMBERS
 from estimator.catalog.nearest import nearest
 from estimator.catalog.patches import Patch, patched
 from estimator.explore.designs import Design

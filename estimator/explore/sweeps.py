@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from estimator.answer.batch import NUMBERS
 from estimator.answer.bill import basis_title
+from estimator.answer.walk import NUMBERS
 from estimator.catalog import building, loading, patches
 from estimator.catalog.derivation import GPU
 from estimator.explore import points

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from estimator.answer.batch import answers
 from estimator.answer.bill import basis_title
+from estimator.answer.in_lanes import answers
 from estimator.catalog import loading
 from estimator.catalog.published import as_written
 from estimator.ground.documents import Asked

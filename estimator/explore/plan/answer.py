@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, Context, Decimal
 
-from estimator.answer.batch import Answer, Batch
-from estimator.answer.phases import Walk
+from estimator.answer.walk import Answer, Walk
 from estimator.explore.plan.ranking import PlanRow
 from estimator.ground.errors import InfeasibleError
 from estimator.ground.units import DAY_S
@@ -123,7 +122,7 @@ def affordable(scenario: Scenario, row: PlanRow, name: str, limit: float) -> flo
             else phase
             for phase in base.phases
         )
-        cut = Batch(replace(base, phases=phases), models, row.memory_bytes)
+        cut = Walk(replace(base, phases=phases), models, row.memory_bytes)
         made: Answer = cut.answer()
         return float(getattr(made, name))
 

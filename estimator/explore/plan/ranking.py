@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from estimator.answer.batch import Batch
+from estimator.answer.walk import Walk
 from estimator.ground.errors import EstimatorError
 from estimator.specs.scenario import Scenario
 
@@ -121,7 +121,7 @@ def evaluated(scenario: Scenario, *, if_it_fits: bool = False) -> PlanRow | None
     if_it_fits : bool
         None, too, if it does not fit with headroom: memory is looked at first.
     """
-    batch = Batch(scenario)
+    batch = Walk(scenario)
     try:
         if if_it_fits and batch.memory_bytes() > scenario.usable_bytes:
             return None

@@ -16,8 +16,8 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from estimator.answer.batch import Batch
 from estimator.answer.bill import basis_title
+from estimator.answer.walk import Walk
 from estimator.catalog import loading
 from estimator.catalog.published import is_elsewhere
 from estimator.explore.plan import ranking
@@ -197,7 +197,7 @@ def _none_fits(
     scenario: Scenario, given: PlanRow | None, numbers: Sequence[int]
 ) -> InfeasibleError:
     if given is None:  # perhaps no plan can be right: say what is wrong
-        Batch(scenario).answer()
+        Walk(scenario).answer()
     return InfeasibleError(
         f"no plan of {scenario.model.name} on "
         f"{', '.join(map(str, numbers))} GPUs fits in memory",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from estimator.answer.batch import Batch
+from estimator.answer.walk import Walk
 from estimator.explore.plan.ranking import PlanRow, Standing, evaluated
 from estimator.explore.plan.space import Candidate, planned
 from estimator.ground.errors import EstimatorError
@@ -60,7 +60,7 @@ def _row(scenario: Scenario, candidate: Candidate) -> PlanRow | None:
 
 def _fits(scenario: Scenario, candidate: Candidate) -> bool:
     try:
-        needed = Batch(planned(scenario, candidate)).memory_bytes()
+        needed = Walk(planned(scenario, candidate)).memory_bytes()
     except (EstimatorError, ValueError):
         return False
     return needed <= scenario.usable_bytes
