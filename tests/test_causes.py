@@ -47,7 +47,8 @@ def test_ranks_exchange_something_in_the_parts_that_count_as_synchronisation():
     words = ("all-reduce", "reduce-scatter", "all-gather")
     assert {part for part in OptimizerPart if part.startswith(words)} == SYNCHRONISATION
     one = model()
-    step, spent = step_report(one, 1536, is_played=False), one.optimizer_parts()
+    step_s = one.step_s(one.num_microbatches(1536))
+    step, spent = step_report(one, 1536, step_s, is_played=False), one.optimizer_parts()
     told_s = sum(spent[part] for part in spent if part in SYNCHRONISATION)
     assert step.parts["gradient synchronisation"] == pytest.approx(told_s)
     assert step.parts["optimizer"] == pytest.approx(sum(spent.values()) - told_s)
