@@ -59,7 +59,11 @@ def by_uncertainty():
     return {"cost_usd": spreads["cost_usd"].value}
 
 
-FACES = (by_run, by_page, by_compare, by_sweep, by_plan, by_uncertainty)
+OF_ALL = (
+    *(by_run, by_page, by_compare, by_sweep),
+    pytest.param(by_plan, marks=pytest.mark.slow),
+)
+FACES = (*OF_ALL, by_uncertainty)
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def doubled(monkeypatch, home, name, calls):
     monkeypatch.setattr(home, name, twice)
 
 
-@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+@pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize(
     ("home", "name", "number"),
     [
@@ -109,7 +113,7 @@ def test_no_face_has_a_second_way(monkeypatch, few, before, face, home, name, nu
         assert found[number] == pytest.approx(2 * before[number], rel=1e-12)
 
 
-@pytest.mark.parametrize("face", FACES[:-1], ids=lambda face: face.__name__)
+@pytest.mark.parametrize("face", OF_ALL)
 def test_no_face_has_a_second_account_of_memory(monkeypatch, few, before, face):
     own = RankMemory.total.fget
     monkeypatch.setattr(RankMemory, "total", property(lambda rank: own(rank) / 2))
