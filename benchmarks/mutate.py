@@ -250,7 +250,7 @@ def start(number: Number, factor: float, files: Sequence[Path]) -> tuple[int, Ru
         os.dup2(silent, 2)
         try:
             name = caught(number, factor, files)
-        except BaseException as error:  # noqa: BLE001 - told by the parent
+        except BaseException as error:
             name = f"FAULT {error!r}"
         os.write(writer, name.encode()[:2000])
         os._exit(0)

@@ -170,7 +170,7 @@ def _around(scenario: Scenario, made: Programme, run_usd: float) -> dict[str, fl
     }
 
 
-class Outcome(NamedTuple):
+class Bill(NamedTuple):
     """What so many GPU-hours cost, take and emit."""
 
     cost: dict[str, float]
@@ -189,7 +189,7 @@ class Outcome(NamedTuple):
         }
 
 
-def outcome(scenario: Scenario, gpu_hours: float) -> Outcome:
+def outcome(scenario: Scenario, gpu_hours: float) -> Bill:
     """Return dollars, joules and carbon of so many GPU-hours.
 
     Raises
@@ -199,7 +199,7 @@ def outcome(scenario: Scenario, gpu_hours: float) -> Outcome:
     """
     joules = energy_joules(scenario, gpu_hours)
     cost = bill(scenario, gpu_hours)
-    return Outcome(cost, total(cost), joules, co2_kg(scenario, joules))
+    return Bill(cost, total(cost), joules, co2_kg(scenario, joules))
 
 
 def energy_joules(scenario: Scenario, gpu_hours: float) -> float:

@@ -34,7 +34,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestKind:
     """The kind that was checked and is most like one that was not."""
 
     gpu: str
@@ -54,7 +54,7 @@ class TrackRecord:
     num_runs: int
     median_abs_error: float | None = None
     """Of predicted over measured step time, less 1; None where there is no run."""
-    nearest: Nearest | None = None
+    nearest: NearestKind | None = None
     """Where there is no run."""
 
 
@@ -112,8 +112,8 @@ def _likeness(entry: Checked, gpu: Gpu) -> int:
     return 1 + (entry.architecture == gpu.architecture != "")
 
 
-def _nearest(entry: Checked, gpu: Gpu) -> Nearest:
-    return Nearest(
+def _nearest(entry: Checked, gpu: Gpu) -> NearestKind:
+    return NearestKind(
         gpu=entry.gpu,
         title=entry.title,
         why=_WHY[_likeness(entry, gpu)],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from estimator.answer.bill import Outcome, outcome
+from estimator.answer.bill import Bill, outcome
 from estimator.answer.breakdown import model_mfu
 from estimator.answer.report import gpu_hours
 from estimator.answer.step_model import StepModel
@@ -115,7 +115,7 @@ class Walk:
         return sum(each.gpu_hours for each in self.phases)
 
     @cached_property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Bill:
         """The bill, energy and carbon of all phases."""
         return outcome(self.scenario, self.gpu_hours)
 

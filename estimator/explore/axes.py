@@ -32,7 +32,7 @@ _RANGE = re.compile(rf"{_END}:{_END}(?::\s*(\d+)\s*)?\Z")
 
 
 @dataclass(frozen=True)
-class Span:
+class Interval:
     """All numbers between two ends, in SI."""
 
     low: float
@@ -51,7 +51,7 @@ class Axis:
     """As a row tells them: numbers in SI, names, or text."""
     rates: Floats | None = None
     """Values of a rate or a price, in SI: points may share all else."""
-    span: Span | None = None
+    span: Interval | None = None
     """Where values are still to be drawn from, one for each point."""
 
     def __len__(self) -> int:
@@ -174,7 +174,7 @@ def _range(path: str, match: re.Match[str], hint: Any, rated: Scenario | None) -
     if count is None:
         if not ends[0] < ends[1]:
             raise InputError(f"--vary {match[0]} is an empty range", fix=EXAMPLE)
-        span = Span(float(ends[0]), float(ends[1]), is_whole(hint))
+        span = Interval(float(ends[0]), float(ends[1]), is_whole(hint))
         return numbers(Axis(path, (), (), ends if rated else None, span), ends)
     values = np.linspace(ends[0], ends[1], int(count))
     if is_whole(hint):

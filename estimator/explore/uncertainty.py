@@ -33,7 +33,7 @@ NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True)
-class Spread:
+class Distribution:
     """A quantity's distribution, and its value with every constant at its own."""
 
     value: float
@@ -88,7 +88,7 @@ class Uncertainty:
     """In words."""
     num_samples: int
     seed: int
-    spreads: dict[str, Spread]
+    spreads: dict[str, Distribution]
     tornado: tuple[Swing, ...]
     """From the widest to the narrowest."""
     sobol: tuple[SobolIndex, ...] | None
@@ -166,7 +166,7 @@ def uncertainty(
         num_samples=num_samples,
         seed=seed,
         spreads={
-            name: Spread(float(value[name][0]), *_percentiles(draws[name]))
+            name: Distribution(float(value[name][0]), *_percentiles(draws[name]))
             for name in QUANTITIES
         },
         tornado=tuple(swing for swing in tornado if swing.input in matter),

@@ -29,7 +29,7 @@ WORDS = {
 }
 
 
-class Cell(NamedTuple):
+class GridCell(NamedTuple):
     """One instruction on the time axis."""
 
     start_s: float
@@ -109,9 +109,12 @@ def _letter(op: Op) -> str:
     return PAIR if op is Op.FB else op.value
 
 
-def _cells(step: PipelineStep) -> list[list[Cell]]:
+def _cells(step: PipelineStep) -> list[list[GridCell]]:
     """Return each rank's instructions that take time, in order."""
-    made, rows = step.graph.program, [list[Cell]() for _ in step.graph.program.ranks]
+    made, rows = (
+        step.graph.program,
+        [list[GridCell]() for _ in step.graph.program.ranks],
+    )
     directions, num_ranks = made.directions(), len(made.ranks)
     has_stages = made.num_stages > num_ranks
 
@@ -132,12 +135,12 @@ def _cells(step: PipelineStep) -> list[list[Cell]]:
         letter = _letter(instruction.op)
         text = "+".join(map(label, instruction.parts))
         rows[rank].append(
-            Cell(start_s, end_s, text, letter.lower() if turn % 2 else letter)
+            GridCell(start_s, end_s, text, letter.lower() if turn % 2 else letter)
         )
     return rows
 
 
-def _scale(rows: Sequence[Sequence[Cell]], step_s: float, room: int) -> _Scale:
+def _scale(rows: Sequence[Sequence[GridCell]], step_s: float, room: int) -> _Scale:
     """Return the scale of labelled cells if all fit, else that of letters."""
     lasting = [cell.end_s - cell.start_s for row in rows for cell in row]
     if not lasting:
@@ -152,7 +155,7 @@ def _scale(rows: Sequence[Sequence[Cell]], step_s: float, room: int) -> _Scale:
     return _Scale(1 / max(min(lasting), max(lasting) / FINEST), is_labelled=False)
 
 
-def _painted(row: Sequence[Cell], scale: _Scale, low: int, high: int) -> str:
+def _painted(row: Sequence[GridCell], scale: _Scale, low: int, high: int) -> str:
     """Return columns ``low`` to ``high`` of a rank's row."""
     pieces: list[str] = []
     at = low
@@ -167,7 +170,7 @@ def _painted(row: Sequence[Cell], scale: _Scale, low: int, high: int) -> str:
     return "".join(pieces) + "." * (high - at)
 
 
-def _text(cell: Cell, columns: int, *, is_labelled: bool) -> str:
+def _text(cell: GridCell, columns: int, *, is_labelled: bool) -> str:
     """Return a cell's characters: its name, dashes, and a gap behind names."""
     if not is_labelled:
         return cell.letter.ljust(columns, "-")[:columns]

@@ -12,7 +12,7 @@ from estimator.answer.report import Report
 from estimator.explore.results import Result
 from estimator.show import html
 from estimator.show.figures import write
-from estimator.show.findings.base import Answer, Bars, Timeline
+from estimator.show.findings.base import Answered, Bars, Timeline
 from estimator.show.sections import Section, cited, sections
 from estimator.show.wording import misfit
 
@@ -41,7 +41,7 @@ code { background: #f2f4f5; padding: 0.1rem 0.3rem; overflow-wrap: anywhere; }
 Shown = Bars | Timeline | Exception
 
 
-def page(answer: Answer, result: Result) -> Iterator[str]:
+def page(answer: Answered, result: Result) -> Iterator[str]:
     """Return the report's HTML, part by part.
 
     Parameters
@@ -56,7 +56,7 @@ def page(answer: Answer, result: Result) -> Iterator[str]:
     )
 
 
-def _body(answer: Answer, result: Result) -> Iterator[str]:
+def _body(answer: Answered, result: Result) -> Iterator[str]:
     first, *parts = sections(result)
     (footer,) = result.footers
     yield from _opening(result.reports[0], first, footer)

@@ -36,7 +36,7 @@ MEMORY: tuple[tuple[str, float, str], ...] = (
 """Printed peak memory, bytes of its unit, and what was assumed about it."""
 
 
-class Figure(NamedTuple):
+class MeasuredFigure(NamedTuple):
     """One measured quantity."""
 
     quantity: str
@@ -45,7 +45,7 @@ class Figure(NamedTuple):
     note: str = ""
 
 
-def figures(record: Record, scenario: Scenario) -> Iterator[Figure]:
+def figures(record: Record, scenario: Scenario) -> Iterator[MeasuredFigure]:
     """Yield what of a record can be scored.
 
     A run that finished is a label "fits", a plan that ran out of memory one that does
@@ -58,12 +58,12 @@ def figures(record: Record, scenario: Scenario) -> Iterator[Figure]:
             yield step
         for key, unit, note in MEMORY:
             if key in record["measured"]:
-                yield Figure("peak_bytes", record["measured"][key] * unit, note)
+                yield MeasuredFigure("peak_bytes", record["measured"][key] * unit, note)
                 break
-    yield Figure("fits", not is_oom)
+    yield MeasuredFigure("fits", not is_oom)
 
 
-def step_time(record: Record, scenario: Scenario) -> Figure | None:
+def step_time(record: Record, scenario: Scenario) -> MeasuredFigure | None:
     """Return the step time by the first figure that exists, of the most direct kind.
 
     Printed step time, tokens or sequences per second, a derived time, and last a time
@@ -79,21 +79,25 @@ def step_time(record: Record, scenario: Scenario) -> Figure | None:
         "samples_per_s": float(batch["global"]),
     }
     if "step_time_s" in measured:
-        return Figure("step_s", float(measured["step_time_s"]))
+        return MeasuredFigure("step_s", float(measured["step_time_s"]))
     if "gpu_hours_per_T_tokens" in measured:
         hours = measured["gpu_hours_per_T_tokens"] * tokens / 1e12
-        return Figure("step_s", hours * HOUR_S / gpus, "measured: from GPU-hours")
+        return MeasuredFigure(
+            "step_s", hours * HOUR_S / gpus, "measured: from GPU-hours"
+        )
     for key, seconds in one_per_s.items():
         if key in measured:
-            return Figure("step_s", seconds / measured[key])
+            return MeasuredFigure("step_s", seconds / measured[key])
     for key in DERIVED:
         if key in record["derived"]:
             note = "" if key == "step_time_s" else f"measured: derived.{key}"
-            return Figure("step_s", record["derived"][key], note)
+            return MeasuredFigure("step_s", record["derived"][key], note)
     return _from_flop(record, scenario, tokens)
 
 
-def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | None:
+def _from_flop(
+    record: Record, scenario: Scenario, tokens: float
+) -> MeasuredFigure | None:
     """Return the step time that TFLOP/s or MFU stands for."""
     measured, source = record["measured"], family(record)
     is_hardware = source in printed.HARDWARE_FLOP
@@ -120,7 +124,9 @@ def _from_flop(record: Record, scenario: Scenario, tokens: float) -> Figure | No
         flop *= 4 / 3
         counted += ", recomputation included"
     seconds = flop * tokens / rate / scenario.cluster.num_gpus
-    return Figure("step_s", seconds, f"measured: from {shown}, counting {counted}")
+    return MeasuredFigure(
+        "step_s", seconds, f"measured: from {shown}, counting {counted}"
+    )
 
 
 def _peak(scenario: Scenario, source: str) -> float:

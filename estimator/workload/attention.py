@@ -39,7 +39,7 @@ E5M6_STASH = 3.5
 """Attention output kept in 12 bits for the backward pass: 2 in, 1.5 out."""
 
 
-class Passes(NamedTuple):
+class MixerPasses(NamedTuple):
     """What a masked softmax moves per score, and its kernels in one direction."""
 
     bytes: int
@@ -47,9 +47,9 @@ class Passes(NamedTuple):
     num_kernels: int
 
 
-FUSED_SOFTMAX = Passes(4, 6, 1)
+FUSED_SOFTMAX = MixerPasses(4, 6, 1)
 """Forward it lasts longer than its bytes (:class:`Softmax`)."""
-EAGER_SOFTMAX = Passes(36, 40, 5)
+EAGER_SOFTMAX = MixerPasses(36, 40, 5)
 """To FP32 6, scale 8, mask 8, softmax 8, to 16 bits 6; backward its gradient takes 12
 and the others as much."""
 DROPOUT = 5

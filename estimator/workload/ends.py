@@ -22,21 +22,21 @@ from estimator.workload.work import (
 )
 
 
-class Passes(NamedTuple):
+class EndPasses(NamedTuple):
     """What a loss moves in one direction."""
 
     bytes_per_logit: int
     num_kernels: int
 
 
-LOSS_FORWARD: Mapping[LossKernel, Passes] = {
-    "half": Passes(4, 4),
-    "fused": Passes(8, 4),
-    "in-place": Passes(6, 4),
-    "native": Passes(22, 6),
-    "unfused": Passes(38, 20),
-    "eager": Passes(38, 20),
-    "log-softmax": Passes(22, 5),
+LOSS_FORWARD: Mapping[LossKernel, EndPasses] = {
+    "half": EndPasses(4, 4),
+    "fused": EndPasses(8, 4),
+    "in-place": EndPasses(6, 4),
+    "native": EndPasses(22, 6),
+    "unfused": EndPasses(38, 20),
+    "eager": EndPasses(38, 20),
+    "log-softmax": EndPasses(22, 5),
 }
 """BF16 logits out and read; FP32 probabilities written as well. ``in-place``: two
 readings and the gradient (NVIDIA/TransformerEngine, commit 8ca2caf,
@@ -48,14 +48,14 @@ difference, exponential, sum and quotient, one kernel for each, and small ones t
 the target's logit (NVIDIA/Megatron-LM, commit d98e8a6,
 ``core/tensor_parallel/cross_entropy.py``); or a cast and a kernel that reads rows too
 long for shared memory three times (PyTorch, ``native/cuda/SoftMax.cu``, recalled)."""
-LOSS_BACKWARD: Mapping[LossKernel, Passes] = {
-    "half": Passes(4, 3),
-    "fused": Passes(6, 3),
-    "in-place": Passes(4, 3),
-    "native": Passes(10, 4),
-    "unfused": Passes(14, 10),
-    "eager": Passes(20, 10),
-    "log-softmax": Passes(26, 5),
+LOSS_BACKWARD: Mapping[LossKernel, EndPasses] = {
+    "half": EndPasses(4, 3),
+    "fused": EndPasses(6, 3),
+    "in-place": EndPasses(4, 3),
+    "native": EndPasses(10, 4),
+    "unfused": EndPasses(14, 10),
+    "eager": EndPasses(20, 10),
+    "log-softmax": EndPasses(26, 5),
 }
 """``in-place``: a product with the loss's gradient; ``native``: the same in FP32, and a
 cast; ``unfused``: a product in place and a cast, in the same file; ``log-softmax``:
@@ -140,11 +140,11 @@ def _embedding(size: Sizes, op: Op) -> Segment:
     return kernels if is_back else (BATCH, *kernels)
 
 
-def _loss(name: str, num_logits: int, passes: Passes) -> Traffic:
+def _loss(name: str, num_logits: int, passes: EndPasses) -> Traffic:
     return Traffic(name, num_logits * passes.bytes_per_logit, passes.num_kernels)
 
 
-class Projection(NamedTuple):
+class EndProjection(NamedTuple):
     """What a multi-token-prediction module adds to a layer, pass by pass."""
 
     forward: Segment
@@ -152,7 +152,7 @@ class Projection(NamedTuple):
     weight: Segment
 
 
-def mtp_projection(size: Sizes) -> Projection:
+def mtp_projection(size: Sizes) -> EndProjection:
     """Return what a multi-token-prediction module adds to a layer.
 
     Two norms, and a projection of the previous hidden state joined with the next
@@ -169,4 +169,4 @@ def mtp_projection(size: Sizes) -> Projection:
     )
     dtype = size.format.dtype
     weight = weight_product(size, "w MTP projection", h, 2 * h, tokens, dtype)
-    return Projection(forward, backward, weight)
+    return EndProjection(forward, backward, weight)

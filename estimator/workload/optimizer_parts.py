@@ -37,7 +37,7 @@ SYNCHRONISATION = frozenset(
 """Parts in which ranks exchange gradients or weights."""
 
 
-class Collectives(NamedTuple):
+class OptimizerCollectives(NamedTuple):
     """Parts in which some weights and their gradients travel."""
 
     scatter: OptimizerPart
@@ -45,12 +45,12 @@ class Collectives(NamedTuple):
     gather: OptimizerPart
 
 
-OF_SHARED = Collectives(
+OF_SHARED = OptimizerCollectives(
     OptimizerPart.SCATTER_SHARED,
     OptimizerPart.REDUCE_SHARED,
     OptimizerPart.GATHER_SHARED,
 )
-OF_EXPERTS = Collectives(
+OF_EXPERTS = OptimizerCollectives(
     OptimizerPart.SCATTER_EXPERTS,
     OptimizerPart.REDUCE_EXPERTS,
     OptimizerPart.GATHER_EXPERTS,

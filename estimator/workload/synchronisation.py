@@ -16,7 +16,7 @@ from estimator.workload.host import NO_HOST, Host
 from estimator.workload.optimizer_parts import (
     OF_EXPERTS,
     OF_SHARED,
-    Collectives,
+    OptimizerCollectives,
     OptimizerPart,
 )
 from estimator.workload.stages import Held
@@ -321,7 +321,7 @@ def _passes(
 
 def _zero_1(
     plan: ParallelPlan,
-    names: Collectives,
+    names: OptimizerCollectives,
     count: float,
     gradient: float,
     travel: Travel,

@@ -18,7 +18,7 @@ LEAST = 1e-9
 """What a measured number is above: less is no step, rate or size of a run."""
 
 
-class Field(NamedTuple):
+class RecordField(NamedTuple):
     """What a value in a record must be."""
 
     kind: str
@@ -27,58 +27,58 @@ class Field(NamedTuple):
     low: float = 1
 
 
-_FIELDS: Mapping[str, Mapping[str, Field]] = {
+_FIELDS: Mapping[str, Mapping[str, RecordField]] = {
     "model": {
-        "name": Field("text"),
-        "type": Field("text"),
-        "layers": Field("count", MOST_LAYERS),
-        "hidden": Field("count", 1e7),
-        "heads": Field("count", 1e5),
-        "kv_heads": Field("count", 1e5),
-        "head_dim": Field("count", 1e5),
-        "ffn": Field("count", 1e7),
-        "gated_mlp": Field("truth"),
-        "vocab": Field("count", 1e8),
-        "tied_embeddings": Field("truth"),
-        "experts": Field("count", 1e5),
-        "top_k": Field("count", 1e5),
-        "moe_ffn": Field("count", 1e7),
-        "shared_experts": Field("count", 1e4, 0),
-        "shared_ffn": Field("count", 1e7, 0),
-        "dense_layers": Field("count", 1e4, 0),
-        "dense_ffn": Field("count", 1e7, 0),
-        "moe_layer_step": Field("count", 1e4),
-        "attention": Field("text"),
-        "q_lora_rank": Field("count", 1e6, 0),
-        "kv_lora_rank": Field("count", 1e6),
-        "qk_nope_head_dim": Field("count", 1e5),
-        "qk_rope_head_dim": Field("count", 1e5),
-        "v_head_dim": Field("count", 1e5),
-        "mtp_depth": Field("count", 64, 0),
-        "max_nodes_per_token": Field("count", 1e4),
+        "name": RecordField("text"),
+        "type": RecordField("text"),
+        "layers": RecordField("count", MOST_LAYERS),
+        "hidden": RecordField("count", 1e7),
+        "heads": RecordField("count", 1e5),
+        "kv_heads": RecordField("count", 1e5),
+        "head_dim": RecordField("count", 1e5),
+        "ffn": RecordField("count", 1e7),
+        "gated_mlp": RecordField("truth"),
+        "vocab": RecordField("count", 1e8),
+        "tied_embeddings": RecordField("truth"),
+        "experts": RecordField("count", 1e5),
+        "top_k": RecordField("count", 1e5),
+        "moe_ffn": RecordField("count", 1e7),
+        "shared_experts": RecordField("count", 1e4, 0),
+        "shared_ffn": RecordField("count", 1e7, 0),
+        "dense_layers": RecordField("count", 1e4, 0),
+        "dense_ffn": RecordField("count", 1e7, 0),
+        "moe_layer_step": RecordField("count", 1e4),
+        "attention": RecordField("text"),
+        "q_lora_rank": RecordField("count", 1e6, 0),
+        "kv_lora_rank": RecordField("count", 1e6),
+        "qk_nope_head_dim": RecordField("count", 1e5),
+        "qk_rope_head_dim": RecordField("count", 1e5),
+        "v_head_dim": RecordField("count", 1e5),
+        "mtp_depth": RecordField("count", 64, 0),
+        "max_nodes_per_token": RecordField("count", 1e4),
     },
     "cluster": {
-        "gpu": Field("text"),
-        "gpus": Field("count", 1e6),
-        "gpus_per_node": Field("count", 1e5),
-        "nodes": Field("count", 1e6),
-        "nvlink_domain": Field("count", 1e5),
+        "gpu": RecordField("text"),
+        "gpus": RecordField("count", 1e6),
+        "gpus_per_node": RecordField("count", 1e5),
+        "nodes": RecordField("count", 1e6),
+        "nvlink_domain": RecordField("count", 1e5),
     },
     "parallel": {
-        name: Field("count", 1e6)
+        name: RecordField("count", 1e6)
         for name in ("tp", "pp", "cp", "dp", "vp", "ep", "etp")
     },
     "batch": {
-        "seq_len": Field("count", 1e8),
-        "global": Field("count", 1e8),
-        "micro": Field("count", 1e6),
-        "grad_accum": Field("count", 1e6),
-        "local_batch": Field("count", 1e6),
+        "seq_len": RecordField("count", 1e8),
+        "global": RecordField("count", 1e8),
+        "micro": RecordField("count", 1e6),
+        "grad_accum": RecordField("count", 1e6),
+        "local_batch": RecordField("count", 1e6),
     },
     "measured": {
-        "oom": Field("truth"),
+        "oom": RecordField("truth"),
         **{
-            name: Field("number", 1e15, LEAST)
+            name: RecordField("number", 1e15, LEAST)
             for name in (
                 "step_time_s",
                 "tokens_per_s",
@@ -150,7 +150,9 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _numbered(given: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Any]:
+def _numbered(
+    given: Mapping[str, Any], known: Mapping[str, RecordField]
+) -> dict[str, Any]:
     """Return a section without empty fields, and with texts such as 1e9 as numbers."""
     made = {key: value for key, value in given.items() if value is not None}
     for key, field in known.items():
@@ -192,7 +194,7 @@ def _long_texts(record: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _problem(value: object, field: Field) -> str:
+def _problem(value: object, field: RecordField) -> str:
     if field.kind == "text":
         return "" if isinstance(value, str) else f"is text, not {shown(value)}"
     if field.kind == "truth":

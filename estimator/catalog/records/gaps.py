@@ -34,7 +34,7 @@ PER_GPU = (
 Plan = Mapping[str, Any]
 
 
-class Plans(NamedTuple):
+class PossiblePlans(NamedTuple):
     """Plans that a record may have had, the likeliest first."""
 
     given: Sequence[Plan]
@@ -73,23 +73,25 @@ def _batch(record: Record) -> tuple[int, str]:
     return size, f"the batch is not printed: {size:,} sequences"
 
 
-def plans(record: Record, model: Transformer, where: Cluster) -> Plans:
+def plans(record: Record, model: Transformer, where: Cluster) -> PossiblePlans:
     """Return the plans that a record may have had.
 
     Most print one. Without it data are parallel on one node. On more, a source that
     names FSDP shards everything; else all tensor and pipeline parallelism is tried.
     """
     if "parallel" in record:
-        return Plans((record["parallel"],))
+        return PossiblePlans((record["parallel"],))
     if where.num_gpus <= where.node.gpus_per_node:
-        return Plans(({},), "no plan is printed: data parallelism on one node")
+        return PossiblePlans(({},), "no plan is printed: data parallelism on one node")
     said = " ".join(
         str(record.get(key, "")) for key in ("schedule", "notes", "source", "recompute")
     )
     if says(said, _SHARDED):
-        return Plans(({"zero": 3},), "no plan is printed: everything is sharded")
+        return PossiblePlans(
+            ({"zero": 3},), "no plan is printed: everything is sharded"
+        )
     grown = tuple(_grown(model, where.num_gpus, record["batch"]["global"]))
-    return Plans(
+    return PossiblePlans(
         grown or ({"zero": 3},),
         "no plan is printed: tensor and pipeline parallelism as the model needs",
     )

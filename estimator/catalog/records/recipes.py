@@ -20,7 +20,7 @@ CONFIGURED = re.compile(r"config_\w+?_\d+x\d+x(\d+)xtp(\d+)pp(\d+)cp(\d+)")
 _OVERLAP = "interleaved 1F1B with 1F1B EP all-to-all overlap"
 
 
-class Recipe(NamedTuple):
+class ScriptedPlan(NamedTuple):
     """What a script sets, and which runs it is for."""
 
     words: str
@@ -33,51 +33,51 @@ class Recipe(NamedTuple):
 
 
 RECIPES = (
-    Recipe(
+    ScriptedPlan(
         r"mixtral-8x22b h100 ",
         {"tp": 2, "pp": 8, "vp": 7, "ep": 8, "etp": 1},
         {"micro": 1, "global": 256},
     ),
-    Recipe(
+    ScriptedPlan(
         r"deepseek-v3 gb200 ",
         {"tp": 1, "pp": 4, "vp": 4, "ep": 64},
         {"micro": 1, "global": 8192},
         recompute="selective: mlp",
     ),
-    Recipe(
+    ScriptedPlan(
         r"deepseek-v3 gb300 ",
         {"tp": 1, "pp": 4, "vp": 4, "ep": 32},
         {"micro": 1, "global": 4096},
         recompute="selective: mlp",
     ),
-    Recipe(
+    ScriptedPlan(
         r"qwen3-235b-a22b h100 bf16",
         {"tp": 2, "pp": 8, "vp": 4, "ep": 32, "etp": 1},
         {"micro": 1, "global": 2048},
         _OVERLAP,
         "selective: norm, moe_act",
     ),
-    Recipe(
+    ScriptedPlan(
         r"qwen3-235b-a22b gb.00 mxfp8",
         {"tp": 4, "cp": 4, "pp": 4, "vp": 12, "ep": 32, "etp": 1},
         {"micro": 1, "global": 1024},
         recompute="selective: norm, moe_act",
         least_seq_len=131072,
     ),
-    Recipe(
+    ScriptedPlan(
         r"qwen3-235b-a22b gb200 bf16",
         {"tp": 1, "pp": 8, "ep": 8},
         {"micro": 1, "global": 8192},
         "1F1B",
     ),
-    Recipe(
+    ScriptedPlan(
         r"qwen3-235b-a22b gb200 mxfp8",
         {"tp": 1, "pp": 4, "vp": 6, "ep": 64},
         {"micro": 3, "global": 3072},
         _OVERLAP,
         "selective: norm, moe_act",
     ),
-    Recipe(
+    ScriptedPlan(
         r"qwen3-235b-a22b gb300 mxfp8",
         {"tp": 1, "pp": 1, "ep": 64},
         {"micro": 1, "global": 8192},

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from estimator.answer.step_model import fewest_scheduled
-from estimator.explore.plan.elements import Elements, Row, elements_of
+from estimator.explore.plan.elements import ElementCost, Elements, elements_of
 from estimator.explore.plan.shards import Shards, shards_of
 from estimator.explore.plan.space import Pipe, Placement, Shape, placement
 from estimator.ground.errors import EstimatorError
@@ -125,13 +125,13 @@ class ShapeBounds:
         """
         active = np.zeros(len(placed.holds))
         for alive, row in (
-            (placed.alive_until_input, Row.UNTIL_INPUT),
-            (placed.alive_until_weight, Row.UNTIL_WEIGHT),
+            (placed.alive_until_input, ElementCost.UNTIL_INPUT),
+            (placed.alive_until_weight, ElementCost.UNTIL_WEIGHT),
         ):
             least = np.min(np.where(placed.holds, of_stage[row], np.inf), axis=1)
             active += np.sum(alive, axis=1) * least
         active *= 1 - self.bounds.scenario.plan.activation_offload
-        logits = np.maximum.reduceat(self.made.rows[Row.LOGITS], starts)
+        logits = np.maximum.reduceat(self.made.rows[ElementCost.LOGITS], starts)
         passing = np.maximum(
             np.max(placed.holds * logits, axis=1), self.made.layer_buffer
         )
@@ -141,18 +141,20 @@ class ShapeBounds:
 
 
 def _step_s(placed: Placement, of_stage: Floats, shards: Shards, count: int) -> float:
-    forward = of_stage[Row.FORWARD] + shards.forward_copy_s
-    backward = of_stage[Row.BACKWARD] + shards.backward_copy_s + shards.scatter_copy_s
+    forward = of_stage[ElementCost.FORWARD] + shards.forward_copy_s
+    backward = (
+        of_stage[ElementCost.BACKWARD] + shards.backward_copy_s + shards.scatter_copy_s
+    )
     if not placed.has_pairs:
-        chain = of_stage[Row.FORWARD_CHAIN] + shards.forward_copy_s
+        chain = of_stage[ElementCost.FORWARD_CHAIN] + shards.forward_copy_s
         forward = np.maximum(chain, forward)
         if not placed.is_split:
-            chain = of_stage[Row.INPUT_CHAIN] + shards.backward_copy_s
+            chain = of_stage[ElementCost.INPUT_CHAIN] + shards.backward_copy_s
             backward = np.maximum(chain, backward)
     busy_s = count * (placed.share @ (forward + backward))
     busy_s = np.maximum(busy_s, count * (placed.share @ shards.travel_s))
     if placed.has_pairs:
-        travel_s = count * (placed.share @ of_stage[Row.COMMUNICATION])
+        travel_s = count * (placed.share @ of_stage[ElementCost.COMMUNICATION])
         busy_s = np.maximum(busy_s, travel_s)
     way = np.cumsum(forward) - forward
     if not placed.is_split:

@@ -24,7 +24,7 @@ PAIRED = ("dualpipe", Pipeline(2, 4))
 """A schedule with overlapped pairs: their all-to-alls run at other rates."""
 
 
-class Row(IntEnum):
+class ElementCost(IntEnum):
     """Of each element: seconds, bytes kept, parameters."""
 
     FORWARD_CHAIN = 0
@@ -47,7 +47,7 @@ class Elements:
     """The elements of a model under one shape."""
 
     rows: Floats
-    """Shape (:class:`Row`, elements)."""
+    """Shape (:class:`ElementCost`, elements)."""
     layer_buffer: float
     """Bytes that a layer's backward pass needs at least."""
     work: Chunks
@@ -114,16 +114,16 @@ def _costs(
         if item.stream is Stream.COMMUNICATION
     )
     column = {
-        Row.FORWARD_CHAIN: play(forward).makespan_s,
-        Row.FORWARD: busy[0],
-        Row.INPUT_CHAIN: play(inputs).makespan_s,
-        Row.BACKWARD: busy[1] + busy[2],
-        Row.UNTIL_INPUT: kept[0],
-        Row.UNTIL_WEIGHT: kept[1],
-        Row.SHARED: own.shared,
-        Row.EXPERTS: own.experts,
-        Row.COMMUNICATION: travel_s,
-        Row.VOCABULARY: 0.0 if element.is_layer else own.shared,
-        Row.LOGITS: head_buffer(size, [(element,)]),
+        ElementCost.FORWARD_CHAIN: play(forward).makespan_s,
+        ElementCost.FORWARD: busy[0],
+        ElementCost.INPUT_CHAIN: play(inputs).makespan_s,
+        ElementCost.BACKWARD: busy[1] + busy[2],
+        ElementCost.UNTIL_INPUT: kept[0],
+        ElementCost.UNTIL_WEIGHT: kept[1],
+        ElementCost.SHARED: own.shared,
+        ElementCost.EXPERTS: own.experts,
+        ElementCost.COMMUNICATION: travel_s,
+        ElementCost.VOCABULARY: 0.0 if element.is_layer else own.shared,
+        ElementCost.LOGITS: head_buffer(size, [(element,)]),
     }
-    return [column[row] for row in Row]
+    return [column[row] for row in ElementCost]

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from estimator.explore.plan.elements import Row, elements_of
+from estimator.explore.plan.elements import ElementCost, elements_of
 from estimator.explore.plan.space import Shape
 from estimator.ground.lanes import Index
 from estimator.specs.layout import EVEN
@@ -27,7 +27,9 @@ def balanced_layouts(scenario: Scenario, counts: set[int]) -> dict[int, str]:
     symbols = "E" + "t" * model.num_layers + "m" * model.num_mtp_modules + "L"
     if made is None:
         return dict.fromkeys(counts, EVEN)
-    spent = iter((made.rows[Row.FORWARD] + made.rows[Row.BACKWARD]).tolist())
+    spent = iter(
+        (made.rows[ElementCost.FORWARD] + made.rows[ElementCost.BACKWARD]).tolist()
+    )
     seconds = [next(spent) + (next(spent) if name == "m" else 0) for name in symbols]
     until = np.concatenate([[0.0], np.cumsum(seconds)]) / sum(seconds)
     most = max(counts)

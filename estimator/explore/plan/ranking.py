@@ -62,7 +62,7 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlanStanding:
     """A plan among others that were drawn at random, each as likely."""
 
     num_drawn: int
@@ -98,7 +98,7 @@ class Plans:
     """What meets the deadline with the fewest dollars, or the budget soonest."""
     cost_basis: str = ""
     """Whose dollars they are, in words."""
-    standing: Standing | None = None
+    standing: PlanStanding | None = None
     """How the scenario's own plan stands among all, if that was asked."""
 
     def to_dict(self) -> dict[str, Any]:

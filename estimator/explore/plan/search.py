@@ -25,7 +25,7 @@ from estimator.explore.plan.answer import answer
 from estimator.explore.plan.bound import Bounds
 from estimator.explore.plan.guess import guess
 from estimator.explore.plan.layout import balanced_layouts
-from estimator.explore.plan.ranking import PlanRow, Plans, Standing, evaluated
+from estimator.explore.plan.ranking import PlanRow, Plans, PlanStanding, evaluated
 from estimator.explore.plan.space import (
     ZERO,
     Candidate,
@@ -167,7 +167,7 @@ def _searched(
     seed: int = 0,
     most_evaluated: int | None = None,
     progress: Progress | None = None,
-) -> tuple[list[_Found], Standing | None]:
+) -> tuple[list[_Found], PlanStanding | None]:
     """Return what is found on each number of GPUs, and how the own plan stands."""
     _check_draws(num_drawn, seed)
     own = scenario.cluster.num_gpus
@@ -178,7 +178,7 @@ def _searched(
             fix=f"--gpus {own}, or no --standing",
         )
     found: list[_Found] = []
-    stands: Standing | None = None
+    stands: PlanStanding | None = None
     most = most_evaluated or MOST_EVALUATED
     for done, number in enumerate(numbers):
         tell = partial(_tell, progress, done * most, len(numbers) * most)

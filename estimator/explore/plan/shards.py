@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.explore.plan.elements import Elements, Row, split
+from estimator.explore.plan.elements import ElementCost, Elements, split
 from estimator.explore.plan.space import ZERO, Placement, Shape
 from estimator.ground.lanes import Floats, Index
 from estimator.specs.scenario import Scenario
@@ -82,9 +82,11 @@ def _shards(
     of_stage = np.add.reduceat(made.rows, starts, axis=1)
     shared, experts, vocabulary = (
         placed.holds @ of_stage[row]
-        for row in (Row.SHARED, Row.EXPERTS, Row.VOCABULARY)
+        for row in (ElementCost.SHARED, ElementCost.EXPERTS, ElementCost.VOCABULARY)
     )
-    each = np.maximum.reduceat(made.rows[Row.SHARED] + made.rows[Row.EXPERTS], starts)
+    each = np.maximum.reduceat(
+        made.rows[ElementCost.SHARED] + made.rows[ElementCost.EXPERTS], starts
+    )
     largest = np.max(placed.holds * each, axis=1)
     least = np.maximum(shared, 1.0)  # a tied head may be all that a rank holds
     parts: tuple[Any, ...] = state_bytes(  # of all ranks at once

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from estimator.answer.walk import Walk
-from estimator.explore.plan.ranking import PlanRow, Standing, evaluated
+from estimator.explore.plan.ranking import PlanRow, PlanStanding, evaluated
 from estimator.explore.plan.space import Candidate, planned
 from estimator.ground.errors import EstimatorError
 from estimator.ground.lanes import Floats
@@ -21,7 +21,7 @@ def standing(
     given: PlanRow,
     num_drawn: int,
     seed: int,
-) -> Standing:
+) -> PlanStanding:
     """Return how many of some drawn plans are better than the given one.
 
     On the same GPUs a plan is better in dollars where it is in time. Plans whose bound
@@ -39,7 +39,7 @@ def standing(
         if row:
             num_fitting += 1
             num_better += row.wall_s < given.wall_s
-    return Standing(
+    return PlanStanding(
         size, num_fitting, num_better, num_better / num_fitting if num_fitting else 0.0
     )
 

@@ -45,7 +45,7 @@ def _even(is_even: object) -> str:
 
 
 @dataclass(frozen=True)
-class Control:
+class Knob:
     """A key in links, the path that it patches, and what the scenario has there."""
 
     key: str
@@ -61,39 +61,39 @@ class Control:
         return (f"{self.path}={self.written(value)}",)
 
 
-NODE = Control("node", "cluster.node", lambda s: s.cluster.node.name)
-NVLINK = Control(
+NODE = Knob("node", "cluster.node", lambda s: s.cluster.node.name)
+NVLINK = Knob(
     "nvlink",
     "cluster.node.nvlink_bytes_per_s",
     lambda s: s.cluster.node.nvlink_bytes_per_s / GB,
     _gigabytes,
 )
-PRICE = Control(
+PRICE = Knob(
     "price",
     "price.usd_per_gpu_hour",
     lambda s: s.price.usd_per_gpu_hour or 0.0,
     "{:.10g}".format,
 )
 REST = (
-    Control("gpus", "cluster.num_gpus", lambda s: s.cluster.num_gpus),
+    Knob("gpus", "cluster.num_gpus", lambda s: s.cluster.num_gpus),
     NVLINK,
-    Control(
+    Knob(
         "ib",
         "cluster.fabric.bytes_per_s",
         lambda s: s.cluster.fabric.bytes_per_s / GB,
         _gigabytes,
     ),
     PRICE,
-    Control("schedule", "plan.schedule", lambda s: s.plan.schedule),
-    Control(
+    Knob("schedule", "plan.schedule", lambda s: s.plan.schedule),
+    Knob(
         "overlap",
         "plan.overlap.expert_all_to_all",
         lambda s: s.plan.overlap.expert_all_to_all,
         lambda is_on: str(is_on).lower(),
     ),
-    Control("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
-    Control("precision", "precision.recipe", lambda s: s.precision.recipe),
-    Control("recompute", "recompute", lambda s: list(s.recompute), _list),
+    Knob("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
+    Knob("precision", "precision.recipe", lambda s: s.precision.recipe),
+    Knob("recompute", "recompute", lambda s: list(s.recompute), _list),
 )
 SCENARIO, SET = "scenario", "set"
 KEYS = (SCENARIO, NODE.key, *(control.key for control in REST), SET)

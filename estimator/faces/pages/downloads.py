@@ -53,7 +53,7 @@ class File(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Group:
+class DownloadGroup:
     """Files of one kind, or why there are none."""
 
     title: str
@@ -61,7 +61,7 @@ class Group:
     problems: tuple[str, ...] = ()
 
 
-def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
+def groups(scenario: Scenario, command: str) -> tuple[DownloadGroup, ...]:
     """Return what an estimate can be downloaded as.
 
     Nothing here asks the session: files are made in another thread.
@@ -78,7 +78,7 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
         for figure in finding
     ]
     if figures[0].problems:  # one sentence for all
-        figures = [Group("Figures", problems=figures[0].problems)]
+        figures = [DownloadGroup("Figures", problems=figures[0].problems)]
     return (
         of_tables(lambda: answer.result(command), scenario.name),
         _report(answer, command),
@@ -87,13 +87,13 @@ def groups(scenario: Scenario, command: str) -> tuple[Group, ...]:
     )
 
 
-def of_scenario(question: Question) -> Group:
+def of_scenario(question: Question) -> DownloadGroup:
     """Return the scenario with its patches as a file that the command line runs."""
     name, text = question.file_name, question.file
-    return Group("Scenario", (File(name, "yaml", text.encode),))
+    return DownloadGroup("Scenario", (File(name, "yaml", text.encode),))
 
 
-def of_tables(made: Callable[[], Result], name: str) -> Group:
+def of_tables(made: Callable[[], Result], name: str) -> DownloadGroup:
     """Return the tables of a result in every format that is installed.
 
     Parameters
@@ -114,10 +114,10 @@ def of_tables(made: Callable[[], Result], name: str) -> Group:
             files.append(
                 File(file_name(name, ending), ending, partial(_encoded, encode, made))
             )
-    return Group("Tables", tuple(files), tuple(problems))
+    return DownloadGroup("Tables", tuple(files), tuple(problems))
 
 
-def of_figure(made: Figure, footer: str, name: str) -> Group:
+def of_figure(made: Figure, footer: str, name: str) -> DownloadGroup:
     """Return the files of one figure, or why there are none.
 
     Parameters
@@ -134,7 +134,7 @@ def _encoded(encode: Writer, made: Callable[[], Result]) -> bytes:
     return encode(made())
 
 
-def _report(answer: pictures.Estimate, command: str) -> Group:
+def _report(answer: pictures.Estimate, command: str) -> DownloadGroup:
     def encoded() -> bytes:
         from estimator.show import report_html
 
@@ -145,13 +145,13 @@ def _report(answer: pictures.Estimate, command: str) -> Group:
     try:
         pictures.need_matplotlib()
     except EstimatorError as error:
-        return Group(title, problems=(str(error),))
-    return Group(
+        return DownloadGroup(title, problems=(str(error),))
+    return DownloadGroup(
         title, (File(file_name(answer.scenario.name, "html"), "html", encoded),)
     )
 
 
-def _trace(scenario: Scenario) -> Group:
+def _trace(scenario: Scenario) -> DownloadGroup:
     def encoded() -> bytes:
         step = api.traced_step(scenario)
         return files.packed_trace(perfetto.events(step), perfetto.about(step, scenario))
@@ -160,12 +160,14 @@ def _trace(scenario: Scenario) -> Group:
     try:
         api.check_traced(scenario)
     except EstimatorError as error:
-        return Group(title, problems=(str(error),))
+        return DownloadGroup(title, problems=(str(error),))
     name = file_name(scenario.name, "json.gz")
-    return Group(title, (File(name, "json.gz", encoded),))
+    return DownloadGroup(title, (File(name, "json.gz", encoded),))
 
 
-def _drawn(title: str, found: Callable[[], Figure], footer: str, name: str) -> Group:
+def _drawn(
+    title: str, found: Callable[[], Figure], footer: str, name: str
+) -> DownloadGroup:
     """Return the files of the figure of what is found when one is asked for."""
 
     def encoded(ending: str) -> bytes:
@@ -177,8 +179,8 @@ def _drawn(title: str, found: Callable[[], Figure], footer: str, name: str) -> G
     try:
         pictures.need_matplotlib()
     except EstimatorError as error:
-        return Group(title, problems=(str(error),))
-    return Group(
+        return DownloadGroup(title, problems=(str(error),))
+    return DownloadGroup(
         title,
         tuple(
             File(file_name(name, ending), ending, partial(encoded, ending))
@@ -187,7 +189,7 @@ def _drawn(title: str, found: Callable[[], Figure], footer: str, name: str) -> G
     )
 
 
-def buttons(group: Group) -> None:
+def buttons(group: DownloadGroup) -> None:
     """Show a button for each file of a group, or why there is none."""
     with st.container(horizontal=True):
         for file in group.files:

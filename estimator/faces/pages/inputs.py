@@ -71,7 +71,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Offer:
     """A thing that is exchanged."""
 
     words: str
@@ -105,13 +105,13 @@ class Choice:
         return f"{self.path}={','.join(values)}"
 
 
-NODE = Choice(
+NODE = Offer(
     "Node",
     "cluster.node",
     lambda: kinds.names("node"),
     first=("hgx-h800", "hgx-h100"),
 )
-INPUTS: tuple[Number | Choice, ...] = (
+INPUTS: tuple[Number | Offer, ...] = (
     Number(
         "Network, GB/s one way per GPU",
         "cluster.fabric.bytes_per_s",
@@ -162,14 +162,14 @@ INPUTS: tuple[Number | Choice, ...] = (
         multiple=lambda _: 1,
     ),
     NODE,
-    Choice("Fabric", "cluster.fabric", lambda: kinds.names("fabric")),
-    Choice(
+    Offer("Fabric", "cluster.fabric", lambda: kinds.names("fabric")),
+    Offer(
         "Schedule",
         "plan.schedule",
         lambda: [name for name in schedule if name not in NOT_TRAINING],
         first=("1f1b", "zb-h1"),
     ),
-    Choice(
+    Offer(
         "Precision",
         "precision.recipe",
         lambda: list(get_args(Recipe)),
@@ -179,7 +179,7 @@ INPUTS: tuple[Number | Choice, ...] = (
 BY_WORDS = {each.words: each for each in INPUTS}
 
 
-def told(each: Number | Choice, values: tuple[Any, ...]) -> Input:
+def told(each: Number | Offer, values: tuple[Any, ...]) -> Input:
     """Return an input with its values, as a figure tells it."""
     return Input(each.words, values, each.said)
 

@@ -17,7 +17,7 @@ from estimator.explore import points, sweeps
 from estimator.faces import uploads
 from estimator.faces.pages import links
 from estimator.faces.pages.drawing import draw
-from estimator.faces.pages.inputs import BY_WORDS, INPUTS, NODE, Choice, Number, told
+from estimator.faces.pages.inputs import BY_WORDS, INPUTS, NODE, Number, Offer, told
 from estimator.faces.pages.question import Question
 from estimator.faces.pages.text import plain
 from estimator.faces.pages.turns import in_turn
@@ -80,7 +80,7 @@ _sweep = in_turn(sweeps.sweep)
 class Varied(NamedTuple):
     """An input and its values."""
 
-    input: Number | Choice
+    input: Number | Offer
     chosen: tuple[Any, ...]
 
 
@@ -119,7 +119,7 @@ def _axis(side: str, words: list[str], start: int, scenario: Scenario) -> Varied
         args=(side, words),
     )
     each = BY_WORDS[str(chosen)]
-    if isinstance(each, Choice):
+    if isinstance(each, Offer):
         return Varied(each, _chosen_names(each, side, scenario))
     return Varied(each, _chosen_numbers(each, side, scenario))
 
@@ -133,7 +133,7 @@ def _keep_apart(side: str, words: list[str]) -> None:
         )
 
 
-def _chosen_names(each: Choice, side: str, scenario: Scenario) -> tuple[str, ...]:
+def _chosen_names(each: Offer, side: str, scenario: Scenario) -> tuple[str, ...]:
     start = each.start(scenario)
     key = f"{side}_names"
     _start_again(side, each.path, scenario, {key: start})

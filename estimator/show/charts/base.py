@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 
 from estimator.ground.registry import Registry
 from estimator.show.charts.palette import colour
-from estimator.show.findings.base import Answer, Bars
+from estimator.show.findings.base import Answered, Bars
 
 Drawn: TypeAlias = go.Figure
-Chart = Callable[[Answer], Drawn]
+Chart = Callable[[Answered], Drawn]
 
 chart: Registry[Chart] = Registry("chart", package="estimator.show.charts")
 """Chart name -> function that draws it."""

@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 
 from estimator.show.charts.base import chart, framed
 from estimator.show.charts.palette import colour
-from estimator.show.findings.base import Answer
+from estimator.show.findings.base import Answered
 from estimator.show.findings.breakdown import breakdown as found
 
 
 @chart("breakdown")
-def breakdown(answer: Answer) -> go.Figure:
+def breakdown(answer: Answered) -> go.Figure:
     """Draw one bar per cause, the longest on top; they add up to the step."""
     made = found(answer)
     (spent,) = made.series

@@ -6,13 +6,13 @@ import plotly.graph_objects as go
 
 from estimator.show.charts.base import chart, framed
 from estimator.show.charts.palette import GUIDE, colour
-from estimator.show.findings.base import Answer
+from estimator.show.findings.base import Answered
 from estimator.show.findings.breakdown import layers as found
 from estimator.show.wording import LAYER_ADDS
 
 
 @chart("layers")
-def layers(answer: Answer) -> go.Figure:
+def layers(answer: Answered) -> go.Figure:
     """Draw a waterfall over the layers of constants, ending at the step."""
     made = found(answer)
     added, whole = made.series

@@ -8,17 +8,17 @@ from estimator.show.charts.base import chart, stacked
 from estimator.show.charts.palette import LIMIT
 from estimator.show.findings import memory as held
 from estimator.show.findings import ranks as spent
-from estimator.show.findings.base import Answer
+from estimator.show.findings.base import Answered
 
 
 @chart("ranks")
-def ranks(answer: Answer) -> go.Figure:
+def ranks(answer: Answered) -> go.Figure:
     """Stack each rank's kinds of chunk; every bar is as high as the step is long."""
     return stacked(spent.ranks(answer), "%{y:.3~g} s")
 
 
 @chart("memory")
-def memory(answer: Answer) -> go.Figure:
+def memory(answer: Answered) -> go.Figure:
     """Stack each rank's parts under the line that the GPU's memory draws."""
     made = held.memory(answer)
     figure = stacked(made, "%{y:.3g}")

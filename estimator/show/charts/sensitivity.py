@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 
 from estimator.show.charts.base import chart, framed
 from estimator.show.charts.palette import GUIDE, colour
-from estimator.show.findings.base import Answer
+from estimator.show.findings.base import Answered
 from estimator.show.findings.sensitivity import sensitivity as found
 
 
 @chart("sensitivity")
-def sensitivity(answer: Answer) -> go.Figure:
+def sensitivity(answer: Answered) -> go.Figure:
     """Draw the step's change at both ends of each constant's range."""
     made = found(answer)
     height = 140 + 28 * len(made.names)

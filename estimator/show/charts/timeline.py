@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from estimator.ground.words import CLOSE, duration
 from estimator.show.charts.base import chart, framed
 from estimator.show.charts.palette import colour
-from estimator.show.findings.base import Answer, Box, Panel, Timeline
+from estimator.show.findings.base import Answered, Box, Panel, Timeline
 from estimator.show.findings.timeline import WINDOWS, windows
 from estimator.show.findings.timeline import timeline as found
 
@@ -27,7 +27,7 @@ MOST_BOXES = 20_000
 
 
 @chart("timeline")
-def timeline(answer: Answer) -> go.Figure:
+def timeline(answer: Answered) -> go.Figure:
     """Draw each kind of chunk as one filled path: thousands of boxes, few elements."""
     return drawn(found(answer))
 

@@ -14,7 +14,7 @@ from estimator.ground import files
 from estimator.ground.errors import InfeasibleError
 from estimator.show.figures import bars, heat, plot, timeline
 from estimator.show.figures.frame import STYLE, encoded
-from estimator.show.findings.base import Answer, Bars, Heat, Plot, Timeline, finding
+from estimator.show.findings.base import Answered, Bars, Heat, Plot, Timeline, finding
 from estimator.show.findings.base import Figure as Made
 
 
@@ -49,7 +49,7 @@ def write(made: Made, footer: str, path: Path) -> None:
     files.write_bytes(path, [encoded(figure, path.suffix[1:].lower())])
 
 
-def found(answer: Answer) -> Iterator[tuple[str, Bars | Timeline | InfeasibleError]]:
+def found(answer: Answered) -> Iterator[tuple[str, Bars | Timeline | InfeasibleError]]:
     """Yield each figure's name and what it shows, or why there is nothing to show."""
     for name in finding:
         try:
@@ -59,7 +59,7 @@ def found(answer: Answer) -> Iterator[tuple[str, Bars | Timeline | InfeasibleErr
 
 
 def write_all(
-    answer: Answer, footer: str, folder: Path, formats: Sequence[str]
+    answer: Answered, footer: str, folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     """Write every figure of an estimate into a folder, and return the files."""
     written = []

@@ -19,7 +19,7 @@ class Reported(Protocol):
         """The estimate."""
 
 
-class Answer(Reported, Protocol):
+class Answered(Reported, Protocol):
     """An estimate and what can be asked of it; each part is made when it is read."""
 
     @property
@@ -175,7 +175,7 @@ class Heat:
 
 
 Figure = Bars | Timeline | Plot | Heat
-Finding = Callable[[Answer], Bars | Timeline]
+Finding = Callable[[Answered], Bars | Timeline]
 
 finding: Registry[Finding] = Registry("chart", package="estimator.show.findings")
 """Figure name -> function that finds what it shows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from estimator.ground.words import duration, signed
-from estimator.show.findings.base import Answer, Bars, Reported, Series, finding
+from estimator.show.findings.base import Answered, Bars, Reported, Series, finding
 from estimator.workload.causes import COMPUTATION
 
 
@@ -30,7 +30,7 @@ def breakdown(answer: Reported) -> Bars:
     )
 
 
-def layers(answer: Answer) -> Bars:
+def layers(answer: Answered) -> Bars:
     """Show how the step grows as layers of constants are added: a waterfall."""
     steps = tuple(answer.layers.values())
     added = (steps[0], *(after - before for before, after in pairwise(steps)))

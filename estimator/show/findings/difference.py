@@ -14,7 +14,7 @@ WHOLE = "difference"
 """The last bar: all shares together."""
 
 
-class Share(Protocol):
+class Contribution(Protocol):
     """What one changed input adds."""
 
     @property
@@ -53,7 +53,7 @@ QUANTITIES: Mapping[str, Told] = {
 def difference(
     before: Report,
     after: Report,
-    shares: Sequence[Share],
+    shares: Sequence[Contribution],
     quantity: str = "cost_usd",
 ) -> Bars:
     """Show what each changed input adds, a waterfall that ends at the difference.
@@ -109,7 +109,9 @@ def _series(kind: str, bars: Sequence[_Bar], told: Told) -> Series:
     )
 
 
-def _said(before: Report, after: Report, ranked: Sequence[Share], quantity: str) -> str:
+def _said(
+    before: Report, after: Report, ranked: Sequence[Contribution], quantity: str
+) -> str:
     told = QUANTITIES[quantity]
     total = getattr(after, quantity) - getattr(before, quantity)
     if not total:

@@ -9,7 +9,7 @@ from estimator.ground.words import TIME, Rung, counted, dollars, duration, rung
 from estimator.show.findings.base import Curve, Plot
 
 
-class Plan(Protocol):
+class Priced(Protocol):
     """What a parallel plan takes."""
 
     @property
@@ -25,7 +25,9 @@ class Plan(Protocol):
         """Dollars of the run."""
 
 
-def pareto(front: Sequence[Plan], others: Sequence[Plan], given: Plan | None) -> Plot:
+def pareto(
+    front: Sequence[Priced], others: Sequence[Priced], given: Priced | None
+) -> Plot:
     """Show cost against time: the front as a line, a point per other plan.
 
     Parameters
@@ -50,7 +52,7 @@ def pareto(front: Sequence[Plan], others: Sequence[Plan], given: Plan | None) ->
 
 def _curve(
     name: str,
-    plans: Sequence[Plan],
+    plans: Sequence[Priced],
     units: tuple[Rung, Rung],
     place: int,
     *,
@@ -68,7 +70,7 @@ def _curve(
     )
 
 
-def _said(front: Sequence[Plan]) -> str:
+def _said(front: Sequence[Priced]) -> str:
     fastest, cheapest = front[0], front[-1]
     told = [
         f"{dollars(plan.cost_usd)} in {duration(plan.wall_s)} on {plan.num_gpus:,} GPUs"

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from estimator.answer.report import Assumption
 from estimator.ground.words import quantity, relative
-from estimator.show.findings.base import Answer, Bars, Series, finding
+from estimator.show.findings.base import Answered, Bars, Series, finding
 from estimator.show.wording import brief, weight
 
 MOST = 12
 """Constants shown, from the one that matters most."""
 
 
-def sensitivity(answer: Answer) -> Bars:
+def sensitivity(answer: Answered) -> Bars:
     """Show how far each constant moves the step within its range: a tornado."""
     rows = sorted(answer.report.assumptions, key=weight)
     rows = [row for row in rows if row.step_effect][-MOST:]

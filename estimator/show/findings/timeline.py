@@ -11,7 +11,7 @@ from estimator.engine.graph import SEND
 from estimator.engine.step import StepTrace
 from estimator.ground.words import CLOSE, duration, several
 from estimator.schedules.notation import Instruction, Op
-from estimator.show.findings.base import Answer, Box, Panel, Timeline, finding
+from estimator.show.findings.base import Answered, Box, Panel, Timeline, finding
 
 KINDS: Mapping[Op, str] = {
     Op.F: "forward",
@@ -31,7 +31,7 @@ Window = tuple[float, float]
 """First and last second."""
 
 
-def timeline(answer: Answer) -> Timeline:
+def timeline(answer: Answered) -> Timeline:
     """Show what each pipeline rank does when in one step: chunks as boxes."""
     step = answer.report.step
     said = _waiting(answer.trace, len(step.ranks), step.step_s)
@@ -41,7 +41,7 @@ def timeline(answer: Answer) -> Timeline:
 finding("timeline")(timeline)
 
 
-def step_timelines(answers: Mapping[str, Answer]) -> Timeline:
+def step_timelines(answers: Mapping[str, Answered]) -> Timeline:
     """Return steps under each other by name, and how much of each ranks wait."""
     said = [
         f"{name} waits {_share(answer.report.step.bubble_fraction)} of "
@@ -57,7 +57,7 @@ def step_timelines(answers: Mapping[str, Answer]) -> Timeline:
     return Timeline(", ".join(said), tuple(panels))
 
 
-def _step_panel(answer: Answer, name: str) -> Panel:
+def _step_panel(answer: Answered, name: str) -> Panel:
     """Return the chunks of a scenario's step."""
     step, trace = answer.report.step, answer.trace
     boxes: defaultdict[str, list[Box]] = defaultdict(list)

@@ -15,7 +15,7 @@ ROOM = 1.3
 """How far the lines reach beyond the outermost runs, as a factor."""
 
 
-class Axis(NamedTuple):
+class LogAxis(NamedTuple):
     """How a quantity is drawn and told."""
 
     many: str
@@ -27,10 +27,10 @@ class Axis(NamedTuple):
     """What a prediction below the measured value is."""
 
 
-AXES: Mapping[str, Axis] = {
-    "step_s": Axis("step times", "seconds of a step", 1.0, "short"),
-    "peak_bytes": Axis("peaks of memory", "GB at the peak", 1e9, "low"),
-    "gpu_hours": Axis("budgets", "thousand GPU-hours", 1e3, "low"),
+AXES: Mapping[str, LogAxis] = {
+    "step_s": LogAxis("step times", "seconds of a step", 1.0, "short"),
+    "peak_bytes": LogAxis("peaks of memory", "GB at the peak", 1e9, "low"),
+    "gpu_hours": LogAxis("budgets", "thousand GPU-hours", 1e3, "low"),
 }
 
 
@@ -111,7 +111,7 @@ def by_size(runs: Sequence[Run]) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def _said(runs: Sequence[Run], axis: Axis) -> str:
+def _said(runs: Sequence[Run], axis: LogAxis) -> str:
     if not runs:
         return f"There are no {axis.many} here"
     size = np.abs([run.error for run in runs])

@@ -17,7 +17,7 @@ Writer = Callable[[Result], bytes]
 MOST_LETTERS = 60
 
 
-class Format(NamedTuple):
+class FileFormat(NamedTuple):
     """How a kind of file is written."""
 
     encode: Writer
@@ -31,7 +31,7 @@ class Format(NamedTuple):
         require(what, "export", *self.needs)
 
 
-file_format: Registry[Format] = Registry(
+file_format: Registry[FileFormat] = Registry(
     "file format", package="estimator.show.formats"
 )
 """Ending -> how a file that ends so is written."""
@@ -41,7 +41,7 @@ def writes(ending: str, *needs: str) -> Callable[[Writer], Writer]:
     """Return a decorator that files a writer under the ending of its files."""
 
     def add(encode: Writer) -> Writer:
-        file_format(ending)(Format(encode, needs))
+        file_format(ending)(FileFormat(encode, needs))
         return encode
 
     return add

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 GB, TERA, GIGABIT = 1e9, 1e12, 1e9 / 8
 
 
-class Column(NamedTuple):
+class ListedColumn(NamedTuple):
     """One column of a list."""
 
     head: str
@@ -51,61 +51,61 @@ def _hour(row: Row) -> Any:
     return f"{row['usd_per_gpu_hour']:.2f}"
 
 
-COLUMNS: Mapping[str, tuple[Column, ...]] = {
+COLUMNS: Mapping[str, tuple[ListedColumn, ...]] = {
     "gpu": (
-        Column("GB", "hbm_bytes", _over("hbm_bytes", GB)),
-        Column("TB/s", "hbm_bytes_per_s", _over("hbm_bytes_per_s", TERA)),
-        Column("16-bit TFLOP/s", "peak_flop_per_s.bf16", _peak("bf16", "fp16")),
-        Column("FP8", "peak_flop_per_s.fp8", _peak("fp8")),
-        Column(
+        ListedColumn("GB", "hbm_bytes", _over("hbm_bytes", GB)),
+        ListedColumn("TB/s", "hbm_bytes_per_s", _over("hbm_bytes_per_s", TERA)),
+        ListedColumn("16-bit TFLOP/s", "peak_flop_per_s.bf16", _peak("bf16", "fp16")),
+        ListedColumn("FP8", "peak_flop_per_s.fp8", _peak("fp8")),
+        ListedColumn(
             "links GB/s",
             "scaleup_io_bytes_per_s",
             _over("scaleup_io_bytes_per_s", GB),
         ),
-        Column("W", "tdp_watts", _word("tdp_watts")),
-        Column("TPP", "", _word("tpp")),
-        Column("PD", "", _word("performance_density")),
-        Column("Oct 2022", "", _word("october_2022")),
-        Column("Oct 2023", "", _word("october_2023")),
+        ListedColumn("W", "tdp_watts", _word("tdp_watts")),
+        ListedColumn("TPP", "", _word("tpp")),
+        ListedColumn("PD", "", _word("performance_density")),
+        ListedColumn("Oct 2022", "", _word("october_2022")),
+        ListedColumn("Oct 2023", "", _word("october_2023")),
     ),
     "node": (
-        Column("GPU", "", _word("gpu")),
-        Column("GPUs", "", _word("gpus_per_node")),
-        Column("scale-up GPUs", "scaleup_domain", _word("scaleup_domain")),
-        Column("links", "", _word("topology")),
-        Column("GB/s", "nvlink_bytes_per_s", _over("nvlink_bytes_per_s", GB)),
-        Column("us", "nvlink_latency_s", _over("nvlink_latency_s", 1e-6)),
-        Column("kW", "max_power_watts", _over("max_power_watts", 1e3)),
+        ListedColumn("GPU", "", _word("gpu")),
+        ListedColumn("GPUs", "", _word("gpus_per_node")),
+        ListedColumn("scale-up GPUs", "scaleup_domain", _word("scaleup_domain")),
+        ListedColumn("links", "", _word("topology")),
+        ListedColumn("GB/s", "nvlink_bytes_per_s", _over("nvlink_bytes_per_s", GB)),
+        ListedColumn("us", "nvlink_latency_s", _over("nvlink_latency_s", 1e-6)),
+        ListedColumn("kW", "max_power_watts", _over("max_power_watts", 1e3)),
     ),
     "fabric": (
-        Column("GB/s", "bytes_per_s", _over("bytes_per_s", GB)),
-        Column("us", "latency_s", _over("latency_s", 1e-6)),
-        Column("GPUs a NIC", "gpus_per_nic", _word("gpus_per_nic")),
-        Column("squeezed", "oversubscription", _word("oversubscription")),
-        Column("pod", "pod_gpus", _word("pod_gpus")),
-        Column("planes", "num_planes", _word("num_planes")),
-        Column("reduces", "", _word("has_switch_reduction")),
-        Column("what it is", "", _word("title")),
+        ListedColumn("GB/s", "bytes_per_s", _over("bytes_per_s", GB)),
+        ListedColumn("us", "latency_s", _over("latency_s", 1e-6)),
+        ListedColumn("GPUs a NIC", "gpus_per_nic", _word("gpus_per_nic")),
+        ListedColumn("squeezed", "oversubscription", _word("oversubscription")),
+        ListedColumn("pod", "pod_gpus", _word("pod_gpus")),
+        ListedColumn("planes", "num_planes", _word("num_planes")),
+        ListedColumn("reduces", "", _word("has_switch_reduction")),
+        ListedColumn("what it is", "", _word("title")),
     ),
     "price": (
-        Column("basis", "", _word("basis")),
-        Column("USD/h", "usd_per_gpu_hour", _hour),
-        Column("date", "", _word("date")),
-        Column("GPU", "", _word("gpu")),
-        Column("provider", "", _word("provider")),
-        Column("commitment", "", _word("commitment")),
+        ListedColumn("basis", "", _word("basis")),
+        ListedColumn("USD/h", "usd_per_gpu_hour", _hour),
+        ListedColumn("date", "", _word("date")),
+        ListedColumn("GPU", "", _word("gpu")),
+        ListedColumn("provider", "", _word("provider")),
+        ListedColumn("commitment", "", _word("commitment")),
     ),
     "model": (
-        Column("G parameters", "num_params", _over("num_params", 1e9)),
-        Column("active", "num_active_params", _over("num_active_params", 1e9)),
-        Column("", "", _word("title")),
+        ListedColumn("G parameters", "num_params", _over("num_params", 1e9)),
+        ListedColumn("active", "num_active_params", _over("num_active_params", 1e9)),
+        ListedColumn("", "", _word("title")),
     ),
     "power": (
-        Column("g CO2/kWh", "g_co2_per_kwh", _word("g_co2_per_kwh")),
-        Column("of", "", _word("date")),
-        Column("USD/kWh", "usd_per_kwh", _word("usd_per_kwh")),
-        Column("of", "", _word("electricity_date")),
-        Column("place", "", _word("title")),
+        ListedColumn("g CO2/kWh", "g_co2_per_kwh", _word("g_co2_per_kwh")),
+        ListedColumn("of", "", _word("date")),
+        ListedColumn("USD/kWh", "usd_per_kwh", _word("usd_per_kwh")),
+        ListedColumn("of", "", _word("electricity_date")),
+        ListedColumn("place", "", _word("title")),
     ),
 }
 NOTES = {
@@ -138,7 +138,7 @@ def print_rows(kind: str, rows: Sequence[Row], *, has_notes: bool) -> None:
     out.print(f"Sources: estimator show {kind} {rows[0]['name']}")
 
 
-def _plain(rows: Sequence[Row]) -> tuple[Column, ...]:
+def _plain(rows: Sequence[Row]) -> tuple[ListedColumn, ...]:
     """Return the columns of a kind that needs no choice."""
     hidden = {"name", "source", "sources", "notes"}
     keys = [
@@ -146,10 +146,10 @@ def _plain(rows: Sequence[Row]) -> tuple[Column, ...]:
         for key, value in (rows[0] if rows else {}).items()
         if key not in hidden and not isinstance(value, Mapping)
     ]
-    return tuple(Column(key.replace("_", " "), "", _word(key)) for key in keys)
+    return tuple(ListedColumn(key.replace("_", " "), "", _word(key)) for key in keys)
 
 
-def _side(column: Column) -> words.Side:
+def _side(column: ListedColumn) -> words.Side:
     return "right" if column.key else "left"
 
 
@@ -163,14 +163,14 @@ def _status(row: Row, key: str) -> str:
     return status_of(holder, key)
 
 
-def _marked(row: Row, column: Column) -> str:
+def _marked(row: Row, column: ListedColumn) -> str:
     """Return a cell, marked where its number was recalled, assumed or disputed."""
     cell = _cell(column.cell(row))
     status = _status(row, column.key) if cell and column.key else ""
     return f"{cell} {MARKS[status]}" if status in MARKS else cell
 
 
-def _legend(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+def _legend(rows: Sequence[Row], columns: Sequence[ListedColumn]) -> str:
     found = {_status(row, c.key) for row in rows for c in columns if c.key}
     words = [f"{mark}: {status}" for status, mark in MARKS.items() if status in found]
     return f"{', '.join(words)}; all others read or derived." if words else ""
