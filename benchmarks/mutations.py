@@ -387,8 +387,8 @@ def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Cas
         if rng.random() < 0.05:
             out = str(folder / f"{index}.csv")
             words = rng.choice(COMMANDS)
-            values = {"{}": value, "{count}": counted(value), "OUT": out}
-            made = tuple(_filled(word, values) for word in words)
+            filled = (word.replace("{}", value).replace("OUT", out) for word in words)
+            made = tuple(word.replace("{count}", counted(value)) for word in filled)
             yield Case(made, " ".join(words))
             continue
         name = rng.choice(names)
@@ -398,10 +398,3 @@ def override_cases(rng: random.Random, count: int, folder: Path) -> Iterator[Cas
             patches.append(f"{rng.choice(paths[name])}={whole}")
         sets = tuple(word for patch in patches for word in ("--set", patch))
         yield Case(("run", name, *sets, "--json"), patches[0][:60])
-
-
-def _filled(word: str, values: Mapping[str, str]) -> str:
-    """Return a word with each place taken by its value."""
-    for place, value in values.items():
-        word = word.replace(place, value)
-    return word
