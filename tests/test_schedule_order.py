@@ -5,19 +5,18 @@ from itertools import chain
 
 import pytest
 
-from estimator.errors import ScheduleError
-from estimator.schedules.ir import (
+from estimator.ground.errors import ScheduleError
+from estimator.schedules.check import check
+from estimator.schedules.notation import (
     Instruction,
     Op,
     Pipeline,
     Program,
-    check,
     need,
-    program,
     result,
-    schedule,
 )
 from estimator.schedules.order import named, order, passes
+from estimator.schedules.programs import program, schedule
 
 
 @pytest.mark.parametrize("name", list(schedule))
