@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from estimator.costs.formats import FORMATS
+from estimator.ground.lanes import largest
 from estimator.schedules.notation import Op, Program
 from estimator.specs.hardware import Node
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import LossKernel
+from estimator.specs.training import LossKernel, ParallelPlan
 from estimator.workload.attention import MASK, has_eager_softmax
 from estimator.workload.stages import Element, Held, held, total_held
 from estimator.workload.synchronisation import (
@@ -288,7 +289,17 @@ def _passing(
     runs beside the head.
     """
     head, layer = head_buffer(size, stages), layer_buffer(size, stages)
-    return head + layer if has_pairs else max(head, layer)
+    return head + layer if has_pairs else passing_alone(head, layer)
+
+
+def passing_alone(head: float, layer: float) -> float:
+    """Return the bytes of buffers where logits are gone before a layer runs back."""
+    return largest(head, layer)
+
+
+def share_that_stays(plan: ParallelPlan) -> float:
+    """Return the share of activations that is not moved to the host."""
+    return 1 - plan.activation_offload
 
 
 def memory(
@@ -316,7 +327,7 @@ def memory(
     its program, buffers of the larger of the head and a layer; what an allocator cannot
     use for its fragments is not counted.
     """
-    stays = 1 - size.plan.activation_offload
+    stays = share_that_stays(size.plan)
     stored = tuple(
         Stored(*(stays * part for part in chunk_activations(size, stage)))
         for stage in stages

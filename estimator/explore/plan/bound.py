@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,17 @@ from estimator.explore.plan.elements import ElementCost, Elements, elements_of
 from estimator.explore.plan.shards import Shards, shards_of
 from estimator.explore.plan.space import Pipe, Placement, Shape, placement
 from estimator.ground.errors import EstimatorError
-from estimator.ground.lanes import Floats, Index
+from estimator.ground.lanes import Floats, Index, lanes
 from estimator.schedules.notation import Pipeline
 from estimator.specs.fit import splits_evenly
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.scenario import Scenario
-from estimator.workload.memory import fixed_bytes
+from estimator.workload.memory import (
+    RankMemory,
+    fixed_bytes,
+    passing_alone,
+    share_that_stays,
+)
 
 LONG = 4
 """Micro-batches per rank from which on a few more do not matter to a bound."""
@@ -108,18 +114,19 @@ class ShapeBounds:
             return
         starts = self.bounds.starts(pipe, placed)
         of_stage = np.add.reduceat(self.made.rows, starts, axis=1)
-        active = self._active(placed, of_stage, starts)
+        activations = self._activations(placed, of_stage)
+        buffers = self._buffers(placed, starts)
         seq_len, num_tokens = phase.seq_len or 1, phase.num_tokens or 0.0
         ramped = min(batch.ramp_tokens, num_tokens)
         num_steps = (num_tokens - ramped) / (batch.final * seq_len)
         num_steps += ramped / (seq_len * replica * count)
         for shards in self.bounds.shards(shape, pipe, placed, self.made):
             step_s = _step_s(placed, of_stage, shards, count) + shards.optimizer_s
-            most = float(np.max(shards.state_bytes + active))
-            yield Bound(shards.zero, step_s, step_s * num_steps, most)
+            needed = RankMemory(*shards.states, activations, buffers).total
+            yield Bound(shards.zero, step_s, step_s * num_steps, float(np.max(needed)))
 
-    def _active(self, placed: Placement, of_stage: Floats, starts: Index) -> Floats:
-        """Return each rank's bytes of activations and buffers, at least.
+    def _activations(self, placed: Placement, of_stage: Floats) -> Any:
+        """Return each rank's bytes of activations, at least.
 
         Longer programs hold as many chunks, but perhaps of another of its stages.
         """
@@ -130,14 +137,14 @@ class ShapeBounds:
         ):
             least = np.min(np.where(placed.holds, of_stage[row], np.inf), axis=1)
             active += np.sum(alive, axis=1) * least
-        active *= 1 - self.bounds.scenario.plan.activation_offload
+        return active * share_that_stays(self.bounds.scenario.plan)
+
+    def _buffers(self, placed: Placement, starts: Index) -> Any:
+        """Return each rank's bytes of buffers, at least."""
         logits = np.maximum.reduceat(self.made.rows[ElementCost.LOGITS], starts)
-        passing = np.maximum(
-            np.max(placed.holds * logits, axis=1), self.made.layer_buffer
-        )
+        head: Any = lanes(np.max(placed.holds * logits, axis=1))
         fixed = fixed_bytes(self.bounds.scenario.cluster.node)
-        made: Floats = active + passing + fixed
-        return made
+        return np.asarray(fixed + passing_alone(head, self.made.layer_buffer))
 
 
 def _step_s(placed: Placement, of_stage: Floats, shards: Shards, count: int) -> float:

@@ -29,8 +29,8 @@ class Shards:
     """What one ZeRO stage adds, whatever the micro-batch; at least."""
 
     zero: int
-    state_bytes: Floats
-    """Weights, gradients and optimizer of each rank."""
+    states: tuple[Any, Any, Any]
+    """Bytes of weights, gradients and optimizer, each of every rank."""
     optimizer_s: float
     """Of the rank that holds most."""
     forward_copy_s: Floats
@@ -89,7 +89,7 @@ def _shards(
     )
     largest = np.max(placed.holds * each, axis=1)
     least = np.maximum(shared, 1.0)  # a tied head may be all that a rank holds
-    parts: tuple[Any, ...] = state_bytes(  # of all ranks at once
+    states: tuple[Any, Any, Any] = state_bytes(  # of all ranks at once
         scenario, Held(least, experts), vocabulary, largest, placed.num_copies
     )
     fullest = int(np.argmax(shared + experts))
@@ -104,7 +104,7 @@ def _shards(
     out_s, again_s, in_s, travel_s = np.add.reduceat(moved, starts, axis=1)
     return Shards(
         zero=scenario.plan.zero,
-        state_bytes=sum(parts),
+        states=states,
         optimizer_s=sum(spent.values()),
         forward_copy_s=out_s,
         backward_copy_s=again_s,
