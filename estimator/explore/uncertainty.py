@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from estimator.answer.bill import basis_title
-from estimator.answer.in_lanes import answers
+from estimator.answer.in_lanes import answers, at_ends
 from estimator.catalog import loading
 from estimator.catalog.published import as_written
 from estimator.ground.documents import Asked
@@ -207,12 +207,7 @@ def _moves(ends: tuple[float, float], value: Floats) -> bool:
 
 def _tornado(scenario: Scenario, varied: dict[str, Constant]) -> list[Swing]:
     """Return each constant's swing; two lanes belong to each."""
-    rates = {}
-    for index, (path, constant) in enumerate(varied.items()):
-        column = np.full(2 * len(varied), constant.value)
-        column[2 * index : 2 * index + 2] = constant.low, constant.high
-        rates[path] = column
-    made = answers(scenario, rates, 2 * len(varied))
+    made = answers(scenario, at_ends(varied, num_before=0), 2 * len(varied))
     swings = [
         Swing(
             input=path,
