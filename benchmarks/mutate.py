@@ -1,17 +1,16 @@
 """Which numbers of physics in the code could be wrong without a test that notices.
 
-    python benchmarks/mutate.py [MODULE...] [--hops N] [--jobs N] [--list]
+    python benchmarks/mutate.py [MODULE...] [--factor X] [--near] [--jobs N] [--list]
 
 Every number that stands in the code of ``ROOMS`` is halved and doubled, one at a time,
 and the fast tests that reach its module run until one fails, those that import it
 directly first. What is printed at the end are the numbers that none of them catches:
-either nobody says what the number should be, or only ``GOLDEN`` does, the tests whose
-figures are those that the program printed when they were written. ``EXPLAINED`` are
-those that may survive, each with its reason.
+either nobody says what the number should be, or only ``GOLDEN`` does, tests of the
+whole: their figures would move, and nobody could say which number is wrong.
+``EXPLAINED`` are those that may survive, each with its reason.
 
 A number is mutated as the module is imported, in a process forked for it: nothing on
-disk changes, and whatever imports the number, or builds a table of it, has the wrong
-one.
+disk changes, and whatever imports it, or builds a table of it, has the wrong one.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
@@ -43,11 +41,13 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("costs", "workload", "engine", "answer", "schedules")
 FACTORS = (0.5, 2.0)
 GOLDEN = {"test_deepseek_v3", "test_track_record", "test_readme", "test_reported"}
-"""Tests whose figures are what was printed or measured as a whole, no part of it."""
+"""Tests of what was printed or measured as a whole, not of one part of it."""
+NUM_NEAR = 8
+"""Test files that run first; the others are read only where these catch nothing."""
 
 NOT_PHYSICS = re.compile(
-    r"MAX_SHOWN|MOST_(LETTERS|PLAYED|SIMULATED|TRACED)|MAX_(CHUNKS|SOURCES)|DIGITS"
-    r"|BLOCK|LANES|WORTH_COMPILING|RAMP_POINTS|ROUNDING|SAME|SAMPLED_TOKENS"
+    r"\b(MAX_SHOWN|MOST_(LETTERS|PLAYED|SIMULATED|TRACED)|MAX_(CHUNKS|SOURCES)|DIGITS"
+    r"|BLOCK|LANES|WORTH_COMPILING|RAMP_POINTS|ROUNDING|SAME|SAMPLED_TOKENS)\b"
 )
 """Limits of output, of memory and of patience: more of them change no prediction."""
 
@@ -102,6 +102,8 @@ def literals(node: ast.AST, *, is_inside: bool) -> Iterator[tuple[ast.Constant, 
         return
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.Slice | ast.Subscript):
         return  # a message or a place, no quantity
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("islice", "lru_cache"):
+        return  # a limit
     if isinstance(node, ast.FunctionDef):
         is_inside = True
     for field, value in ast.iter_fields(node):
@@ -126,10 +128,7 @@ def changed(number: Number, factor: float) -> CodeType:
             continue
         if (node.lineno, node.col_offset) == (number.line, number.column):
             made = node.value * factor
-            is_count = isinstance(node.value, int)
-            node.value = max(int(made), 1) if is_count and node.value > 1 else made
-            if is_count and factor > 1:
-                node.value = int(made)
+            node.value = int(made) if isinstance(node.value, int) else made
     return compile(tree, str(number.path), "exec")
 
 
@@ -168,13 +167,13 @@ def hops(module: str) -> Mapping[str, int]:
     return far
 
 
-def tests(module: str, most_hops: int) -> list[Path]:
-    """Return the test files that reach a module, the nearest first."""
+def tests(module: str) -> list[Path]:
+    """Return the test files that reach a module, the nearest and shortest first."""
     far = hops(module)
     found = []
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         near = [far[name] for name in imports(path) if name in far]
-        if path.stem not in GOLDEN and near and min(near) < most_hops:
+        if path.stem not in GOLDEN and near:
             found.append((min(near), path.stat().st_size, path))
     return [path for _, _, path in sorted(found)]
 
@@ -208,49 +207,65 @@ class Finder:
         )
 
 
-class First:
-    """Remembers the first test that failed."""
+class Failed:
+    """Remembers the tests that failed."""
 
-    name = ""
+    def __init__(self) -> None:
+        self.names: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and not self.name:
-            self.name = report.nodeid
+        if report.failed:
+            self.names.append(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed and not self.name:
-            self.name = f"import of {report.nodeid}"
+        if report.failed:
+            self.names.append(report.nodeid)
 
 
-def caught(number: Number, factor: float, files: Sequence[Path]) -> str:
-    """Return which test fails, or nothing. Runs in a process of its own.
+def caught(
+    number: Number | None, factor: float, files: Sequence[Path], known: Sequence[str]
+) -> str:
+    """Return the tests that fail, the first alone where a number is wrong.
 
-    A few files at a time, since reading all of them takes longer than their tests.
+    Runs in a process of its own. ``known`` are tests that fail without any mutant.
     """
-    sys.meta_path.insert(0, Finder(number, changed(number, factor)))
-    first, named = First(), [number.path, *files]
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
-    for low, high in pairwise((0, 2, 6, 14, len(named))):
-        status = 0
-        if part := named[low:high]:
-            status = pytest.main([*options, *map(str, part)], [first])
-        if first.name:
-            return first.name
-        if status not in (0, 5):
-            return f"FAULT pytest ends with {status}"
-    return ""
+    failed = Failed()
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    if number:
+        sys.meta_path.insert(0, Finder(number, changed(number, factor)))
+        options += ["-x", str(number.path)]
+    options += [f"--deselect={name}" for name in known]
+    status = pytest.main([*options, *map(str, files)], [failed])
+    if not failed.names and status not in (0, 5):
+        failed.names.append(f"FAULT pytest ends with {status}")
+    return "\n".join(failed.names)
 
 
 class Running(NamedTuple):
     """A process that tests one mutant."""
 
-    number: Number
+    number: Number | None
     factor: float
+    is_near: bool
     reader: int
     started: float
 
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
-def start(number: Number, factor: float, files: Sequence[Path]) -> tuple[int, Running]:
+    def __str__(self) -> str:
+        return f"x{self.factor:g} {self.number} [{self.seconds:.0f} s]"
+
+
+def start(
+    number: Number | None,
+    factor: float,
+    files: Sequence[Path],
+    known: Sequence[str],
+    *,
+    is_near: bool = False,
+) -> tuple[int, Running]:
     """Fork a process that tests one mutant, and return it."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -261,87 +276,116 @@ def start(number: Number, factor: float, files: Sequence[Path]) -> tuple[int, Ru
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         try:
-            name = caught(number, factor, files)
+            name = caught(number, factor, files, known)
         except BaseException as error:
             name = f"FAULT {error!r}"
-        os.write(writer, name.encode()[:2000])
+        os.write(writer, name.encode()[:60_000])
         os._exit(0)
     os.close(writer)
-    return pid, Running(number, factor, reader, time.monotonic())
+    return pid, Running(number, factor, is_near, reader, time.monotonic())
 
 
-def survivors(
-    module: str, *, most_hops: int, num_jobs: int, most_s: float
-) -> Iterator[tuple[Number, float]]:
+def ended(running: dict[int, Running], most_s: float) -> tuple[Running, str]:
+    """Wait for a process to end, and return it with what it says."""
+    late: set[int] = set()
+    while True:
+        pid, _ = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            break
+        time.sleep(0.02)
+        for each in running:
+            if each not in late and running[each].seconds > most_s:
+                late.add(each)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(each, signal.SIGKILL)
+    made = running.pop(pid)
+    with os.fdopen(made.reader) as stream:
+        said = stream.read()
+    said = said or ("nobody: it does not end" if pid in late else "")
+    if "FAULT" in said:
+        sys.exit(f"{made}: {said}")
+    return made, said
+
+
+def survivors(module: str, known: Sequence[str], asked: Asked) -> Iterator[str]:
     """Yield the mutants of a module that no test catches."""
-    files = tests(module, most_hops)
-    waiting = [(each, factor) for each in numbers(module) for factor in FACTORS]
+    files = tests(module)
+    waiting = [
+        (number, factor, True) for number in numbers(module) for factor in asked.factors
+    ]
     running: dict[int, Running] = {}
     while waiting or running:
-        while waiting and len(running) < num_jobs:
-            pid, made = start(*waiting.pop(0), files)
+        while waiting and len(running) < asked.jobs:
+            number, factor, is_near = waiting.pop(0)
+            chosen = files[:NUM_NEAR] if is_near else files[NUM_NEAR:]
+            pid, made = start(number, factor, chosen, known, is_near=is_near)
             running[pid] = made
-        pid, _ = os.waitpid(-1, os.WNOHANG)
-        if not pid:
-            time.sleep(0.02)
-            for late, made in running.items():
-                if time.monotonic() - made.started > most_s:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(late, signal.SIGKILL)
+        made, said = ended(running, asked.seconds)
+        assert made.number
+        if not said and made.is_near and not asked.near:
+            waiting.append((made.number, made.factor, False))
             continue
-        made = running.pop(pid)
-        with os.fdopen(made.reader) as stream:
-            name = stream.read()
-        is_late = time.monotonic() - made.started > most_s
-        name = name or ("nobody: it does not end" if is_late else "")
-        if name.startswith("FAULT"):
-            sys.exit(f"{made.number}: {name}")
-        sign = "caught  " if name else "SURVIVED"
-        took = time.monotonic() - made.started
-        what = f"{sign} x{made.factor:g} {made.number}"
-        print(f"{what} [{took:.0f} s] {name}", flush=True)
-        near = [path for path in files if path.name in name]
-        files = near + [path for path in files if path not in near]
-        if not name:
-            yield made.number, made.factor
+        print("caught  " if said else "SURVIVED", made, said, flush=True)
+        if made.is_near:  # what caught one may catch the next
+            files.sort(key=lambda path: path.name not in said)
+        if not said:
+            yield f"x{made.factor:g} {made.number}"
 
 
-def main() -> None:
-    """Mutate the modules that are named, or all."""
+class Asked(NamedTuple):
+    """What to mutate, and how."""
+
+    modules: list[str]
+    factors: list[float]
+    near: bool
+    jobs: int
+    seconds: float
+    list: bool
+
+
+def asked_for() -> Asked:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="as costs.kernels, or a room")
-    parser.add_argument("--hops", type=int, default=99, help="imports up to the test")
+    parser.add_argument("--factor", type=float, action="append", dest="factors")
+    parser.add_argument("--near", action="store_true", help="only the nearest tests")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=300.0, help="for one mutant")
     parser.add_argument("--list", action="store_true", help="only list the numbers")
-    asked = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.chdir(ROOT)  # pytest reads its settings here
-    sys.path.insert(0, str(ROOT))
-    modules = [
+    found = parser.parse_args()
+    wanted = [f"estimator.{name}." for name in found.modules] or ["estimator."]
+    every = [
         f"estimator.{room}.{path.stem}"
         for room in ROOMS
         for path in sorted((ROOT / "estimator" / room).glob("*.py"))
     ]
-    wanted = [f"estimator.{name}" for name in asked.modules] or ["estimator"]
-    modules = [
-        name for name in modules if any(f"{name}.".startswith(f"{w}.") for w in wanted)
-    ]
+    found.modules = [m for m in every if any(f"{m}.".startswith(w) for w in wanted)]
+    found.factors = found.factors or list(FACTORS)
+    return Asked(**vars(found))
+
+
+def main() -> None:
+    """Mutate the modules that are named, or all."""
+    asked = asked_for()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.chdir(ROOT)  # pytest reads its settings here
+    sys.path.insert(0, str(ROOT))
     if asked.list:
-        for module in modules:
-            print(*numbers(module), sep="\n")
+        for module in asked.modules:
+            for number in numbers(module):
+                print(number)
         return
-    left = []
-    for module in modules:
-        left += survivors(
-            module,
-            most_hops=asked.hops,
-            num_jobs=asked.jobs,
-            most_s=asked.seconds,
-        )
-    print(f"\n{len(left)} of the numbers' mutants survive:")
-    for number, factor in left:
-        print(f"  x{factor:g} {number}  {EXPLAINED.get(str(number), '')}")
+    every = sorted({path for module in asked.modules for path in tests(module)})
+    pid, made = start(None, 1.0, every, ())
+    known = ended({pid: made}, 10 * asked.seconds)[1].split("\n")
+    known = [name for name in known if name]
+    print(f"{len(known)} tests fail without a mutant: {', '.join(known)}", flush=True)
+    left = [
+        mutant for module in asked.modules for mutant in survivors(module, known, asked)
+    ]
+    print(f"\n{len(left)} mutants survive:")
+    for mutant in left:
+        print(f"  {mutant}  {EXPLAINED.get(mutant.partition(' ')[2], '')}")
 
 
 if __name__ == "__main__":
