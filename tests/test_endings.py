@@ -69,7 +69,9 @@ def test_ctrl_c_ends_a_command_with_one_line(run, monkeypatch, name):
 @pytest.mark.slow
 def test_ctrl_c_while_it_loads_is_one_line_too(tmp_path):
     (tmp_path / "typer.py").write_text(
-        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
     )
     paths = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])
     ran = subprocess.run(
