@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import importlib
 import importlib.machinery
 import os
 import re
@@ -233,6 +234,9 @@ def caught(
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
     if number:
         sys.meta_path.insert(0, Finder(number, changed(number, factor)))
+        importlib.import_module(
+            number.module
+        )  # before pytest, which has a way to read it
         options += ["-x", str(number.path)]
     options += [f"--deselect={name}" for name in known]
     status = pytest.main([*options, *map(str, files)], [failed])
