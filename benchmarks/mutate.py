@@ -20,6 +20,7 @@ import ast
 import contextlib
 import importlib
 import importlib.machinery
+import importlib.util
 import os
 import re
 import signal
@@ -203,9 +204,8 @@ class Finder:
     def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
         if name != self._module:
             return None
-        return importlib.machinery.ModuleSpec(
-            name, self._loader, origin=self._loader.path
-        )
+        path = self._loader.path  # doctests are imported by path
+        return importlib.util.spec_from_file_location(name, path, loader=self._loader)
 
 
 class Failed:
@@ -234,9 +234,10 @@ def caught(
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
     if number:
         sys.meta_path.insert(0, Finder(number, changed(number, factor)))
-        importlib.import_module(
-            number.module
-        )  # before pytest, which has a way to read it
+        try:  # before pytest, whose own finder reads what it is told to collect
+            importlib.import_module(number.module)
+        except Exception as error:
+            return f"import: {error!r}"
         options += ["-x", str(number.path)]
     options += [f"--deselect={name}" for name in known]
     status = pytest.main([*options, *map(str, files)], [failed])

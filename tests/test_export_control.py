@@ -6,7 +6,9 @@ from loops import each
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load
 from estimator.costs.export_control import (
+    BITS,
     control,
+    meets_october_2022,
     october_2023,
     performance_density,
     total_processing_performance,
@@ -84,6 +86,7 @@ def test_the_h20_sits_just_below_every_limit():
         (4799, 5.92, "3A090.a"),
         (4799, 5.91, "3A090.b"),
         (2400, 1.6, "3A090.b"),
+        (2400, 1.59, "none"),
         (2399, 1.6, "none"),
         (1600, 5.92, "3A090.a"),
         (1600, 3.2, "3A090.b"),
@@ -92,6 +95,20 @@ def test_the_h20_sits_just_below_every_limit():
 )
 def test_the_edges_of_october_2023(tpp, density, paragraph):
     assert october_2023(tpp, density) == paragraph
+
+
+def test_the_edges_of_october_2022():
+    assert meets_october_2022(4800, 600e9)
+    assert not meets_october_2022(4799, 600e9)
+    assert not meets_october_2022(4800, 599e9)
+
+
+@each("dtype", [*BITS])
+def test_a_format_counts_its_bits(dtype):
+    sign, exponent, mantissa = 1, 8, 10  # of TF32
+    digits = int(dtype.strip("abcdefghijklmnopqrstuvwxyz"))
+    bits = sign + exponent + mantissa if dtype == "tf32" else digits
+    assert total_processing_performance({dtype: 1e12}).tpp == bits
 
 
 def test_a_cut_link_escapes_2022_and_not_2023():
