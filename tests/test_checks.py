@@ -109,6 +109,16 @@ def test_buckets_hold_whole_weights():
     assert buckets(model().scenario, parts) == (1, 1)
 
 
+def test_the_second_product_of_a_gated_block_is_a_third_of_its_weights():
+    # a limit that the second product fills alone: then two buckets a layer, attention's
+    # weights with the next layer's second product, and one for either end
+    h, ffn, layers = 4096, 14336, 32
+    made = model("plan.tp=1", f"plan.bucket_size={int(0.9 * h * ffn)}")
+    assert made.scenario.model.mlp.ffn_hidden_size == ffn
+    parts = [element for stage in made.chunks().stages for element in stage]
+    assert buckets(made.scenario, parts).shared == 1 + 2 * layers + 1
+
+
 def test_gradients_reduced_whole_travel_twice_as_far():
     far, near = (
         model("plan.zero=1", f"plan.zero_reduction={name}")

@@ -1,6 +1,7 @@
 """Kernels of a pass, one by one: what each moves, and how many are launched."""
 
 import pytest
+from loops import each
 
 from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import flop_per_token
@@ -88,10 +89,10 @@ def test_gradients_of_queries_keys_and_values_are_cast_both_ways(latent):
 
 def test_inputs_read_by_three_products_add_up_three_gradients():
     separate = ("plan.fused_projections=false", ENGINE)
-    for fused, each in (("true", 2 * 3 + 2), ("false", 2 * 6)):
+    for fused, width in (("true", 2 * 3 + 2), ("false", 2 * 6)):
         size = size_of(*LLAMA, *separate, f"plan.fused_norms={fused}")
         found = moved(attention.input_gradient(size, 0))["sum of input gradients"]
-        assert found == (each * size.tokens * size.model.hidden_size, 1)
+        assert found == (width * size.tokens * size.model.hidden_size, 1)
 
 
 def test_gathered_keys_are_put_in_order_and_their_gradients_too():
@@ -100,9 +101,18 @@ def test_gathered_keys_are_put_in_order_and_their_gradients_too():
     size = size_of(*LLAMA, ENGINE, "plan.cp=2", kernel, exchange)
     own = size.model.attention
     kv = 2 * own.kv_heads * own.head_dim * size.tokens * 2
-    for is_backward, each in ((False, 4), (True, 4 + 6 + 4)):
+    for is_backward, width in ((False, 4), (True, 4 + 6 + 4)):
         made = moved(attention.core(size, 0, is_backward=is_backward))
-        assert made["order of gathered keys"] == (each * kv, 4)
+        assert made["order of gathered keys"] == (width * kv, 4)
+
+
+@each(("sequences", "is_eager"), [(1, True), (2, True), (3, True), (4, False)])
+def test_megatron_s_softmax_takes_heads_times_sequences_in_fours(sequences, is_eager):
+    size = size_of(
+        "model=gpt2-1.5b", "plan.tp=1", f"plan.micro_batch_size={sequences}", *FLAT
+    )
+    assert size.heads % 2
+    assert attention.has_eager_softmax(size) is is_eager
 
 
 def test_steps_of_a_ring_launch_what_merges_them():
@@ -176,7 +186,9 @@ def test_a_state_space_mixer_moves_states_and_convolves_gates_and_norms():
     own = size.model.mamba
     chunks = -(-size.tokens // own.chunk_size)
     states = chunks * own.num_heads * own.head_dim * own.state_size
-    forward = moved(each for each in mamba.forward(size) if isinstance(each, Traffic))
+    forward = moved(
+        kernel for kernel in mamba.forward(size) if isinstance(kernel, Traffic)
+    )
     # written in each chunk, then read and written in the recurrence, in FP32
     assert forward["scan states"] == (3 * 4 * states, 2)
     per_token = 4 * own.conv_size + (6 + 4) * own.inner_size
@@ -249,9 +261,9 @@ def test_the_host_s_calls_at_the_ends():
 
 def test_a_multi_token_module_norms_two_vectors_and_adds(latent):
     made = ends.mtp_projection(latent)
-    each = latent.tokens * latent.model.hidden_size * (2 * 4 + 6)
-    assert moved(made.forward)["MTP norms"] == (each, 4)
-    assert moved(made.input)["MTP norms backward"] == (each, 4)
+    norms = latent.tokens * latent.model.hidden_size * (2 * 4 + 6)
+    assert moved(made.forward)["MTP norms"] == (norms, 4)
+    assert moved(made.input)["MTP norms backward"] == (norms, 4)
 
 
 def test_forward_flop_are_a_third_of_a_step_s(latent):
