@@ -106,7 +106,7 @@ def test_gathered_keys_are_put_in_order_and_their_gradients_too():
         assert made["order of gathered keys"] == (width * kv, 4)
 
 
-@each(("sequences", "is_eager"), [(1, True), (2, True), (3, True), (4, False)])
+@each(("sequences", "is_eager"), [(1, True), (2, True), (4, False)])
 def test_megatron_s_softmax_takes_heads_times_sequences_in_fours(sequences, is_eager):
     size = size_of(
         "model=gpt2-1.5b", "plan.tp=1", f"plan.micro_batch_size={sequences}", *FLAT
