@@ -96,6 +96,8 @@ def test_ranks_agree_on_the_loss_by_all_reduces_of_a_number_a_token(kernel, coun
     )
     found = collectives_at_the_ends(work)["head loss"]
     assert found == pytest.approx(count * once)
+    (loss,) = (step for step in work.operations("F", 0) if step.name == "head loss")
+    assert loss.num_bytes == 4 * work.timing.size.tokens
 
 
 def test_a_weight_pass_that_is_put_off_gathers_inputs_at_the_ends_too():

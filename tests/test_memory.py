@@ -10,11 +10,18 @@ from estimator.catalog.loading import load_scenario
 from estimator.schedules.notation import Pipeline
 from estimator.schedules.programs import program
 from estimator.show.wording import misfit
-from estimator.workload.memory import Stored, layer_activations, peak_activations
+from estimator.workload.memory import (
+    Stored,
+    fixed_bytes,
+    layer_activations,
+    layer_buffer,
+    peak_activations,
+)
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes
 
 GB = 1e9
+FORWARD = ("plan.schedule=forward-only",)
 
 
 def memory_of(*overrides):
@@ -116,6 +123,31 @@ def test_where_nothing_runs_backward_one_layer_at_a_time_is_held(recompute):
     starved = memory_of(*overrides, "cluster.node.gpu.hbm_bytes=8 GB")
     assert "nothing is kept for a backward pass" in starved.advice
     assert "recompute" not in starved.advice
+
+
+def test_rows_on_their_way_to_experts_are_held_in_16_bits_sent_and_received():
+    scenario = load_scenario("deepseek-v3", FORWARD)
+    size = sizes(scenario, 4096)
+    (held,) = {rank["buffers"] for rank in memory_of(*FORWARD).ranks[2:4]}
+    rows = 2 * (size.received_rows + size.routed_rows)
+    passing = held - fixed_bytes(scenario.cluster.node)
+    assert passing == pytest.approx(2 * rows * size.model.hidden_size)
+
+
+def test_a_dense_layer_holds_queries_keys_values_their_gradients_and_its_block():
+    flat = ("plan.tp=1", "plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")
+    alone = ("model=llama-3-8b", "cluster.num_gpus=8", *flat)
+    fused = ("plan.attention_kernel=fused", "plan.dropout=false", "recompute=none")
+    scenario = load_scenario("gpt3-175b", [*alone, *fused])
+    size, stage = sizes(scenario, 2048), elements(scenario, 1)[0]
+    own, ffn = size.model.attention, size.model.mlp.ffn_hidden_size
+    tensors = own.num_heads * (own.head_dim + 2 * own.head_dim)
+    held = size.tokens * (2 * 2 * tensors + 2 * (2 + 1) * ffn)
+    assert layer_buffer(size, [stage]) == held
+    kept = layer_activations(size, stage[1]).until_input
+    projected = (own.num_heads + 2 * own.kv_heads) * own.head_dim
+    statistics = own.num_heads  # of the softmax, in FP32
+    assert kept == size.tokens * (2 * projected + 4 * statistics)
 
 
 def test_headroom_is_kept_free_of_what_fits():
