@@ -245,13 +245,15 @@ class Software:
     """Where each switch comes from, by its dotted path."""
 
     def __post_init__(self) -> None:
-        known = set(switch_paths())
         for feature, patch in self.offers.items():
             if not patch:
                 raise ValueError(f"offers.{feature}: say what it sets")
-            for path, value in patch.items():
-                _check_switch(path, value, f"offers.{feature}")
-        wanted = known | {f"offers.{feature}" for feature in self.offers}
+        offers = {
+            feature: {path: _switch(path, patch[path], feature) for path in patch}
+            for feature, patch in self.offers.items()
+        }
+        object.__setattr__(self, "offers", offers)
+        wanted = {*switch_paths(), *(f"offers.{feature}" for feature in offers)}
         if missing := sorted(wanted - set(self.sources)):
             raise ValueError(f"sources: there is none for {', '.join(missing)}")
         if strange := sorted(set(self.sources) - wanted):
@@ -304,7 +306,7 @@ NAMING = frozenset({"name", "title", "framework", "release", "offers", "sources"
 """Fields that say what a release is, not what it does."""
 
 
-def _below(cls: type[Any], prefix: str) -> Iterator[str]:
+def _below(cls: Any, prefix: str) -> Iterator[str]:
     hints = field_hints(cls)
     for item in fields(cls):
         if not prefix and item.name in NAMING:
@@ -316,15 +318,15 @@ def _below(cls: type[Any], prefix: str) -> Iterator[str]:
             yield f"{prefix}{item.name}"
 
 
-def _check_switch(path: str, value: object, where: str) -> None:
-    """Raise ValueError unless there is a switch of this path that takes the value."""
+def _switch(path: str, value: object, feature: str) -> Any:
+    """Return the value that a feature gives a switch, as the switch takes it."""
     if path not in switch_paths():
-        raise ValueError(f"{where}: there is no switch {path!r}")
+        raise ValueError(f"offers.{feature}: there is no switch {path!r}")
     try:
-        _adapter(path).validate_python(value)
+        return _adapter(path).validate_python(value)
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"]
-        raise ValueError(f"{where}.{path}: {words}") from None
+        raise ValueError(f"offers.{feature}.{path}: {words}") from None
 
 
 @cache

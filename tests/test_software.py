@@ -1,0 +1,186 @@
+"""Software as a file: every switch sourced, releases in lines, features by name."""
+
+import copy
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from estimator.catalog import loading
+from estimator.ground.errors import InputError
+from estimator.specs.software import STATUSES, date, switch_paths
+
+ROOT = Path(__file__).parents[1]
+NAMES = loading.names("software")
+RAW = {
+    name: yaml.safe_load((ROOT / "software" / f"{name}.yaml").read_text())
+    for name in NAMES
+}
+MADE = {name: loading.load("software", name) for name in NAMES}
+SAYS = {"base", "with", "name", "title", "framework", "release", "offers", "sources"}
+VENDORS = {"nvidia", "amd", "google", "aws", "intel", "apple", "huawei"}
+
+
+def stated(document):
+    """Return the paths that a file has to tell the source of."""
+    paths = {f"offers.{feature}" for feature in document.get("offers", {})}
+    for group, value in document.items():
+        if isinstance(value, dict) and group not in SAYS:
+            paths |= {f"{group}.{key}" for key in value}
+        elif group not in SAYS:
+            paths.add(group)
+    return paths
+
+
+def written(tmp_path, document):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return loading.load("software", str(path))
+
+
+def test_there_are_at_least_thirty_five_releases():
+    assert len({(made.framework, made.date) for made in MADE.values()}) >= 35
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_switch_of_a_file_has_a_source_of_its_own(name):
+    assert set(RAW[name].get("sources", {})) == stated(RAW[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_switch_has_a_source_and_a_status_in_the_end(name):
+    made = MADE[name]
+    wanted = {*switch_paths(), *(f"offers.{feature}" for feature in made.offers)}
+    assert set(made.sources) == wanted
+    assert set(made.status.values()) <= set(STATUSES)
+
+
+def test_a_file_without_one_source_is_refused(tmp_path):
+    root = RAW["megatron-lm-2021-04"]
+    for path in sorted(root["sources"]):
+        document = copy.deepcopy(root)
+        del document["sources"][path]
+        with pytest.raises(InputError, match=f"there is none for {path}"):
+            written(tmp_path, document)
+
+
+def test_a_source_says_how_it_is_known(tmp_path):
+    document = {"base": "nanotron-2024-12", "sources": {"kernels.loss": "somewhere"}}
+    with pytest.raises(InputError, match="begin with how it is known"):
+        written(tmp_path, document)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_stands_on_one_that_is_not_newer(name):
+    base = RAW[name].get("base")
+    assert base is None or MADE[base].date <= MADE[name].date
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_named_after_its_framework_and_release(name):
+    made = MADE[name]
+    assert made.name == name
+    stem = name.removesuffix("-compiled")
+    assert stem in (f"{made.framework}-{made.release}", made.framework)
+    assert set(made.accelerators) <= VENDORS
+
+
+def test_releases_of_a_framework_are_listed_in_order():
+    for framework in {made.framework for made in MADE.values()}:
+        dates = [made.date for made in MADE.values() if made.framework == framework]
+        assert dates == sorted(dates)
+
+
+def test_every_vendor_of_a_gpu_is_one_that_software_can_name():
+    gpus = [loading.load("gpu", name) for name in loading.names("gpu")]
+    assert {gpu.vendor.lower() for gpu in gpus} <= VENDORS
+
+
+def test_every_framework_of_a_published_run_has_a_release_not_newer():
+    for path in sorted((ROOT / "validation" / "runs").glob("*.yaml")):
+        for record in yaml.safe_load(path.read_text()):
+            told = record.get("framework", {})
+            known = [
+                made.date
+                for made in MADE.values()
+                if made.framework == told.get("name", made.framework)
+            ]
+            assert min(known) <= date(told.get("version", "2099-12")), record["id"]
+
+
+def test_a_feature_that_is_turned_on_sets_its_switches_and_their_source():
+    plain, made = MADE["torchtitan-2025-06"], MADE["torchtitan-2025-06-compiled"]
+    old, new = plain.switches(), made.switches()
+    changed = {path: new[path] for path in new if new[path] != old[path]}
+    assert changed == {
+        "kernels.fused_activations": True,
+        "kernels.fused_norms": True,
+        "kernels.loss": "fused",
+        "communication.context": False,
+    }
+    assert made.sources["kernels.loss"] == plain.sources["offers.compile"]
+
+
+def test_what_a_file_says_itself_stands_above_a_feature(tmp_path):
+    document = {
+        "base": "torchtitan-2025-06",
+        "with": ["compile"],
+        "kernels": {"loss": "half"},
+    }
+    made = written(tmp_path, document)
+    assert (made.kernels.loss, made.kernels.fused_norms) == ("half", True)
+
+
+def test_a_feature_that_a_release_lacks_cannot_be_turned_on(tmp_path):
+    document = {"base": "torchtitan-2024-12", "with": ["deepep"]}
+    with pytest.raises(InputError, match="has no 'deepep'") as told:
+        written(tmp_path, document)
+    assert "compile" in str(told.value)
+
+
+def test_a_feature_sets_switches_that_there_are(tmp_path):
+    offers = {"magic": {"kernels.magic": True}}
+    document = {
+        "base": "nanotron-2024-12",
+        "offers": offers,
+        "sources": {"offers.magic": "assumed: a test"},
+    }
+    with pytest.raises(InputError, match=r"no switch 'kernels\.magic'"):
+        written(tmp_path, document)
+    offers["magic"] = {"kernels.loss": "magic"}
+    with pytest.raises(InputError, match=r"offers\.magic\.kernels\.loss"):
+        written(tmp_path, document)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_feature_of_a_release_can_be_turned_on(name, tmp_path):
+    for feature in RAW[name].get("offers", {}):
+        patch = MADE[name].offers[feature]
+        made = written(tmp_path, {"base": name, "with": [feature]}).switches()
+        assert {path: made[path] for path in patch} == patch
+
+
+def test_no_record_and_nothing_measured_stands_in_a_file():
+    runs = (ROOT / "validation" / "runs").glob("*.yaml")
+    ids = {record["id"] for path in runs for record in yaml.safe_load(path.read_text())}
+    for name in NAMES:
+        text = (ROOT / "software" / f"{name}.yaml").read_text()
+        assert not [each for each in ids if each in text]
+
+
+def test_software_is_listed_shown_and_described(run):
+    rows = run("list", "software", "--json").json
+    assert [row["name"] for row in rows] == NAMES
+    shown = run("show", "software", "nanotron-2024-12").out
+    assert "attention_copies  7" in shown
+    assert "gate_up_proj" in shown  # a word's source, too
+    properties = run("schema", "software").json["properties"]
+    assert {"kernels", "offers", "sources", "base", "with"} <= set(properties)
+
+
+def test_the_page_of_releases_is_up_to_date():
+    releases = runpy.run_path(str(ROOT / "benchmarks" / "releases.py"))
+    assert releases["PAGE"].read_text() == releases["page"](), (
+        "python benchmarks/releases.py writes it again"
+    )
