@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.specs.software import Software, switch_paths
 
 PAGE = Path(__file__).parents[1] / "docs" / "software.md"
@@ -40,14 +40,14 @@ def word(value: Any) -> str:
 
 def raw(name: str) -> dict[str, Any]:
     """Return what a release's own file states."""
-    text = (loading.data_folder() / "software" / f"{name}.yaml").read_text()
+    text = (kinds.data_folder() / "software" / f"{name}.yaml").read_text()
     made: dict[str, Any] = yaml.safe_load(text)
     return made
 
 
 def releases() -> dict[str, Software]:
     """Return every release, the oldest of a line before those based on it."""
-    known = {name: loading.load("software", name) for name in loading.names("software")}
+    known = {name: loading.load("software", name) for name in kinds.names("software")}
     bases = {name: raw(name).get("base", "") for name in known}
 
     def line(name: str) -> tuple[tuple[tuple[int, int], str], ...]:

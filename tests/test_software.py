@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.catalog import loading
+from estimator.catalog import kinds, loading
 from estimator.ground.errors import InputError
 from estimator.specs.software import STATUSES, date, switch_paths
 
 ROOT = Path(__file__).parents[1]
-NAMES = loading.names("software")
+NAMES = kinds.names("software")
 RAW = {
     name: yaml.safe_load((ROOT / "software" / f"{name}.yaml").read_text())
     for name in NAMES
@@ -112,7 +112,7 @@ def test_releases_of_a_framework_are_listed_in_order():
 
 
 def test_every_vendor_of_a_gpu_is_one_that_software_can_name():
-    gpus = [loading.load("gpu", name) for name in loading.names("gpu")]
+    gpus = [loading.load("gpu", name) for name in kinds.names("gpu")]
     assert {gpu.vendor.lower() for gpu in gpus} <= VENDORS
 
 
