@@ -138,8 +138,8 @@ REPEATED = ("sources", "recalled", "status")
 def print_rows(kind: str, rows: Sequence[Row], *, has_notes: bool) -> None:
     """Print a list of built-in things."""
     columns = COLUMNS.get(kind) or _plain(rows)
-    heads = (words.ListedColumn(each.head, _side(each)) for each in columns)
-    table = words.Words("", (words.ListedColumn("name", is_folded=False), *heads))
+    heads = (words.Column(each.head, _side(each)) for each in columns)
+    table = words.Words("", (words.Column("name", is_folded=False), *heads))
     for row in rows:
         cells = (_marked(row, column) for column in columns)
         table.add_row(row["name"], *map(Text, cells))
