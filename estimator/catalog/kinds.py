@@ -12,6 +12,7 @@ from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
+from estimator.specs.software import Software
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "power": Kind("hardware/power", Power, {}),
     "programme": Kind("hardware/programme", Programme, {}),
     "model": Kind("models", Transformer, {}),
+    "software": Kind("software", Software, {}),
     "scenario": Kind(
         "scenarios",
         Scenario,
@@ -55,7 +57,7 @@ DEFAULTS = {"power": "world-average"}
 
 @cache
 def data_folder() -> Path:
-    """Return the folder that holds ``hardware/``, ``models/`` and ``scenarios/``."""
+    """Return the folder that holds ``hardware/``, ``models/``, ``software/``, ...."""
     package = Path(__file__).parents[1]
     checkout = package.parent
     return checkout if (checkout / "hardware").is_dir() else package / "_data"

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settle
+from estimator.catalog.features import release_over
 from estimator.catalog.kinds import KINDS, folder, names
 from estimator.ground.documents import (
     MAX_BYTES,
@@ -67,7 +68,7 @@ def on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
     """Return what a file holds, laid over the base that it names."""
     base = document.pop("base", None)
     if base is None:
-        return document
+        return release_over(Map(), document) if kind == "software" else document
     place = document.places["base"]
     if not isinstance(base, str):
         raise InputError(
@@ -75,12 +76,18 @@ def on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
             where=[place],
         )
     below = _read(kind, _near(base, f"{file}:"), place, above)
-    return derived(below, document) if kind == "scenario" else merged(below, document)
+    return _LAID.get(kind, merged)(below, document)
 
 
 def derived(base: Map, document: Map) -> Map:
     """Return a scenario over another one, with what is still true of that."""
     return settled(base, merged(base, document), leaves(document))
+
+
+_LAID = {"scenario": derived, "software": release_over}
+"""How a file is laid over its base, where it is not just merged."""
+_OVER = {"price": price_over, "software": release_over}
+"""How a patch is laid over what a scenario names, likewise."""
 
 
 def settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
@@ -190,7 +197,7 @@ def referent(kind: str, value: Any, place: str) -> Any:
     if isinstance(value, Map) and isinstance(value.get("base"), str):
         patch = value.copy()
         base = read(kind, _near(patch.pop("base"), place), place)
-        return price_over(base, patch) if kind == "price" else merged(base, patch)
+        return _OVER.get(kind, merged)(base, patch)
     return value
 
 

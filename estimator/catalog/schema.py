@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from estimator.catalog import building, kinds
+from estimator.catalog.features import WITH
 from estimator.specs.base import SPECS
 
 _MARKUP = r"(:\w+:)?`+~?"
@@ -41,6 +42,12 @@ def schema(kind: str) -> dict[str, Any]:
         "type": "string",
         "description": "start from this file",
     }
+    if kind == "software":
+        made["properties"][WITH] = {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "features to turn on, of those that it or its base offers",
+        }
     required = set(made.get("required", ())) - set(kinds.DEFAULTS)
     made["required"] = sorted(required)
     return made

@@ -13,6 +13,7 @@ from estimator.ground.words import quantity, short
 from estimator.show.console import console
 from estimator.show.tables import words
 from estimator.specs.base import source_of, status_of
+from estimator.specs.software import switch_paths
 
 Row = Mapping[str, Any]
 GB, TERA, GIGABIT = 1e9, 1e12, 1e9 / 8
@@ -49,6 +50,12 @@ def _hour(row: Row) -> Any:
     if row["owned"]:
         return f"{short(row['owned']['server_usd']['value'])} to buy"
     return f"{row['usd_per_gpu_hour']:.2f}"
+
+
+def _share_read(row: Row) -> Any:
+    """Return how many of a release's switches were read in its code or a paper."""
+    known = [row["sources"][path] for path in switch_paths()]
+    return sum(text.startswith("read:") for text in known)
 
 
 COLUMNS: Mapping[str, tuple[ListedColumn, ...]] = {
@@ -99,6 +106,14 @@ COLUMNS: Mapping[str, tuple[ListedColumn, ...]] = {
         ListedColumn("G parameters", "num_params", _over("num_params", 1e9)),
         ListedColumn("active", "num_active_params", _over("num_active_params", 1e9)),
         ListedColumn("", "", _word("title")),
+    ),
+    "software": (
+        ListedColumn("framework", "", _word("framework")),
+        ListedColumn("release", "", _word("release")),
+        ListedColumn("runs on", "", _word("accelerators")),
+        ListedColumn("switches", "", lambda row: len(switch_paths())),
+        ListedColumn("read", "", _share_read),
+        ListedColumn("what it is", "", _word("title")),
     ),
     "power": (
         ListedColumn("g CO2/kWh", "g_co2_per_kwh", _word("g_co2_per_kwh")),
@@ -217,6 +232,8 @@ def _lines(record: Row, part: Row, path: str, depth: int) -> Iterator[Text | Pad
             yield from _constant(key, value, depth)
         elif isinstance(value, Mapping) and value:
             yield Text(f"{pad}{key}")
+            if source := record.get("sources", {}).get(here):
+                yield _pale(source, depth)
             nested = value if "sources" in value else record
             inside = "" if "sources" in value else here
             yield from _lines(nested, value, inside, depth + 1)
@@ -241,7 +258,8 @@ def _plain_value(
     key = path.rpartition(".")[2]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     shown = _with_unit(path, value) if is_number else _cell(value)
-    if not is_number or "sources" not in record:
+    sources = record.get("sources", {})
+    if path not in sources and not (is_number and sources):
         yield Text(f"{'  ' * depth}{key}  {shown}")
         return
     holder = SimpleNamespace(**record)

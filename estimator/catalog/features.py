@@ -1,0 +1,64 @@
+"""Software with features turned on: ``with`` of its file, over its base."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from estimator.ground.documents import Map, Seq, copied, merged
+from estimator.ground.errors import InputError
+from estimator.ground.registry import suggestion
+
+WITH = "with"
+"""Key of a list of features; it is gone once they are on, as ``base`` is."""
+
+
+def release_over(base: Map, document: Map) -> Map:
+    """Return a release over its base, with the features that it turns on between them.
+
+    A feature sets switches, and tells their source; what the release itself says of a
+    switch stands above both.
+
+    Raises
+    ------
+    InputError
+        If a feature is offered by neither.
+    """
+    own = document.copy()
+    wanted = own.pop(WITH, None)
+    if wanted is None:
+        return merged(base, own)
+    place = document.places[WITH]
+    if not isinstance(wanted, Seq):
+        raise InputError("with: write a list of features, in brackets", where=[place])
+    made = merged(base, own)
+    offers = made.get("offers")
+    known = offers if isinstance(offers, Map) else Map(place)
+    features = Map(place)
+    for feature, there in zip(wanted, wanted.places, strict=True):
+        if not isinstance(feature, str) or not isinstance(known.get(feature), Map):
+            raise InputError(
+                f"{made.get('title', 'this software')} has no {str(feature)[:60]!r}",
+                where=[there],
+                why=f"it offers: {', '.join(known) or 'nothing to turn on'}",
+                fix=suggestion(str(feature), list(known)),
+            )
+        source = _source(made, feature)
+        for path, value in known[feature].items():
+            _put(features, path.split("."), value, there)
+            if source:
+                _put(features, ["sources", path], source, there)
+    return merged(merged(base, features), own)
+
+
+def _source(document: Map, feature: str) -> Any:
+    sources = document.get("sources")
+    return sources.get(f"offers.{feature}") if isinstance(sources, Map) else None
+
+
+def _put(holder: Map, keys: list[str], value: Any, place: str) -> None:
+    """Set a value below mappings that are made on the way; ``sources`` are flat."""
+    for key in keys[:-1]:
+        if not isinstance(holder.get(key), Map):
+            holder.put(key, Map(place), place)
+        holder = holder[key]
+    holder.put(keys[-1], copied(value), place)
