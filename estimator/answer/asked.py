@@ -31,11 +31,12 @@ def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "plan", _plan(scenario)
     if scenario.plan.stage_layout != EVEN:
         yield "stages", scenario.plan.stage_layout
-    precision = scenario.precision
+    precision, software = scenario.precision, scenario.software
+    yield "software", software.title
     yield (
         "precision",
-        f"{precision.recipe}; gradients {precision.gradients}, moments "
-        f"{precision.moments}",
+        f"{precision.recipe}; gradients {software.gradients.format}, moments "
+        f"{software.storage.moments}",
     )
     yield "recomputed", ", ".join(scenario.recompute) or "nothing"
     for phase in scenario.phases:

@@ -329,9 +329,9 @@ def optimizer_phases(
     num_copies = sum(0 in stages for stages in of_rank)
     is_split = any(step.op is Op.I for step in made.ranks[0])
     back = (Op.I, Op.W) if is_split else (Op.B,)
-    overlap = scenario.plan.overlap
+    gradients = scenario.software.gradients
     tied = _tied(scenario, work, of_rank)
-    hides = overlap.gradient_reduce or scenario.plan.zero > 1
+    hides = gradients.overlaps_reduction or scenario.plan.zero > 1
     phases = []
     for stages in dict.fromkeys(of_rank):
         parts = [work.stages[stage] for stage in stages]
@@ -342,7 +342,7 @@ def optimizer_phases(
             forward_s=sum(work.seconds(*chunk) for chunk in before),
             num_layers=sum(element.is_layer for part in parts for element in part),
             backward_lent=work.lent_share(behind) if hides else 0.0,
-            forward_lent=work.lent_share(before) if overlap.parameter_gather else 0.0,
+            forward_lent=work.lent_share(before) if gradients.overlaps_gather else 0.0,
             backward_host_s=sum(work.host_s(*chunk) for chunk in behind),
         )
         own = total_held(scenario, parts)
@@ -379,6 +379,6 @@ def _tied(
         )
         for end in sorted(ENDS)
     ]
-    width = FORMAT_BYTES[scenario.precision.gradients] / scenario.plan.tp
+    width = FORMAT_BYTES[scenario.software.gradients.format] / scenario.plan.tp
     num_bytes = scenario.model.vocab_size * scenario.model.hidden_size * width
     return {OptimizerPart.REDUCE_TIED: work.exchanges.pair_s(num_bytes, *holders)}

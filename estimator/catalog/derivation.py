@@ -19,7 +19,7 @@ Path = tuple[str, ...]
 Prices = Callable[[], Sequence[Map]]
 """The built-in prices, read when one is needed."""
 
-STORY = ("model", "cluster", "plan", "phases", "precision", "recompute")
+STORY = ("model", "cluster", "software", "plan", "phases", "precision", "recompute")
 """Parts of a scenario that its question tells."""
 SUBJECT = ("model", "cluster")
 """Parts without which an assumption that names no path is not true any more."""
@@ -124,7 +124,7 @@ def _leave_out_published(before: Map, after: Map) -> None:
     """Let go of phases that were published of another model."""
     if published := _published(after):
         names = ", ".join(str(phase.get("name")) for phase in published)
-        _say(
+        say(
             after,
             f"What was published of {_at(before, MODEL)} is left out: {names}.",
             about=("model", "phases"),
@@ -144,7 +144,7 @@ def _keep_setting(before: Map, after: Map, *, is_own: bool) -> None:
         after.put(PUBLISHED_ON, kept, before.place)
 
 
-def _say(document: Map, text: str, about: Iterable[str]) -> None:
+def say(document: Map, text: str, about: Iterable[str]) -> None:
     """Add an assumption to a scenario."""
     if not isinstance(document.get("assumptions"), Seq):
         document.put("assumptions", Seq(document.place), document.place)
@@ -236,7 +236,10 @@ def disown(document: Map, path: Path) -> None:
             owner = holder
     if owner is None:
         return
-    if isinstance(owner.get("sources"), Map):
+    if path[0] == "software":
+        said = f"asked: {SET_BY_USER}"
+        owner["sources"].put(".".join(path[1:]), said, "--set")
+    elif isinstance(owner.get("sources"), Map):
         owner["sources"].put(path[-1], SET_BY_USER, "--set")
     elif isinstance(owner.get("source"), str):
         text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"

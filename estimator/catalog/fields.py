@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 from estimator.ground.units import Unit
 from estimator.ground.words import quantity
 from estimator.specs.base import Constant, source_of, status_of
-from estimator.specs.paths import field_hints, metadata
+from estimator.specs.hints import field_hints, metadata
 
 NOT_HELD = frozenset(
     {"name", "title", "sources", "source", "recalled", "status"}

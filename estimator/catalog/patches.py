@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from estimator.catalog.derivation import disown
+from estimator.catalog.features import WITH
 from estimator.catalog.kinds import DEFAULTS, KINDS
+from estimator.catalog.moved import patches as of_today
 from estimator.catalog.reading import referent, settled
+from estimator.catalog.releases import turned_on
 from estimator.ground.documents import (
     Asked,
     Map,
@@ -35,7 +38,11 @@ class Patch(NamedTuple):
 def parsed(overrides: Asked, origin: str = "--set") -> list[Patch]:
     """Return what ``PATH=VALUE`` texts, or values by path, ask for."""
     texts = as_texts(overrides, origin)
-    return [Patch(*parse_override(text, origin), origin) for text in texts]
+    return [
+        Patch(*each)
+        for text in texts
+        for each in of_today(*parse_override(text, origin), origin)
+    ]
 
 
 def patched(
@@ -102,6 +109,8 @@ def apply(
     else:
         made = over(holder.get(last), value) if is_merged else copied(value)
         holder.put(last, made, place)
+        if tuple(path) == ("software", WITH):
+            document.put("software", turned_on(holder), place)
 
 
 def _step_into(

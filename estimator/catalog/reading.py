@@ -19,6 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settle
 from estimator.catalog.features import release_over
 from estimator.catalog.kinds import KINDS, folder, names
+from estimator.catalog.moved import brought_up
+from estimator.catalog.releases import completed, give_way, switched
 from estimator.ground.documents import (
     MAX_BYTES,
     Map,
@@ -66,6 +68,8 @@ def _read(kind: str, name: str, origin: str, above: tuple[str, ...]) -> Map:
 
 def on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
     """Return what a file holds, laid over the base that it names."""
+    if kind == "scenario":
+        document = brought_up(document)
     base = document.pop("base", None)
     if base is None:
         return release_over(Map(), document) if kind == "software" else document
@@ -81,12 +85,19 @@ def on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
 
 def derived(base: Map, document: Map) -> Map:
     """Return a scenario over another one, with what is still true of that."""
+    software = document.get("software")
+    if isinstance(software, Map) and isinstance(base.get("software"), str):
+        patch = software if "base" in software else software.copy()
+        if "base" not in patch:
+            patch.put("base", base["software"], base.places["software"])
+            document = document.copy()
+            document.put("software", patch, document.places["software"])
     return settled(base, merged(base, document), leaves(document))
 
 
 _LAID = {"scenario": derived, "software": release_over}
 """How a file is laid over its base, where it is not just merged."""
-_OVER = {"price": price_over, "software": release_over}
+_OVER = {"price": price_over, "software": switched}
 """How a patch is laid over what a scenario names, likewise."""
 
 
@@ -94,7 +105,9 @@ def settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
     """Return a scenario inlined, without what its last layer contradicts."""
     made = inlined("scenario", after)
     with suppress(InputError):  # a layer may mend what is broken below
-        settle(inlined("scenario", before), made, map(tuple, written), _prices)
+        below, paths = inlined("scenario", before), [tuple(path) for path in written]
+        give_way(below, made, paths, _release)
+        settle(below, made, paths, _prices)
     if PUBLISHED_ON not in after and not _is_setting(made.get(PUBLISHED_ON)):
         made.pop(PUBLISHED_ON, None)
     return made
@@ -107,6 +120,10 @@ def _is_setting(value: object) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def _release(name: str) -> Map:
+    return read("software", name)
 
 
 @cache
@@ -187,6 +204,10 @@ def inlined(kind: str, document: Map) -> Map:
         if isinstance(holder, Map) and key in holder:
             place = holder.places[key]
             holder.put(key, referent(referred, holder[key], place), place)
+    if kind == "scenario":
+        completed(made, _release)
+        if isinstance(made.get(PUBLISHED_ON), Map):
+            completed(made[PUBLISHED_ON], _release)
     return made
 
 

@@ -19,7 +19,7 @@ from estimator.ground.documents import parse_document, scalar
 from estimator.ground.errors import InputError
 from estimator.ground.units import Unit, parse_quantity
 from estimator.specs.base import Constant, ConstantOf
-from estimator.specs.paths import field_hints, inner, metadata
+from estimator.specs.hints import field_hints, inner, metadata
 from estimator.specs.scenario import Assumed, Scenario, Setting
 from estimator.specs.training import GlobalBatch
 

@@ -21,7 +21,8 @@ from estimator.ground.errors import InfeasibleError, InputError
 from estimator.ground.units import BareNumber, Unit
 from estimator.ground.words import quantity
 from estimator.specs.base import ConstantOf
-from estimator.specs.paths import hint_at, metadata
+from estimator.specs.hints import metadata
+from estimator.specs.paths import hint_at
 from estimator.specs.scenario import Scenario
 
 if TYPE_CHECKING:

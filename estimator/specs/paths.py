@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_origin
 
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
 from estimator.ground.units import Unit
 from estimator.specs.base import Constant, ConstantOf
+from estimator.specs.hints import field_hints, inner, metadata
 from estimator.specs.scenario import Scenario
 
 RATE_ROOTS = ("cluster", "price", "power", "programme")
@@ -90,32 +89,6 @@ def is_rate(path: str, hint: Any) -> bool:
 def is_whole(hint: Any) -> bool:
     """Whether a field takes whole numbers."""
     return inner(hint) is int
-
-
-def metadata(hint: Any) -> tuple[Any, ...]:
-    """Return the annotations of a hint, those of an optional one included."""
-    if get_origin(hint) is Annotated:
-        return (*get_args(hint)[1:], *metadata(get_args(hint)[0]))
-    if get_origin(hint) in (Union, types.UnionType):
-        return tuple(item for part in get_args(hint) for item in metadata(part))
-    return ()
-
-
-def inner(hint: Any) -> Any:
-    """Return the type inside annotations and options."""
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    if get_origin(hint) in (Union, types.UnionType):
-        parts = [part for part in get_args(hint) if part is not type(None)]
-        return inner(parts[0])
-    return hint
-
-
-@cache
-def field_hints(spec: type[Any]) -> dict[str, Any]:
-    """Return the hints of a spec's fields, annotations included."""
-    hints = get_type_hints(spec, include_extras=True)
-    return {item.name: hints[item.name] for item in fields(spec)}
 
 
 def _children(hint: Any, here: Any) -> dict[str, Any]:

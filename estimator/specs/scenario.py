@@ -14,6 +14,7 @@ from estimator.specs.economics import Power, Price, Programme
 from estimator.specs.fit import check, structure
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
+from estimator.specs.software import Software
 from estimator.specs.training import ParallelPlan, Phase, PrecisionField, Recompute
 
 Headroom = Annotated[Constant, ConstantOf("1", most=0.5, noun="a headroom")]
@@ -56,6 +57,7 @@ class Setting:
     """What the model trains on and how: all else that a step's time follows from."""
 
     cluster: Cluster
+    software: Software
     plan: ParallelPlan
     precision: PrecisionField
     recompute: Recompute = ()
@@ -68,6 +70,7 @@ class Scenario:
     name: Line
     model: Transformer
     cluster: Cluster
+    software: Software
     plan: ParallelPlan
     precision: PrecisionField
     phases: Annotated[tuple[Phase, ...], Field(max_length=16)]
@@ -101,6 +104,7 @@ class Scenario:
         """What the model trains on and how."""
         return Setting(
             cluster=self.cluster,
+            software=self.software,
             plan=self.plan,
             precision=self.precision,
             recompute=self.recompute,

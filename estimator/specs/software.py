@@ -16,18 +16,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from estimator.specs.base import CountOrNone, FewOrNone, Line, spec
-from estimator.specs.paths import field_hints
-from estimator.specs.training import (
-    AttentionKernel,
-    GradientPass,
-    LossKernel,
-    Recipe,
-    ShardBuffer,
-)
+from estimator.specs.hints import field_hints
+from estimator.specs.training import Recipe
+
+AttentionKernel = Literal["fused", "flash-2", "flash-1", "unfused"]
+LossKernel = Literal[
+    "fused", "in-place", "half", "native", "unfused", "eager", "log-softmax"
+]
+ShardBuffer = Literal["per-weight", "flat", "in-place", "pieces"]
+GradientPass = Literal["average", "check", "unscale", "bucket"]
+"""Variants of a kernel or a pass; the fields below tell each."""
 
 Vendor = Literal["nvidia", "amd", "google", "aws", "intel", "apple", "huawei"]
 """Whose accelerators a framework runs on; a GPU's ``vendor`` in small letters."""
-STATUSES = ("read", "recalled", "assumed")
+STATUSES = ("read", "recalled", "assumed", "asked")
+"""How a switch is known; ``asked``: a scenario or a person sets it over its file."""
 _RELEASE = re.compile(r"(?:20)?(\d\d)[.-](0[1-9]|1[0-2])")
 _SOURCE = re.compile(rf"({'|'.join(STATUSES)}): \S.*")
 
@@ -85,17 +88,25 @@ class Kernels:
     """Norms and rotary embeddings are single kernels; false: FP32 operations one by
     one, as plain PyTorch runs them."""
     loss: LossKernel
-    """As ``plan.loss_kernel`` tells each; ``log-softmax`` over a vocabulary that ranks
-    share is DTensor's, ``eager``."""
+    """``fused``: one kernel that keeps FP32 probabilities; ``in-place``: two that leave
+    the BF16 gradient where the logits were (Transformer Engine, 2025); ``half``: one
+    that keeps BF16 logits and writes their BF16 gradient, nothing in FP32
+    (FlashAttention's cross entropy); ``unfused``: one kernel per operation on FP32
+    logits, in place (Megatron-LM before June 2024); ``native``: the same operations
+    compiled into three (its ``cross_entropy_loss_fusion``); ``eager``: each keeps its
+    result, as DTensor's loss over a split vocabulary does; ``log-softmax``: PyTorch's
+    ``cross_entropy`` on an FP32 copy, DTensor's where ranks share the vocabulary."""
     early_stop: bool
     """Recomputing a layer ends with the last tensor that a gradient needs: a block's
     last product and its collective are left out (``torch.utils.checkpoint`` since
     2.1, where it is not reentrant; compiled programs anyway)."""
     launch: Literal["queued", "graph", "blocking"]
-    """How kernels reach the GPU: queued one by one, as a captured or compiled graph, or
-    one by one with a wait for each."""
+    """How kernels reach the GPU: queued one by one, so that a step lasts at least as
+    long as the host needs for them; as a captured or compiled graph; or one by one with
+    a wait for each (``CUDA_LAUNCH_BLOCKING``), so that the host's time adds up."""
     maturity: Annotated[float, Field(ge=1e-6, le=2)]
-    """Rates of all kernels over those in the GPU's file."""
+    """Rates of all kernels over those in the GPU's file: below 1 for young or generic
+    software, above 1 for releases newer than the measurements."""
 
 
 @spec
@@ -107,11 +118,12 @@ class Experts:
     each expert in a collective."""
     fused: bool
     """The exchange permutes rows, and expert products apply their activation and casts
-    themselves."""
+    themselves (HybridEP with Transformer Engine's fused grouped MLP, 2026)."""
     fused_router: bool
     """Experts are chosen, and the auxiliary loss is weighed, by a kernel each."""
-    num_comm_sms: Annotated[int, Field(ge=0, le=64)]
-    """Streaming multiprocessors that the exchange takes from computation meanwhile."""
+    num_comm_sms: Annotated[int, Field(ge=0, le=64)] | None = None
+    """Streaming multiprocessors that the exchange takes from computation meanwhile;
+    null: what the GPU's file says (``in_situ.comm_sms``)."""
 
 
 @spec
@@ -134,9 +146,12 @@ class Communication:
     """Keys and values are passed around while attention runs rank by rank, or gathered
     before it runs."""
     context_sums: Literal["bf16", "fp32"]
-    """Format in which a ring adds up what its steps leave."""
+    """Format in which a ring adds up what its steps leave: partial results, and
+    gradients of keys and values, which travel in it (``bf16``: Transformer Engine;
+    ``fp32``: PyTorch)."""
     checks_collectives: bool
-    """Before each collective the hosts of all its ranks meet and compare shapes."""
+    """Before each collective the hosts of all its ranks meet and compare shapes
+    (PyTorch's ``TORCH_DISTRIBUTED_DEBUG=DETAIL``)."""
 
 
 @spec
@@ -151,18 +166,21 @@ class Gradients:
     fused: bool
     """Products add a weight's gradient to what is accumulated themselves."""
     passes: Annotated[tuple[GradientPass, ...], Field(max_length=8)]
-    """Kernels of their own over gradients before the optimizer, as
-    ``plan.gradient_passes`` tells each. ``bucket`` only where no optimizer state is
-    sharded. The pass ``unscale`` belongs to FP16, not to a framework."""
+    """Kernels of their own over the gradients before the optimizer. ``average``:
+    divides them by the replicas before the reduction, which otherwise does;
+    ``check``: looks for NaN before it (Megatron-LM's ``check_for_nan_in_grad``);
+    ``unscale``: takes out the loss scale of an FP16 run; ``bucket``: copies 16-bit ones
+    into the buckets that are reduced, and back (PyTorch's DDP)."""
     reduction: Literal["reduce-scatter", "all-reduce"]
-    """How ZeRO-1 reduces: each replica gets what it updates, or all of them, and then
-    behind the last backward pass whatever ``overlaps_reduction`` says."""
+    """How ZeRO-1 reduces: each replica gets what it updates, or all of them
+    (nanotron)."""
     overlaps_reduction: bool
     """Reduce behind the last backward pass."""
     overlaps_gather: bool
     """Gather updated weights behind the first forward pass."""
     bucket_size: CountOrNone
-    """Parameters that travel at once beside computation; 0: all of them."""
+    """Parameters that travel at once, in whole weights, where gradients or weights move
+    beside computation (Megatron-LM's ``ddp-bucket-size``); 0: all of them."""
     bucket_per_replica: CountOrNone
     """The same for each replica, where that is more."""
     are_preallocated: bool
@@ -175,8 +193,12 @@ class Storage:
     """What is stored of a weight and of the optimizer's state."""
 
     shard_buffer: ShardBuffer
-    """Where sharded weights are gathered to, as ``plan.shard_buffer`` tells each;
-    behind ``pieces`` the host waits for each kernel, too."""
+    """Where sharded weights are gathered to and gradients scattered from.
+    ``per-weight``: a buffer, copied to and from each weight (PyTorch's FSDP2);
+    ``flat``: one flat parameter, whose gradients are joined and divided (FSDP1);
+    ``in-place``: no copies (XLA, Megatron-FSDP); ``pieces``: each weight alone, as a
+    list with a tensor of each rank that the host copies one by one (DeepSpeed's ZeRO-3
+    of 2021)."""
     gathers: Literal["twice", "twice-unless-pipelined", "once"]
     """How often ZeRO-3 gathers a layer's weights: again for its backward pass, or once,
     after which they stay (``reshard_after_forward``)."""

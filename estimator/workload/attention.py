@@ -77,7 +77,7 @@ class Projection(NamedTuple):
 
 def norm_bytes(size: Sizes) -> tuple[int, int]:
     """Return the bytes per element of a norm, forward and backward."""
-    if size.plan.fused_norms:
+    if size.software.kernels.fused_norms:
         return NORM, NORM_BACKWARD
     return EAGER_NORM, EAGER_NORM_BACKWARD
 
@@ -87,14 +87,14 @@ def gradient_sum_bytes(size: Sizes, num_readers: int) -> int:
 
     Two by two, or in one kernel where programs are compiled.
     """
-    if size.plan.fused_norms:
+    if size.software.kernels.fused_norms:
         return 2 * (num_readers + 1)
     return ADD * (num_readers - 1)
 
 
 def _copies(size: Sizes) -> Segment:
     """Return the copies that bring heads into the order of a kernel, either way."""
-    count = size.plan.attention_copies
+    count = size.software.kernels.attention_copies
     if not count or size.model.attention.kind == "mla":
         return ()
     moved = float(count * COPY * size.tokens * size.heads * size.model.attention.v_dim)
@@ -106,7 +106,7 @@ def _input_sums(size: Sizes) -> Segment:
     h, is_latent = size.model.hidden_size, size.model.attention.kind == "mla"
     if is_latent:  # each rank projects its part of the sequence
         moved = gradient_sum_bytes(size, 2) * size.split_tokens * h
-    elif not size.plan.fused_projections:
+    elif not size.software.kernels.fused_projections:
         moved = gradient_sum_bytes(size, 3) * size.tokens * h
     else:
         return ()
@@ -120,7 +120,7 @@ def projections(size: Sizes) -> tuple[Projection, ...]:
     out = Projection("out", h, heads * attention.v_dim)
     if attention.kind != "mla":
         each, kv = heads * attention.head_dim, size.kv_heads * attention.head_dim
-        if not size.plan.fused_projections:
+        if not size.software.kernels.fused_projections:
             return (
                 Projection("q", each, h),
                 Projection("k", kv, h),
@@ -154,7 +154,7 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
     """
     attention = size.model.attention
     widths = attention.qk_dim + attention.v_dim
-    if size.plan.attention_kernel == "unfused":
+    if size.software.kernels.attention == "unfused":
         return _unfused(size, is_backward=is_backward)
     local = size.model.local_attention(layer)
     span = mean_span(size.seq_len, local, is_causal=True)
@@ -165,7 +165,7 @@ def core(size: Sizes, layer: int, *, is_backward: bool) -> Segment:
         moved *= 2
     name = "attention backward" if is_backward else "attention"
     reach = min(size.seq_len, local.window) if local else size.seq_len
-    kernel = size.plan.attention_kernel
+    kernel = size.software.kernels.attention
     rows = size.tokens * size.heads
     is_wide = attention.qk_dim > attention.v_dim
     made = AttentionCore(name, flop, reach, rows, moved, is_backward, kernel, is_wide)
@@ -178,7 +178,7 @@ def _unfused(size: Sizes, *, is_backward: bool) -> Segment:
     length, rows = size.seq_len, size.seq_len // size.plan.cp
     groups = size.heads * size.plan.micro_batch_size
     scores = float(groups) * rows * length
-    dropped = DROPOUT if size.plan.dropout else 0
+    dropped = DROPOUT if size.software.defaults.dropout else 0
     softmax = EAGER_SOFTMAX if has_eager_softmax(size) else FUSED_SOFTMAX
     per_score = softmax.backward_bytes + dropped
     launched = softmax.num_kernels + 1
@@ -374,7 +374,7 @@ def _rotary_bytes(size: Sizes) -> int:
     if size.model.num_learned_positions or size.model.has_alibi:
         return 0
     if attention.kind != "mla":
-        each = 4 if size.plan.fused_norms else EAGER_ROTARY
+        each = 4 if size.software.kernels.fused_norms else EAGER_ROTARY
         return each * (size.heads + size.kv_heads) * attention.head_dim
     rope, nope = attention.qk_rope_head_dim, attention.qk_nope_head_dim
     return size.heads * (4 * rope + 4 * nope + 2 * rope)

@@ -30,7 +30,7 @@ def num_buckets(sizes: Iterable[float], limit: float) -> int:
 
 def buckets(scenario: Scenario, parts: Sequence[Element]) -> Held:
     """Return the buckets of a rank's shared weights and of its experts'; 1 if whole."""
-    limit = scenario.plan.bucket_size
+    limit = scenario.software.gradients.bucket_size
     if not limit:
         return Held(1, 1)
     sizes = [_sizes(scenario, element) for element in reversed(parts)]

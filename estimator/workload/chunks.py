@@ -49,7 +49,7 @@ class Chunks:
     def seconds(self, op: str, stage: int, partner: int = -1) -> float:
         """Return the duration of an instruction class, or of a send between ranks."""
         if op == SEND:
-            is_hidden = self.timing.size.plan.overlap.pipeline
+            is_hidden = self.timing.size.software.communication.pipeline
             return self.exchanges.send_s(stage, partner) if is_hidden else 0.0
         key = (op, self._alike(stage), self._alike(partner))
         if key not in self._seconds:
@@ -138,9 +138,10 @@ class Chunks:
 
     def _sends(self, op: str, stage: int, made: list[Operation]) -> list[Operation]:
         """Return the send that a chunk waits for where nothing hides it."""
-        plan, last = self.timing.size.plan, len(self.stages) - 1
+        size, last = self.timing.size, len(self.stages) - 1
         has_next = (op == Op.F and stage < last) or (op in (Op.B, Op.I) and stage > 0)
-        if plan.pp == 1 or plan.overlap.pipeline or not has_next or not made:
+        is_hidden = size.plan.pp == 1 or size.software.communication.pipeline
+        if is_hidden or not has_next or not made:
             return []
         seconds = self.exchanges.send_s(0, 1)
         return [
@@ -156,7 +157,7 @@ class Chunks:
         ]
 
     def _host_s(self, made: Sequence[Operation]) -> float:
-        if self.timing.size.plan.launch == "graph":
+        if self.timing.size.software.kernels.launch == "graph":
             return 0.0
         return self.host.spent_s(made)
 
@@ -165,7 +166,7 @@ class Chunks:
         seconds = self._host_s(made)
         if not seconds:
             return []
-        is_blocking = self.timing.size.plan.launch == "blocking"
+        is_blocking = self.timing.size.software.kernels.launch == "blocking"
         if not is_blocking and seconds <= play(made).makespan_s:
             return []
         return [

@@ -73,7 +73,7 @@ def parts(size: Sizes, whole: AttentionCore) -> Segment:
     tuple of kernels
         With the same FLOP in all; shorter, and with copies and sums beside.
     """
-    if size.plan.context_exchange == "all-gather":
+    if size.software.communication.context_exchange == "all-gather":
         return _gathered(size, whole)
     return _ring(size, whole)
 
@@ -89,7 +89,7 @@ def _ring(size: Sizes, whole: AttentionCore) -> Segment:
     own = whole._replace(
         flop=whole.flop / num_steps, seq_len=min(whole.seq_len, length)
     )
-    if size.plan.context_sums == "bf16" and not whole.is_backward:
+    if size.software.communication.context_sums == "bf16" and not whole.is_backward:
         own = own._replace(num_rows=whole.num_rows * num_steps)  # on two streams
     other = own._replace(
         name=f"{whole.name} to other ranks",
@@ -121,9 +121,9 @@ def merging(size: Sizes) -> Merging:
     By the plan of ``size``: sums in 16 bits are Transformer Engine's, in FP32
     PyTorch's, compiled where norms are fused.
     """
-    if size.plan.context_sums == "bf16":
+    if size.software.communication.context_sums == "bf16":
         return IN_16_BITS
-    return IN_FP32 if size.plan.fused_norms else IN_FP32_EAGER
+    return IN_FP32 if size.software.kernels.fused_norms else IN_FP32_EAGER
 
 
 def _gathered(size: Sizes, whole: AttentionCore) -> Segment:
@@ -170,12 +170,13 @@ def exposed_s(
     transfers runs beside one of cp kernels. ``ways`` is 1 forward; backward 2, or 3
     with FP32 sums. Attention that runs once more exchanges once more.
     """
-    plan = size.plan
+    plan, communication = size.plan, size.software.communication
     ways = 1.0
     if is_backward:
-        ways += 2.0 if plan.context_sums == "fp32" else 1.0
+        ways += 2.0 if communication.context_sums == "fp32" else 1.0
         ways += "core_attn" in size.recompute
-    if plan.context_exchange == "all-gather" or not plan.overlap.context:
+    is_ring = communication.context_exchange == "ring"
+    if not is_ring or not communication.context:
         return ways * exchange_s
     beside_s = attention_s * (plan.cp - 1) / plan.cp
     return largest(0.0, ways * exchange_s - beside_s)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from estimator.ground.errors import EstimatorError
 from estimator.schedules.notation import Op
-from estimator.specs.training import LossKernel
+from estimator.specs.software import LossKernel
 from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes
 from estimator.workload.stages import ElementKind
 from estimator.workload.work import (
@@ -95,7 +95,7 @@ def segment(size: Sizes, kind: ElementKind, op: Op) -> Segment:
     h, tokens = size.model.hidden_size, size.tokens
     vocabulary = 8 * -(-size.model.vocab_size // (8 * size.tp))  # padded
     norm, norm_backward = norm_bytes(size)
-    kernel, rows = size.plan.loss_kernel, size.split_tokens * h
+    kernel, rows = size.software.kernels.loss, size.split_tokens * h
     if op == Op.F:
         return (
             *(() if size.plan.pp == 1 else (BATCH,)),
@@ -132,7 +132,7 @@ def _embedding(size: Sizes, op: Op) -> Segment:
         launched += SCATTER_KERNELS if is_back else 2
     if size.is_local and has_positions:
         moved, launched = moved + COPY, launched + 1
-    if size.plan.dropout:
+    if size.software.defaults.dropout:
         moved, launched = moved + DROPOUT, launched + 1
     kernels = (
         Traffic("embedding", size.tokens * size.model.hidden_size * moved, launched),

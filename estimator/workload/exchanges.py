@@ -128,7 +128,7 @@ def exchanges(
         If activations go to the host and nobody measured how fast.
     """
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
-    is_overlapped = plan.overlap.expert_all_to_all and made.has_pairs
+    is_overlapped = scenario.software.communication.experts and made.has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
     return Exchanges(
         links=ways,
@@ -152,7 +152,7 @@ def _tensor(size: Sizes, ways: Links, device: Device) -> TensorParallel:
     if plan.etp > 1:
         sharers = group(plan.etp, 1, ways.gpus_per_node)
         experts_s = all_gather_s(row_bytes * size.routed_rows, sharers, ways)
-    reductions = LOSS_REDUCTIONS[plan.loss_kernel]
+    reductions = LOSS_REDUCTIONS[size.software.kernels.loss]
     return TensorParallel(
         split_s=all_gather_s(row_bytes * size.tokens, members, ways),
         gather_s=all_gather_s(_gathered_bytes(size), members, ways),
@@ -181,7 +181,7 @@ def _copy_s(size: Sizes, device: Device) -> float:
     PyTorch 2.13, ``_functional_collectives.py``, ``all_gather_single`` and
     ``reduce_scatter_single`` with a dimension that is not the first.
     """
-    if not size.plan.batch_first or size.tp == 1:
+    if not size.software.communication.batch_first or size.tp == 1:
         return 0.0
     moved = 2 * 2.0 * size.model.hidden_size * size.tokens
     return moved / device.hbm_bytes_per_s
@@ -200,7 +200,7 @@ def _experts(size: Sizes, ways: Links) -> AllToAll | None:
     model, plan = size.model, size.plan
     if model.moe is None or plan.ep == 1 or size.places is None:
         return None
-    if plan.expert_dispatch == "all-to-all":
+    if size.software.experts.dispatch == "all-to-all":
         rows = size.expert_tokens * model.moe.experts_per_token * plan.busiest
         num_bytes = 2.0 * model.hidden_size * rows
         members = Group(plan.ep, max(1, plan.ep // size.num_nodes))

@@ -54,7 +54,7 @@ def _up(size: Sizes, width: int) -> int:
 
 def _ups(size: Sizes, width: int) -> tuple[tuple[str, int], ...]:
     """Return the products into the block as (name, output width)."""
-    if size.model.mlp.is_gated and not size.plan.fused_projections:
+    if size.model.mlp.is_gated and not size.software.kernels.fused_projections:
         return (("gate", width), ("up", width))
     return (("up", _up(size, width)),)
 
@@ -109,7 +109,7 @@ def _block_weight(
 
 
 def _is_unfused(size: Sizes) -> bool:
-    return size.model.mlp.is_gated and not size.plan.fused_kernels
+    return size.model.mlp.is_gated and not size.software.kernels.fused_activations
 
 
 def _pattern(size: Sizes) -> Pattern:
@@ -140,7 +140,9 @@ def _activation_input_bytes(size: Sizes, width: int, *modules: str) -> float:
     moved = 2.0 * width + 4.0 * up + (2.0 * (up + width) if again else 0.0)
     if _is_unfused(size):
         moved += UNFUSED_GATE_BACKWARD * width
-        moved += JOINED_GRADIENTS * width if size.plan.fused_projections else 0
+        moved += (
+            JOINED_GRADIENTS * width if size.software.kernels.fused_projections else 0
+        )
     return moved
 
 
@@ -247,7 +249,7 @@ def router_backward(size: Sizes) -> Segment:
 
 
 def _routing(size: Sizes) -> Routing:
-    return FUSED_ROUTING if size.plan.fused_router else ROUTING
+    return FUSED_ROUTING if size.software.experts.fused_router else ROUTING
 
 
 def _shared_sum(size: Sizes) -> Segment:
@@ -278,11 +280,11 @@ def _permutations(size: Sizes, name: str) -> Segment:
     into the order of its experts, if it has several, and back. Source:
     NVIDIA/Megatron-LM, commit 23e00ed, ``core/transformer/moe/token_dispatcher.py``.
     """
-    if size.plan.fused_experts:
+    if size.software.experts.fused:
         return ()
     h, rows = size.model.hidden_size, size.routed_rows
     sent = 1 if size.keeps_12_bits else BF16
-    if size.plan.expert_dispatch == "deduplicated":
+    if size.software.experts.dispatch == "deduplicated":
         moved = (size.received_rows + rows) * h * float(sent + BF16)
         return (Traffic(name, moved, 4, pattern="gathered"),)
     own = size.expert_tokens * size.moe.experts_per_token
@@ -302,7 +304,7 @@ def moe_forward(size: Sizes) -> Segment:
     """Return shared and routed experts, permutations included."""
     rows, width = size.routed_rows, _expert_width(size)
     moved, written = 0.0, rows * _arrival_bytes(size)
-    if not size.plan.fused_experts:
+    if not size.software.experts.fused:
         moved += rows * _activation_bytes(size, width)
         written += rows * _activation_cast_bytes(size, width)
     shared: Segment = ()
@@ -326,7 +328,7 @@ def moe_input(size: Sizes) -> Segment:
     """Return their backward pass to the input."""
     rows, width = size.routed_rows, _expert_width(size)
     moved, written = 0.0, rows * _arrival_bytes(size)
-    if not size.plan.fused_experts:
+    if not size.software.experts.fused:
         moved += rows * _activation_input_bytes(size, width, "moe_act")
         written += rows * _activation_input_cast_bytes(size, width)
     shared: Segment = ()

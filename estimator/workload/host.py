@@ -55,11 +55,14 @@ def host(scenario: Scenario, layer: Layer) -> Host:
     >>> host(load_scenario("deepseek-v3"), Layer.SPECIFICATION).dispatch_s
     0.0
     """
-    node, has_checks = scenario.cluster.node, scenario.plan.checks_collectives
+    node, has_checks = (
+        scenario.cluster.node,
+        scenario.software.communication.checks_collectives,
+    )
     if has_checks and node.check_s is None:
         raise InfeasibleError(
             f"{node.title} has no time for checks of collectives in its file (check_s)",
-            fix="plan.checks_collectives: false",
+            fix="software.communication.checks_collectives: false",
         )
     if layer is Layer.SPECIFICATION:
         return NO_HOST

@@ -118,20 +118,22 @@ def _residual(size: Sizes, element: Element, *, is_backward: bool) -> Segment:
     num_norms = model.norms_per_layer or num_blocks
     norm, norm_backward = norm_bytes(size)
     each = num_norms * (norm_backward if is_backward else norm)
-    if size.plan.dropout:  # one kernel drops and adds forward, two do backward
+    if (
+        size.software.defaults.dropout
+    ):  # one kernel drops and adds forward, two do backward
         each += num_blocks * (DROPOUT if is_backward else MASK)
     if is_backward and "layernorm" in size.recompute:
         each += num_norms * norm
     moved = size.split_tokens * model.hidden_size * each
     name = "norms, residual backward" if is_backward else "norms, residual"
     launched = 2 * num_blocks * (2 if is_backward else 1)
-    if not size.plan.fused_norms:
+    if not size.software.kernels.fused_norms:
         launched += num_norms * (2 if is_backward else 1) * (EAGER_NORM_KERNELS - 1)
     norms = Traffic(
         name,
         moved,
         launched - num_blocks,
-        "fused" if size.plan.fused_norms else "plain",
+        "fused" if size.software.kernels.fused_norms else "plain",
     )
     summed = float(size.split_tokens * model.hidden_size * num_blocks * ADD)
     sums = Traffic("residual sums", summed, num_blocks, "plain")

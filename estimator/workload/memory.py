@@ -16,7 +16,8 @@ from estimator.ground.lanes import largest
 from estimator.schedules.notation import Op, Program
 from estimator.specs.hardware import Node
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import LossKernel, ParallelPlan
+from estimator.specs.software import LossKernel
+from estimator.specs.training import ParallelPlan
 from estimator.workload.attention import MASK, has_eager_softmax
 from estimator.workload.stages import Element, Held, held, total_held
 from estimator.workload.synchronisation import (
@@ -98,7 +99,12 @@ def layer_activations(size: Sizes, element: Element) -> Stored:
         return Stored(0.0, 2.0 * size.split_tokens * h)
     blocks = (element.mixer is not None) + (element.feed_forward is not None)
     each = 1 if "layernorm" in size.recompute else 2  # residual, and normed input
-    kept = size.split_tokens * h * blocks * (2.0 * each + size.plan.dropout * MASK)
+    kept = (
+        size.split_tokens
+        * h
+        * blocks
+        * (2.0 * each + size.software.defaults.dropout * MASK)
+    )
     parts = [_mixer(size, element), _feed_forward(size, element)]
     return Stored(
         sum(part.until_input for part in parts),
@@ -127,9 +133,12 @@ def _attention(size: Sizes) -> Stored:
         kept = 1 if "second_product" in size.recompute else 2
         qkv = 2.0 * (heads + kept * size.read_kv_heads) * attention.head_dim
     scores = 0.0
-    if size.plan.attention_kernel == "unfused" and "core_attn" not in size.recompute:
+    if (
+        size.software.kernels.attention == "unfused"
+        and "core_attn" not in size.recompute
+    ):
         kept = EAGER_SCORE_BYTES if has_eager_softmax(size) else SCORE_BYTES
-        kept += DROPPED_BYTES * size.plan.dropout
+        kept += DROPPED_BYTES * size.software.defaults.dropout
         scores = float(kept) * heads * size.seq_len
     return Stored(
         size.tokens * (qkv + statistics + scores), size.tokens * (latents + out)
@@ -151,7 +160,7 @@ def _hidden(size: Sizes, width: float) -> float:
     up = (2 if size.model.mlp.is_gated and not is_half else 1) * width
     before = size.format.kept if size.keeps_12_bits else 2.0
     after = 0.0 if "moe_act" in size.recompute else size.format.kept * width
-    if size.model.mlp.is_gated and not size.plan.fused_kernels:
+    if size.model.mlp.is_gated and not size.software.kernels.fused_activations:
         after += 2.0 * width  # the gate behind its activation
     return before * up + after
 
@@ -219,7 +228,7 @@ def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     if not any(element.kind == "head" for stage in stages for element in stage):
         return 0.0
     vocabulary = size.model.vocab_size / size.tp
-    return size.tokens * vocabulary * LOGIT_BYTES[size.plan.loss_kernel]
+    return size.tokens * vocabulary * LOGIT_BYTES[size.software.kernels.loss]
 
 
 def _exchanged(size: Sizes) -> float:
@@ -381,11 +390,13 @@ def state_bytes(
     ``num_copies`` pipeline ranks hold the same ones. Sharded as ZeRO has it:
     Rajbhandari et al., SC 2020, figure 1.
     """
-    precision, zero = scenario.precision, scenario.plan.zero
+    recipe, zero = scenario.precision.recipe, scenario.plan.zero
+    software = scenario.software
     total = own.shared + own.experts
-    weights = (total - vocabulary) * FORMATS[precision.recipe].weight + vocabulary * 2
-    gradients = total * KEPT_GRADIENT[precision.gradients]
-    state = MASTER + 2 * FORMAT_BYTES[precision.moments]
+    weights = (total - vocabulary) * FORMATS[recipe].weight + vocabulary * 2
+    kept = KEPT_GRADIENT[software.gradients.format]
+    gradients = total * kept
+    state = MASTER + 2 * FORMAT_BYTES[software.storage.moments]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     sharers = sharded if zero > 1 else whole
     shard = own.shared / sharers.shared.size + own.experts / sharers.experts.size
@@ -393,5 +404,5 @@ def state_bytes(
     if zero > 2:  # two layers gathered: one computes, the next arrives
         weights = weights * share + 2 * largest * 2.0
     if zero > 1:
-        gradients = gradients * share + largest * KEPT_GRADIENT[precision.gradients]
+        gradients = gradients * share + largest * kept
     return weights, gradients, (shard if zero else total) * state

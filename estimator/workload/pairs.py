@@ -80,7 +80,7 @@ class _Pair:
         full = timing.device.num_sms
         self.weight_sms = full - int(timing.num_comm_sms) if is_beside else full
         self.sms = self.weight_sms if ahead and back else full
-        self.overlap = self.size.plan.overlap.tensor
+        self.overlap = self.size.software.communication.tensor
         self.is_split = self.size.plan.sequence_parallel
         self.gathered: dict[tuple[Op, int], Need] = {}
 
@@ -374,7 +374,7 @@ class _Pair:
             seconds,
             {Cause.EXPOSED_TENSOR_PARALLEL: seconds},
             num_bytes=4.0 * self.size.tokens,
-            num_checked=LOSS_REDUCTIONS[self.size.plan.loss_kernel] * self.size.tp,
+            num_checked=LOSS_REDUCTIONS[self.size.software.kernels.loss] * self.size.tp,
         )
         return self.queue.add(element, "loss", Stream.COMPUTE, times, Op.F, need)
 

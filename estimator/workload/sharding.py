@@ -39,7 +39,7 @@ class Sharding:
 
     def scatter_s(self, element: Element) -> float:
         """Return the seconds of the gradients' reduce-scatter."""
-        size = FORMAT_BYTES[self.scenario.precision.gradients]
+        size = FORMAT_BYTES[self.scenario.software.gradients.format]
         return self._move(element, size)
 
     def gather_bytes(self, element: Element) -> float:
@@ -48,11 +48,15 @@ class Sharding:
 
     def scatter_bytes(self, element: Element) -> float:
         """Return the bytes of the gradients that are scattered."""
-        return FORMAT_BYTES[self.scenario.precision.gradients] * self._count(element)
+        return FORMAT_BYTES[self.scenario.software.gradients.format] * self._count(
+            element
+        )
 
     def copy_out_s(self, element: Element) -> float:
         """Return the seconds from the gathered buffer to the weights."""
-        return self._copied(element, COPIED_OUT.get(self.scenario.plan.shard_buffer, 0))
+        return self._copied(
+            element, COPIED_OUT.get(self.scenario.software.storage.shard_buffer, 0)
+        )
 
     def copy_in_s(self, element: Element) -> float:
         """Return the seconds from the BF16 gradients to the scattered buffer.
@@ -61,9 +65,11 @@ class Sharding:
         by (a part of) the replicas (PyTorch 2.13, ``fsdp/_fully_shard/
         _fsdp_collectives.py``, ``fsdp/_runtime_utils.py``).
         """
-        gradient = FORMAT_BYTES[self.scenario.precision.gradients]
+        gradient = FORMAT_BYTES[self.scenario.software.gradients.format]
         moved = {"per-weight": 2 + gradient, "flat": 4 + 2 * gradient}
-        return self._copied(element, moved.get(self.scenario.plan.shard_buffer, 0))
+        return self._copied(
+            element, moved.get(self.scenario.software.storage.shard_buffer, 0)
+        )
 
     def _copied(self, element: Element, bytes_per_weight: float) -> float:
         own = held(self.scenario, element)
@@ -77,7 +83,7 @@ class Sharding:
         PyTorch's all-gather and reduce-scatter of a list copy each rank's tensor to or
         from a buffer: ``ProcessGroupNCCL::allgather``. Weights go one at a time.
         """
-        if self.scenario.plan.shard_buffer != "pieces":
+        if self.scenario.software.storage.shard_buffer != "pieces":
             return 0
         num_weights = WEIGHTS_OF_LAYER if element.is_layer else 1
         calls = self.scenario.cluster.node.piece_calls.value

@@ -11,7 +11,7 @@ from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Device, Links
 from estimator.ground.lanes import largest
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GradientPass, ParallelPlan
+from estimator.specs.software import GradientPass, Software
 from estimator.workload.host import NO_HOST, Host
 from estimator.workload.optimizer_parts import (
     OF_EXPERTS,
@@ -247,8 +247,8 @@ def optimizer_phase_s(
     >>> f"Adam: {made['Adam'] * 1e3:.2f} ms"
     'Adam: 0.63 ms'
     """
-    precision, plan = scenario.precision, scenario.plan
-    gradient = FORMAT_BYTES[precision.gradients]
+    plan = scenario.plan
+    gradient = FORMAT_BYTES[scenario.software.gradients.format]
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[OptimizerPart, float] = {}
     shard = 0.0
@@ -269,10 +269,10 @@ def optimizer_phase_s(
                 spent[names.reduce] = seconds
         elif plan.zero:
             travel = Travel(members, links, host, num_parts)
-            spent |= _zero_1(plan, names, count, gradient, travel, window)
+            spent |= _zero_1(scenario.software, names, count, gradient, travel, window)
         else:
             travel = Travel(members, links, host, num_parts)
-            is_hidden = plan.overlap.gradient_reduce
+            is_hidden = scenario.software.gradients.overlaps_reduction
             seconds = travel.s(all_reduce_s, count * gradient, in_parts=is_hidden)
             if is_hidden:
                 seconds = window.behind_backward_s(seconds, travel.checks_s)
@@ -300,10 +300,10 @@ def _passes(
     ``distrib_optimizer.py``; PyTorch's ``clip_grad_norm_``). Gradients are cleared,
     copies of the weights in the recipe's format made.
     """
-    precision, passes = scenario.precision, scenario.plan.gradient_passes
-    gradient = FORMAT_BYTES[precision.gradients]
-    moment = FORMAT_BYTES[precision.moments]
-    weight = FORMATS[precision.recipe].weight
+    software = scenario.software
+    gradient = FORMAT_BYTES[software.gradients.format]
+    moment = FORMAT_BYTES[software.storage.moments]
+    weight = FORMATS[scenario.precision.recipe].weight
     cast = 2 + weight if weight < 2 else 0
     widened = gradient + MASTER if gradient < MASTER else 0
     own: dict[GradientPass, tuple[OptimizerPart, float]] = {
@@ -312,7 +312,7 @@ def _passes(
         "unscale": (OptimizerPart.UNSCALE, 2 * MASTER * shard),
         "bucket": (OptimizerPart.BUCKET, 2 * 4 * here * is_shared),
     }
-    return dict(own[name] for name in passes) | {
+    return dict(own[name] for name in software.gradients.passes) | {
         OptimizerPart.NORM: (widened + 3 * MASTER) * shard,
         OptimizerPart.ADAM: (MASTER + 2 * MASTER + 4 * moment + MASTER + 2) * shard,
         OptimizerPart.CLEAR: (gradient + cast) * here,
@@ -320,7 +320,7 @@ def _passes(
 
 
 def _zero_1(
-    plan: ParallelPlan,
+    software: Software,
     names: OptimizerCollectives,
     count: float,
     gradient: float,
@@ -328,16 +328,19 @@ def _zero_1(
     window: Window,
 ) -> dict[OptimizerPart, float]:
     """Return the reduction of gradients and the all-gather of weights."""
-    is_scattered = plan.zero_reduction == "reduce-scatter"
+    is_scattered = software.gradients.reduction == "reduce-scatter"
     reduce_s = all_gather_s if is_scattered else all_reduce_s
-    hidden = plan.overlap
-    scatter_s = travel.s(reduce_s, count * gradient, in_parts=hidden.gradient_reduce)
-    gather_s = travel.s(all_gather_s, count * 2, in_parts=hidden.parameter_gather)
-    if hidden.gradient_reduce:
+    scatter_s = travel.s(
+        reduce_s, count * gradient, in_parts=software.gradients.overlaps_reduction
+    )
+    gather_s = travel.s(
+        all_gather_s, count * 2, in_parts=software.gradients.overlaps_gather
+    )
+    if software.gradients.overlaps_reduction:
         scatter_s = window.behind_backward_s(scatter_s, travel.checks_s)
-    if hidden.parameter_gather:
+    if software.gradients.overlaps_gather:
         gather_s = window.behind_forward_s(gather_s)
-    if plan.shard_buffer == "pieces":
+    if software.storage.shard_buffer == "pieces":
         pieces = (WEIGHTS_OF_LAYER + NORMS_OF_LAYER) * window.num_layers
         pieces *= travel.members.size
         gather_s += travel.host.piece_calls * pieces * travel.host.dispatch_s

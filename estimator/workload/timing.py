@@ -71,7 +71,7 @@ class Timing:
         """
         if self.device.has_large_cores:
             return 0.0
-        asked = self.size.plan.num_comm_sms
+        asked = self.size.software.experts.num_comm_sms
         return self.device.comm_sms if asked is None else asked
 
     @property
@@ -153,7 +153,8 @@ class Timing:
             ranks += plan.etp
         if self.size.moe.shared_width:
             # behind gradients of inputs and weights
-            is_hidden = is_backward and plan.overlap.tensor != "none"
+            way = self.size.software.communication.tensor
+            is_hidden = is_backward and way != "none"
             seconds += self.tensor.split_s * (1 if is_hidden else num_rounds)
             ranks += plan.tp if plan.tp > 1 else 0
         return Waits({Cause.EXPOSED_TENSOR_PARALLEL: seconds}, num_rounds * ranks)
@@ -184,7 +185,7 @@ def rates(scenario: Scenario, size: Sizes, layer: Layer) -> Device:
     made = device(gpu, layer)
     if layer is not Layer.SPECIFICATION:
         most = device(gpu, Layer.SPECIFICATION)
-        made = made.matured(plan.software_maturity, most)
+        made = made.matured(scenario.software.kernels.maturity, most)
     spread = gpu.in_situ.clock_spread
     if layer is Layer.IN_SITU and spread and plan.ep == 1:  # else in the rank skew
         made = made.clocked(slowest(spread.value, scenario.cluster.num_gpus))

@@ -12,6 +12,7 @@ from estimator.costs.formats import FORMATS, Format
 from estimator.costs.rates import Device
 from estimator.specs.model import Moe, Transformer
 from estimator.specs.scenario import Scenario
+from estimator.specs.software import Software
 from estimator.specs.training import ParallelPlan
 from estimator.workload.causes import Cause
 
@@ -273,12 +274,13 @@ class Sizes:
 
     model: Transformer
     plan: ParallelPlan
+    software: Software
     seq_len: int
     num_nodes: int
     """Nodes that an expert group covers."""
     format: Format
     keeps_12_bits: bool
-    """DeepSeek's recipe stores attention outputs in E5M6."""
+    """Whether attention's output is stored in E5M6."""
     recompute: frozenset[str]
     places: Spread | None
     gradient_addition: int
@@ -289,7 +291,7 @@ class Sizes:
     @property
     def is_local(self) -> bool:
         """Whether layers are Megatron-LM's own."""
-        return self.plan.transformer_impl == "local"
+        return self.software.kernels.library == "local"
 
     @property
     def tokens(self) -> int:
@@ -320,7 +322,7 @@ class Sizes:
     @property
     def read_kv_heads(self) -> int:
         """Those that attention reads, copied for each head or not."""
-        return self.heads if self.plan.repeats_kv else self.kv_heads
+        return self.heads if self.software.kernels.repeats_kv else self.kv_heads
 
     @property
     def local_experts(self) -> int:
@@ -351,14 +353,14 @@ class Sizes:
     def received_rows(self) -> int:
         """Rows that arrive there: a token counts once for each rank it visits."""
         per_token = float(self.moe.experts_per_token)
-        if self.places and self.plan.expert_dispatch == "deduplicated":
+        if self.places and self.software.experts.dispatch == "deduplicated":
             per_token = min(self.places.ranks, per_token)
         return round(self.expert_tokens * per_token * self.plan.busiest)
 
 
 def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     """Return the sizes of one rank's work in a phase with this sequence length."""
-    model, plan = scenario.model, scenario.plan
+    model, plan, software = scenario.model, scenario.plan, scenario.software
     domain = scenario.cluster.node.scaleup_gpus
     members = plan.degrees.expert_width
     num_nodes = max(1, min(members, -(-members * scenario.spacing // domain)))
@@ -375,21 +377,23 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
     return Sizes(
         model=model,
         plan=plan,
+        software=software,
         seq_len=seq_len,
         num_nodes=num_nodes,
         format=FORMATS[scenario.precision.recipe],
-        keeps_12_bits=scenario.precision.recipe == "fp8",
+        keeps_12_bits=software.kernels.keeps_12_bits
+        and scenario.precision.recipe == "fp8",
         recompute=frozenset(scenario.recompute),
         places=places,
         gradient_addition=_gradient_addition(scenario),
-        drops_last=plan.early_stop
-        or plan.launch == "graph"
+        drops_last=software.kernels.early_stop
+        or software.kernels.launch == "graph"
         or scenario.cluster.node.dispatch_s is None,
     )
 
 
 def _gradient_addition(scenario: Scenario) -> int:
-    gradients = scenario.precision.gradients
-    if scenario.plan.fused_gradients and gradients != "bf16+fp32":
+    gradients = scenario.software.gradients
+    if gradients.fused and gradients.format != "bf16+fp32":
         return 0
-    return 6 if gradients == "bf16" else 10  # 2 in; 2 or 4 read and written
+    return 6 if gradients.format == "bf16" else 10  # 2 in; 2 or 4 read and written

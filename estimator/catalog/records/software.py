@@ -9,13 +9,13 @@ from estimator.catalog.records.ablations import techniques
 from estimator.catalog.records.models import Record, model_and_gpu, release
 from estimator.catalog.records.rules import frameworks
 from estimator.catalog.records.words import says
-from estimator.specs.training import (
+from estimator.specs.software import (
     AttentionKernel,
     GradientPass,
     LossKernel,
-    Overlap,
     ShardBuffer,
 )
+from estimator.specs.training import Overlap
 
 
 def software(

@@ -120,7 +120,7 @@ def recomputes(scenario: Scenario) -> list[tuple[str, ...]]:
     has = {
         "moe_act": model.moe is not None,
         "mla_up_proj": model.attention.kind == "mla",
-        "core_attn": scenario.plan.attention_kernel == "unfused",
+        "core_attn": scenario.software.kernels.attention == "unfused",
     }
     for modules in RECOMPUTE:
         kept = tuple(module for module in modules if has.get(module, True))

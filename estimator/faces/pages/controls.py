@@ -87,8 +87,8 @@ REST = (
     Knob("schedule", "plan.schedule", lambda s: s.plan.schedule),
     Knob(
         "overlap",
-        "plan.overlap.expert_all_to_all",
-        lambda s: s.plan.overlap.expert_all_to_all,
+        "software.communication.experts",
+        lambda s: s.software.communication.experts,
         lambda is_on: str(is_on).lower(),
     ),
     Knob("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
@@ -296,7 +296,7 @@ def _training(base: Scenario) -> None:
     )
     st.toggle(
         "Overlap all-to-all",
-        base.plan.overlap.expert_all_to_all,
+        base.software.communication.experts,
         key="overlap",
         bind="query-params",
         disabled=base.model.moe is None,

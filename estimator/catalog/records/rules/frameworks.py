@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from estimator.specs.training import (
+from estimator.specs.software import (
     AttentionKernel,
     GradientPass,
     LossKernel,
