@@ -18,15 +18,15 @@ FLAT = (
     "plan.schedule=1f1b",
     "plan.stages_per_rank=1",
     "recompute=none",
-    "plan.dropout=false",
+    "software.defaults.dropout=false",
 )
 UNFUSED = ("model=gpt2-1.5b", "cluster.num_gpus=8", "plan.tp=1", *FLAT)
 GROUPED = (
     "model=llama-3-8b",
     "cluster.num_gpus=8",
     "plan.tp=1",
-    "plan.attention_kernel=fused",
-    "plan.transformer_impl=transformer_engine",
+    "software.kernels.attention=fused",
+    "software.kernels.library=transformer_engine",
     *FLAT,
 )
 
@@ -86,7 +86,7 @@ def test_slopes_are_written_to_the_scores_and_read_and_nothing_is_rotated():
 
 def test_copied_keys_and_values_are_read_once_and_written_for_each_head():
     plain = size_of(base=GROUPED)
-    copied = size_of("plan.repeats_kv=true", base=GROUPED)
+    copied = size_of("software.kernels.repeats_kv=true", base=GROUPED)
     moved = 2 * (8 + 32) * (128 + 128) * plain.tokens
     for made, name in (
         (attention.forward, "rotary"),
@@ -100,7 +100,9 @@ def test_copied_keys_and_values_are_read_once_and_written_for_each_head():
 
 
 def test_copies_change_nothing_where_every_head_has_its_own():
-    alike = [size_of(f"plan.repeats_kv={choice}") for choice in ("true", "false")]
+    alike = [
+        size_of(f"software.kernels.repeats_kv={choice}") for choice in ("true", "false")
+    ]
     forward = [attention.forward(size, 0) for size in alike]
     assert forward[0] == forward[1]
 
@@ -143,8 +145,8 @@ def test_time_by_kind_adds_up_where_the_host_is_slow_and_sends_are_waited_for():
     given = (
         "plan.pp=2",
         "cluster.num_gpus=16",
-        "plan.overlap.pipeline=false",
-        "plan.launch=queued",
+        "software.communication.pipeline=false",
+        "software.kernels.launch=queued",
         "phases.0.global_batch_size=64",
     )
     made = StepModel(load_scenario("gpt3-175b", (*UNFUSED, *given)), 128)

@@ -31,8 +31,8 @@ def size_of(base, recipe):
     overrides = (
         "cluster.node=hgx-b200",
         "price=h100-cudo-2025-03",
-        "plan.transformer_impl=transformer_engine",
-        "plan.dropout=false",
+        "software.kernels.library=transformer_engine",
+        "software.defaults.dropout=false",
         f"precision.recipe={recipe}",
     )
     return sizes(load_scenario("gpt3-175b", (*base, *overrides)), 2048)

@@ -65,10 +65,10 @@ def test_a_step_takes_as_long_whatever_its_operations_are_called(monkeypatch):
             operation._replace(task="", layer="") for operation in make(*given, **named)
         ]
 
-    before = [seconds(*SPLIT), seconds("plan.overlap.pipeline=false")]
+    before = [seconds(*SPLIT), seconds("software.communication.pipeline=false")]
     monkeypatch.setattr(trunk, "pair", nameless(trunk.pair))
     monkeypatch.setattr(trunk, "weight_pass", nameless(trunk.weight_pass))
-    assert [seconds(*SPLIT), seconds("plan.overlap.pipeline=false")] == before
+    assert [seconds(*SPLIT), seconds("software.communication.pipeline=false")] == before
 
 
 def test_a_copy_of_chunks_is_worked_out_anew_and_leaves_the_first_alone():

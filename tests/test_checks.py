@@ -29,7 +29,7 @@ NODE = (
     "recompute=none",
     "phases.0.global_batch_size=64",
 )
-CHECKED = "plan.checks_collectives=true"
+CHECKED = "software.communication.checks_collectives=true"
 
 
 def model(*overrides, seq_len=2048):
@@ -54,7 +54,7 @@ def test_a_chunk_of_large_kernels_hides_the_checks():
 
 
 def test_captured_graphs_check_nothing():
-    made = model(CHECKED, "plan.launch=graph", seq_len=64).chunks()
+    made = model(CHECKED, "software.kernels.launch=graph", seq_len=64).chunks()
     assert not any(step.stream is Stream.LAUNCH for step in made.operations("F", 0))
 
 
@@ -72,8 +72,11 @@ def test_checks_of_a_step_grow_with_its_ranks():
 
 
 def test_buckets_that_are_checked_lengthen_a_step_that_the_host_sets_the_pace_of():
-    hidden = ("plan.zero=0", "plan.overlap.gradient_reduce=true", CHECKED)
-    few, many = (model(*hidden, f"plan.bucket_size={n}") for n in (2 * 10**7, 10**6))
+    hidden = ("plan.zero=0", "software.gradients.overlaps_reduction=true", CHECKED)
+    few, many = (
+        model(*hidden, f"software.gradients.bucket_size={n}")
+        for n in (2 * 10**7, 10**6)
+    )
     name = "all-reduce of shared gradients"
     added_s = many.optimizer_parts()[name] - few.optimizer_parts()[name]
     parts = [element for stage in few.chunks().stages for element in stage]
@@ -86,7 +89,7 @@ def test_a_node_that_nobody_measured_checks_on_says_so():
     made = model(CHECKED, "cluster.node=hgx-a100", "price=a100-80-oracle-2025-03")
     with pytest.raises(InfeasibleError, match="check_s") as error:
         made.chunks()
-    assert error.value.fix == "plan.checks_collectives: false"
+    assert error.value.fix == "software.communication.checks_collectives: false"
 
 
 @given(
@@ -102,7 +105,7 @@ def test_a_bucket_is_closed_by_the_weight_that_fills_it(sizes, limit):
 
 
 def test_buckets_hold_whole_weights():
-    made = model("plan.tp=1", "plan.bucket_size=1")
+    made = model("plan.tp=1", "software.gradients.bucket_size=1")
     parts = [element for stage in made.chunks().stages for element in stage]
     layers, each, ends = 32, 4, 2
     assert buckets(made.scenario, parts).shared == layers * each + ends
@@ -113,7 +116,7 @@ def test_the_second_product_of_a_gated_block_is_a_third_of_its_weights():
     # one and a half of the second product: alone it leaves a bucket open, which the
     # first product closes, or closes what attention's weights have begun
     h, ffn, layers = 4096, 14336, 32
-    made = model("plan.tp=1", f"plan.bucket_size={int(1.5 * h * ffn)}")
+    made = model("plan.tp=1", f"software.gradients.bucket_size={int(1.5 * h * ffn)}")
     assert made.scenario.model.mlp.ffn_hidden_size == ffn
     parts = [element for stage in made.chunks().stages for element in stage]
     head, embedding = 1, 1
@@ -122,7 +125,7 @@ def test_the_second_product_of_a_gated_block_is_a_third_of_its_weights():
 
 def test_gradients_reduced_whole_travel_twice_as_far():
     far, near = (
-        model("plan.zero=1", f"plan.zero_reduction={name}")
+        model("plan.zero=1", f"software.gradients.reduction={name}")
         for name in ("all-reduce", "reduce-scatter")
     )
     whole_s = far.optimizer_parts()["all-reduce of shared gradients"]
@@ -131,7 +134,7 @@ def test_gradients_reduced_whole_travel_twice_as_far():
 
 
 def test_copies_into_buckets_and_back_move_eight_bytes_a_weight():
-    made = model("plan.zero=0", "plan.gradient_passes=[bucket]")
+    made = model("plan.zero=0", "software.gradients.passes=[bucket]")
     rate = made.chunks().timing.device.hbm_bytes_per_s
     count = 8.03e9 / 8
     seconds = made.optimizer_parts()["bucket gradients"]
@@ -140,7 +143,8 @@ def test_copies_into_buckets_and_back_move_eight_bytes_a_weight():
 
 def test_copies_around_attention_cost_their_traffic():
     plain, copied = (
-        model(f"plan.attention_copies={n}", seq_len=32768).chunks() for n in (0, 7)
+        model(f"software.kernels.attention_copies={n}", seq_len=32768).chunks()
+        for n in (0, 7)
     )
     longer_s = copied.seconds("F", 0) - plain.seconds("F", 0)
     moved = 32 * 7 * 4 * 32768 * 4096 / 8
@@ -211,12 +215,12 @@ def test_printed_collectives_tell_jobs_whose_hosts_check_them(
     made = RECORD | {"measured": {"tokens_per_s_per_gpu": 900.0, **measured}}
     known = mapped(checked(made))
     plan = known.scenario.plan
-    assert plan.checks_collectives == is_checked
+    assert software.communication.checks_collectives == is_checked
     assert (
         any("check each collective" in said for said in known.assumptions) == is_checked
     )
     assert plan.stage_layout == "Etttttt|ttttt|ttttt|L"
-    assert plan.zero_reduction == "all-reduce"
+    assert software.gradients.reduction == "all-reduce"
 
 
 @pytest.mark.parametrize("gpu", ["A100-80GB", "H800", "H20", "H100-96GB-500W", "B200"])
@@ -224,7 +228,7 @@ def test_slower_links_of_other_gpus_are_no_sign_of_checks(gpu):
     measured = {"tokens_per_s_per_gpu": 900.0, "ar_intranode_gbs": 150.0}
     made = RECORD | {"measured": measured | {"allgather_gbs": 54.0}}
     made["cluster"] = RECORD["cluster"] | {"gpu": gpu}
-    assert not mapped(checked(made)).scenario.plan.checks_collectives
+    assert not mapped(checked(made)).scenario.software.communication.checks_collectives
 
 
 def test_a_prediction_does_not_know_its_step_time():
@@ -240,7 +244,9 @@ def test_a_prediction_does_not_know_its_step_time():
 @pytest.mark.parametrize("text", ["maybe", "2", "[true]"])
 def test_a_wrong_choice_of_checks_is_one_message(text):
     with pytest.raises(InputError) as error:
-        load_scenario("gpt3-175b", (*NODE, f"plan.checks_collectives={text}"))
+        load_scenario(
+            "gpt3-175b", (*NODE, f"software.communication.checks_collectives={text}")
+        )
     assert "checks_collectives" in str(error.value)
 
 

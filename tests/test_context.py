@@ -52,7 +52,7 @@ def over_ideal(cp, seq_len, *overrides):
 @pytest.mark.slow
 @pytest.mark.parametrize("exchange", ["ring", "all-gather"])
 def test_time_over_the_ideal_grows_with_ranks_and_falls_with_length(exchange):
-    how = f"plan.context_exchange={exchange}"
+    how = f"software.communication.context_exchange={exchange}"
     short, long = (
         [over_ideal(cp, seq_len, how) for cp in DEGREES] for seq_len in (8192, 131072)
     )
@@ -77,7 +77,7 @@ def test_ranks_do_the_same_flop_in_more_kernels():
     for is_backward in (False, True):
         _, whole = kernels(made(), 8192, is_backward=is_backward)
         for exchange, num_kernels in (("ring", 4), ("all-gather", 2)):
-            given = ("plan.cp=4", f"plan.context_exchange={exchange}")
+            given = ("plan.cp=4", f"software.communication.context_exchange={exchange}")
             _, parts = kernels(made(*given), 8192, is_backward=is_backward)
             cores = [part for part in parts if isinstance(part, AttentionCore)]
             assert len(cores) == num_kernels
@@ -117,11 +117,11 @@ def test_sums_in_fp32_move_more_and_eager_ones_most():
             for way in (False, True)
         ]
 
-    single = "plan.context_sums=fp32"
+    single = "software.communication.context_sums=fp32"
     costs = zip(
         merged_s(),
         merged_s(single),
-        merged_s(single, "plan.fused_norms=false"),
+        merged_s(single, "software.kernels.fused_norms=false"),
         strict=True,
     )
     for halves, compiled, eager in costs:

@@ -67,7 +67,9 @@ def test_a_collective_takes_fifteen_per_cent_of_an_h100():
 
 def test_a_plan_that_says_how_many_sms_communicate_is_believed():
     for asked, expected in (("null", 20), ("4", 4)):
-        scenario = load_scenario("gpt3-175b", [f"plan.num_comm_sms={asked}"])
+        scenario = load_scenario(
+            "gpt3-175b", [f"software.experts.num_comm_sms={asked}"]
+        )
         assert StepModel(scenario, 2048).chunks().timing.num_comm_sms == expected
 
 
@@ -114,7 +116,7 @@ def test_trees_reach_the_share_of_the_wire_that_nccl_plans_with(name, factor, sh
 def test_a_fused_softmax_lasts_6_5_ps_a_score_on_an_a100():
     # EleutherAI/cookbook, commit e6b8f2b, transformer_data, A100 of 40 GB
     rates = device(load("gpu", "a100-sxm-40"), Layer.ACHIEVABLE)
-    patches = ["plan.attention_kernel=unfused", "plan.dropout=false"]
+    patches = ["software.kernels.attention=unfused", "software.defaults.dropout=false"]
     size = sizes(load_scenario("gpt3-175b", patches), 2048)
     made = next(
         k for k in attention.core(size, 0, is_backward=False) if "softmax" in k.name

@@ -444,7 +444,7 @@ def test_a_variant_is_laid_over_its_scenario_as_a_file_over_its_base(tmp_path):
     assert made.cluster == wanted.cluster
     assert made.plan == wanted.plan
     assert made.plan.tp == loading.load_scenario("llama-3.1-405b").plan.tp
-    assert not made.plan.overlap.context
+    assert not made.software.communication.context
 
 
 def test_a_variant_that_names_a_base_stands_for_itself(tmp_path):

@@ -46,7 +46,7 @@ def calls(work, kind, op="F"):
 
 def loss_bytes(kernel):
     """Bytes a logit, both ways."""
-    work = chunks(f"plan.loss_kernel={kernel}")
+    work = chunks(f"software.kernels.loss={kernel}")
     logits = (
         work.timing.size.tokens
         * work.timing.size.model.vocab_size
@@ -90,7 +90,7 @@ def test_learned_positions_are_added_to_whole_vectors():
 
 @pytest.mark.parametrize(("kernel", "count"), [("in-place", 2), ("unfused", 3)])
 def test_ranks_agree_on_the_loss_by_all_reduces_of_a_number_a_token(kernel, count):
-    work = chunks(f"plan.loss_kernel={kernel}")
+    work = chunks(f"software.kernels.loss={kernel}")
     once = all_reduce_s(
         4 * work.timing.size.tokens, group(8, 1, 8), work.exchanges.links
     )
@@ -115,7 +115,9 @@ def test_losses_move_the_bytes_that_their_kernels_read_and_write():
 
 def test_transformer_engines_loss_is_as_fast_as_a_b200_ran_it():
     # MooreThreads/SimuMax, b200_bf16_ceperm.json: 8 bytes a logit both ways at 0.2795
-    work = chunks("cluster.node=hgx-b200", "plan.tp=1", "plan.loss_kernel=in-place")
+    work = chunks(
+        "cluster.node=hgx-b200", "plan.tp=1", "software.kernels.loss=in-place"
+    )
     measured_s = 8 * 2048 * 128256 / (0.2795 * 8000 * 2**30)
     size, device = work.timing.size, work.timing.device
     made_s = sum(
@@ -146,7 +148,7 @@ def test_learned_positions_and_dropout_cost_the_embedding_traffic():
         / learned.timing.size.tokens
         / learned.timing.size.model.hidden_size
     )
-    dropped = learned.timing.size.plan.dropout
+    dropped = learned.timing.size.software.defaults.dropout
     assert rotary.num_bytes == 4 * 4096 * 2048 + dropped * 5 * 4096 * 2048
     assert per_token == 4 + 10 + 4 + 5 * dropped  # gather; positions; copy; mask
 

@@ -25,7 +25,7 @@ def test_ranks_agree_on_the_loss_of_each_token_in_fp32():
     size, told = work.timing.size, work.exchanges
     members = group(scenario.plan.tp, 1, told.links.gpus_per_node)
     each_s = all_reduce_s(FP32 * size.tokens, members, told.links)
-    count = LOSS_REDUCTIONS[scenario.plan.loss_kernel]
+    count = LOSS_REDUCTIONS[scenario.software.kernels.loss]
     assert told.tensor.loss_s == pytest.approx(count * each_s)
     last = len(work.stages) - 1
     (loss,) = [
@@ -41,7 +41,7 @@ def test_ranks_agree_on_the_loss_of_each_token_in_fp32():
 def test_gradients_are_copied_to_the_buffer_that_is_scattered(buffer, moved):
     scenario, work = made(
         *("plan.zero=3", "plan.pp=1", "plan.schedule=1f1b", "cluster.num_gpus=512"),
-        *(f"plan.shard_buffer={buffer}", "precision.gradients=fp32"),
+        *(f"software.storage.shard_buffer={buffer}", "software.gradients.format=fp32"),
     )
     sharding = work.exchanges.sharding
     layer = next(element for element in work.stages[0] if element.is_layer)

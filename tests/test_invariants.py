@@ -16,7 +16,6 @@ from estimator.specs.base import with_value
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import (
     GlobalBatch,
-    Overlap,
     ParallelPlan,
     Phase,
     Precision,
@@ -72,10 +71,14 @@ def scenarios(draw, *, recompute=((), ("full",), ("layernorm",))):
                 else draw(st.sampled_from([0, 1, 2, 3])),
                 schedule=schedule,
                 sequence_parallel=draw(st.booleans()),
-                overlap=Overlap(
-                    tensor=draw(st.sampled_from(["none", "async", "pipelined"])),
-                    gradient_reduce=draw(st.booleans()),
-                ),
+            ),
+            software=loading.load("software", "megatron-core-2024-11").having(
+                {
+                    "communication.tensor": draw(
+                        st.sampled_from(["none", "async", "pipelined"])
+                    ),
+                    "gradients.overlaps_reduction": draw(st.booleans()),
+                }
             ),
             precision=Precision(recipe=draw(st.sampled_from(["bf16", "fp8-tensor"]))),
             recompute=draw(st.sampled_from(recompute)),
@@ -175,7 +178,9 @@ def test_parts_add_up_to_the_step(scenario):
 @quick
 @given(scenarios(), st.floats(0.3, 0.99))
 def test_immature_software_slows_kernels_by_its_share_at_most(scenario, maturity):
-    young = replace(scenario, plan=replace(scenario.plan, software_maturity=maturity))
+    young = replace(
+        scenario, software=scenario.software.having({"kernels.maturity": maturity})
+    )
     whole_s, slowed_s = step_s(scenario), step_s(young)
     assert whole_s < slowed_s <= whole_s / maturity * (1 + 1e-9)
 
@@ -218,7 +223,10 @@ def test_more_replicas_share_the_same_flop(scenario, factor):
 @given(scenarios())
 def test_gathering_keys_before_attention_shows_more_of_the_exchange(scenario):
     gathered = replace(
-        scenario, plan=replace(scenario.plan, context_exchange="all-gather")
+        scenario,
+        software=scenario.software.having(
+            {"communication.context_exchange": "all-gather"}
+        ),
     )
     shown = [
         StepModel(case, SEQ_LEN)

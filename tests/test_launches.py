@@ -47,14 +47,14 @@ def test_a_chunk_of_large_kernels_does_not_wait_for_the_host():
 
 
 def test_a_captured_graph_needs_no_host():
-    free = work(256, "plan.launch=graph")
+    free = work(256, "software.kernels.launch=graph")
     assert not any(step.stream is Stream.LAUNCH for step in free.operations("F", 0))
     assert free.seconds("F", 0) < work(256).seconds("F", 0)
 
 
 def test_blocking_launches_add_the_time_of_the_host_to_that_of_the_gpu():
-    host, graph = work(256).seconds("F", 0), work(256, "plan.launch=graph")
-    blocking = work(256, "plan.launch=blocking")
+    host, graph = work(256).seconds("F", 0), work(256, "software.kernels.launch=graph")
+    blocking = work(256, "software.kernels.launch=blocking")
     assert blocking.seconds("F", 0) == pytest.approx(graph.seconds("F", 0) + host)
 
 
@@ -65,7 +65,7 @@ def test_time_in_which_the_gpu_waits_for_the_host_is_a_cause_of_its_own():
 
 
 def test_norms_operation_by_operation_take_longer_than_fused_ones():
-    eager = work(2048, "plan.fused_norms=false")
+    eager = work(2048, "software.kernels.fused_norms=false")
     for op in "FB":
         assert eager.seconds(op, 0) > work(2048).seconds(op, 0)
 
@@ -93,13 +93,15 @@ def test_a_compiler_drops_the_last_product_of_what_is_recomputed():
 
     layers, hidden, tokens = 48, 1600, 2048
     last = 2 * tokens * hidden * 4 * hidden
-    assert flop() - flop("plan.launch=graph") == pytest.approx(layers * last)
+    assert flop() - flop("software.kernels.launch=graph") == pytest.approx(
+        layers * last
+    )
 
 
 def test_a_stage_that_waits_for_its_send_lasts_longer_by_the_send():
     split = ("plan.pp=4", "cluster.num_gpus=32")
     hidden = work(2048, *split)
-    waiting = work(2048, *split, "plan.overlap.pipeline=false")
+    waiting = work(2048, *split, "software.communication.pipeline=false")
     send_s = hidden.seconds("SEND", 0, 1)
     assert waiting.seconds("SEND", 0, 1) == 0.0
     assert waiting.seconds("F", 1) == pytest.approx(hidden.seconds("F", 1) + send_s)
@@ -124,9 +126,9 @@ def test_a_larger_job_runs_at_the_pace_of_a_slower_unit():
 
 
 def test_weights_gathered_in_pieces_cost_the_host_a_copy_for_each_rank():
-    sharded = ("plan.zero=3", "plan.launch=blocking")
-    whole = work(2048, *sharded, "plan.shard_buffer=in-place")
-    pieces = work(2048, *sharded, "plan.shard_buffer=pieces")
+    sharded = ("plan.zero=3", "software.kernels.launch=blocking")
+    whole = work(2048, *sharded, "software.storage.shard_buffer=in-place")
+    pieces = work(2048, *sharded, "software.storage.shard_buffer=pieces")
     layers, ranks = 48, 8
     calls = 0.5 * (layers * 4 + 2) * ranks
     longer_s = pieces.seconds("F", 0) - whole.seconds("F", 0)
@@ -141,7 +143,7 @@ def test_gradients_added_apart_cost_their_traffic_and_spare_the_products():
                 parts[kind] = parts.get(kind, 0.0) + seconds
         return parts
 
-    fused, apart = spent(), spent("plan.fused_gradients=false")
+    fused, apart = spent(), spent("software.gradients.fused=false")
     assert apart["element-wise"] > fused["element-wise"]
     assert apart["gemm"] < fused["gemm"]
     assert sum(apart.values()) > sum(fused.values())
@@ -152,7 +154,7 @@ def test_what_is_recomputed_costs_the_host_its_random_states():
         chunk = work(256, *FOURS, *overrides)
         return sum(step.num_kernels for step in chunk.operations(op, 0))
 
-    layers, fused = 48, "plan.attention_kernel=fused"
+    layers, fused = 48, "software.kernels.attention=fused"
     # products, softmax and dropout apart, and 4 states around it
     assert calls("F") - calls("F", fused) == layers * (4 - 1 + 4)
     assert calls("B", "recompute=selective") - calls("B") == layers * (4 + 4 + 8)

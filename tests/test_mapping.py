@@ -353,9 +353,9 @@ def test_a_row_of_an_ablation_has_what_the_rows_before_it_added(notes):
     plan = made.plan
     assert STEPS[notes] == (
         made.model.is_parallel,
-        plan.attention_kernel,
-        plan.overlap.pipeline,
-        plan.overlap.tensor,
+        software.kernels.attention,
+        software.communication.pipeline,
+        software.communication.tensor,
     )
 
 
@@ -378,7 +378,7 @@ def test_a_script_tells_what_its_page_calls_rematerialisation():
 )
 def test_a_release_dispatches_to_experts_as_its_scripts_say(gpu, where, dispatch):
     given = record(SPARSE, gpu, 8, id="mbridge-row", where=where, parallel={"ep": 8})
-    assert scenario(given).plan.expert_dispatch == dispatch
+    assert scenario(given).software.experts.dispatch == dispatch
 
 
 def test_a_script_that_turns_fused_attention_off_leaves_the_older_kernel():
@@ -388,21 +388,25 @@ def test_a_script_that_turns_fused_attention_off_leaves_the_older_kernel():
         "dgxc-v25.04.02-gpt3-175b-BF16-128g": "fused",
     }
     for name, kernel in rows.items():
-        assert scenario(record(LARGE, id=name)).plan.attention_kernel == kernel
+        assert scenario(record(LARGE, id=name)).software.kernels.attention == kernel
 
 
 def test_what_a_note_denies_is_not_taken_for_said():
     for words in ("compile", "torch.compile + Float8", "compile; no AC"):
-        assert scenario(record(id="torchtitan-8b", notes=words)).plan.fused_norms
+        assert scenario(
+            record(id="torchtitan-8b", notes=words)
+        ).software.kernels.fused_norms
     for words in (
         "no compile",
         "without torch.compile",
         "compile: off",
         "not compiled",
     ):
-        assert not scenario(record(id="torchtitan-8b", notes=words)).plan.fused_norms
+        assert not scenario(
+            record(id="torchtitan-8b", notes=words)
+        ).software.kernels.fused_norms
     for words, way in (("DeepEP", "deduplicated"), ("no DeepEP", "all-to-all")):
-        assert scenario(record(SPARSE, notes=words)).plan.expert_dispatch == way
+        assert scenario(record(SPARSE, notes=words)).software.experts.dispatch == way
 
 
 def test_a_source_has_the_loss_of_its_framework_and_time():
@@ -415,10 +419,10 @@ def test_a_source_has_the_loss_of_its_framework_and_time():
         "mbridge-26.04-llama3_70b": "in-place",
     }
     for name, kernel in names.items():
-        assert scenario(record(id=name)).plan.loss_kernel == kernel
+        assert scenario(record(id=name)).software.kernels.loss == kernel
     eager, compiled = "torchtitan-8b", {"notes": "compile"}
-    assert scenario(record(id=eager)).plan.loss_kernel == "log-softmax"
-    assert scenario(record(id=eager, **compiled)).plan.loss_kernel == "fused"
+    assert scenario(record(id=eager)).software.kernels.loss == "log-softmax"
+    assert scenario(record(id=eager, **compiled)).software.kernels.loss == "fused"
 
 
 def test_a_loss_that_could_not_be_compiled_is_pytorchs_own():
@@ -426,9 +430,9 @@ def test_a_loss_that_could_not_be_compiled_is_pytorchs_own():
         "source": "pytorch/torchtitan benchmarks/llama3_h100_202412_torchtitan.md"
     }
     given = {"id": "torchtitan-8b", "notes": "compile", **source}
-    assert scenario(record(**given)).plan.loss_kernel == "log-softmax"
+    assert scenario(record(**given)).software.kernels.loss == "log-softmax"
     split = {"parallel": {"tp": 8, "dp": 8, "zero": "FSDP2"}}
-    assert scenario(record(**given, **split)).plan.loss_kernel == "eager"
+    assert scenario(record(**given, **split)).software.kernels.loss == "eager"
 
 
 def test_flop_are_those_of_the_log_where_a_framework_counts_in_its_own_way():
@@ -473,7 +477,7 @@ def test_positions_are_those_of_a_source():
 
 def test_torchtitan_copies_keys_and_values_for_each_head():
     copied = {
-        name: scenario(record(id=name)).plan.repeats_kv
+        name: scenario(record(id=name)).software.kernels.repeats_kv
         for name in ("torchtitan-1", "mbridge-1")
     }
     assert copied == {"torchtitan-1": True, "mbridge-1": False}
@@ -488,4 +492,4 @@ def test_buckets_are_those_of_a_framework():
     }
     plan = {"parallel": {"dp": 64, "zero": 1}}
     for name, size in sizes.items():
-        assert scenario(record(id=name, **plan)).plan.bucket_size == size
+        assert scenario(record(id=name, **plan)).software.gradients.bucket_size == size

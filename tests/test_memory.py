@@ -79,7 +79,7 @@ def test_logits_are_gone_before_a_layer_runs_backward_unless_chunks_run_in_pairs
 
 
 def test_a_loss_in_half_precision_keeps_a_third_of_the_logits_bytes():
-    half, full = memory_of("plan.loss_kernel=half").ranks[0], memory_of().ranks[0]
+    half, full = memory_of("software.kernels.loss=half").ranks[0], memory_of().ranks[0]
     assert full["buffers"] - half["buffers"] == pytest.approx(8 * LOGITS)
 
 
@@ -137,7 +137,11 @@ def test_rows_on_their_way_to_experts_are_held_in_16_bits_sent_and_received():
 def test_a_dense_layer_holds_queries_keys_values_their_gradients_and_its_block():
     flat = ("plan.tp=1", "plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")
     alone = ("model=llama-3-8b", "cluster.num_gpus=8", *flat)
-    fused = ("plan.attention_kernel=fused", "plan.dropout=false", "recompute=none")
+    fused = (
+        "software.kernels.attention=fused",
+        "software.defaults.dropout=false",
+        "recompute=none",
+    )
     scenario = load_scenario("gpt3-175b", [*alone, *fused])
     size, stage = sizes(scenario, 2048), elements(scenario, 1)[0]
     own, ffn = size.model.attention, size.model.mlp.ffn_hidden_size

@@ -225,7 +225,9 @@ def test_no_rate_of_flop_is_above_the_peak_of_its_formats(gpu, held):
             cluster=replace(base.cluster, node=node),
             precision=replace(base.precision, recipe=recipe),
         )
-        ripe = replace(scenario, plan=replace(scenario.plan, software_maturity=2.0))
+        ripe = replace(
+            scenario, software=scenario.software.having({"kernels.maturity": 2.0})
+        )
         try:
             model = StepModel(scenario, 4096)
             count = model.num_microbatches(32)

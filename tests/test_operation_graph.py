@@ -40,8 +40,8 @@ LLAMA = (
 )
 PLANS = {
     "tensor": (*LLAMA, "plan.tp=8", "plan.schedule=interleaved-1f1b"),
-    "pipelined": (*LLAMA, "plan.tp=8", "plan.overlap.tensor=pipelined"),
-    "blocking": (*LLAMA, "plan.tp=8", "plan.overlap.tensor=none"),
+    "pipelined": (*LLAMA, "plan.tp=8", "software.communication.tensor=pipelined"),
+    "blocking": (*LLAMA, "plan.tp=8", "software.communication.tensor=none"),
     "fsdp": (*LLAMA, "plan.zero=3", "plan.tp=2", "plan.schedule=1f1b"),
     "zero-2": (*LLAMA, "plan.zero=2", "plan.tp=2", "plan.schedule=dualpipe"),
     "again": ("recompute=full", "plan.expert_imbalance=1.3"),
@@ -283,7 +283,7 @@ def test_collectives_that_nothing_hides_add_to_all_other_operations():
 @pytest.mark.parametrize("overlap", ["none", "async", "pipelined"])
 def test_a_parallel_block_needs_half_of_the_collectives(overlap):
     def collectives(is_parallel):
-        patches = (*PLANS["tensor"], f"plan.overlap.tensor={overlap}")
+        patches = (*PLANS["tensor"], f"software.communication.tensor={overlap}")
         scenario = load_scenario("deepseek-v3", patches)
         model = replace(scenario.model, is_parallel=is_parallel)
         chunks = StepModel(replace(scenario, model=model), 4096).chunks()

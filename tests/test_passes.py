@@ -25,9 +25,9 @@ SPLIT = (
     *FLAT[1:],
     "plan.tp=8",
     "recompute=none",
-    "plan.attention_kernel=fused",
-    "plan.dropout=false",
-    "plan.transformer_impl=transformer_engine",
+    "software.kernels.attention=fused",
+    "software.defaults.dropout=false",
+    "software.kernels.library=transformer_engine",
 )
 
 
@@ -47,7 +47,7 @@ def weights(made):
 
 def test_passes_over_gradients_move_what_they_read_and_write():
     plain = model().optimizer_parts()
-    passes = "plan.gradient_passes=[average, check, unscale]"
+    passes = "software.gradients.passes=[average, check, unscale]"
     made = model(passes)
     parts, rate = made.optimizer_parts(), made.chunks().timing.device.hbm_bytes_per_s
     count = weights(made)
@@ -67,7 +67,7 @@ def test_adam_its_norm_and_the_copy_move_46_bytes_a_weight_of_the_shard():
 
 
 def test_averaging_one_replica_costs_nothing():
-    alone = model("cluster.num_gpus=1", "plan.gradient_passes=[average]")
+    alone = model("cluster.num_gpus=1", "software.gradients.passes=[average]")
     assert alone.optimizer_parts()["average gradients"] == 0
 
 
@@ -76,8 +76,11 @@ def test_averaging_one_replica_costs_nothing():
     [("per-weight", 4, 4 + 6), ("flat", 0, 4 + 8)],
 )
 def test_sharded_weights_are_copied_as_pytorch_copies_them(buffer, forward, backward):
-    made = model("plan.zero=3", f"plan.shard_buffer={buffer}")
-    chunks, in_place = made.chunks(), model("plan.zero=3", "plan.shard_buffer=in-place")
+    made = model("plan.zero=3", f"software.storage.shard_buffer={buffer}")
+    chunks, in_place = (
+        made.chunks(),
+        model("plan.zero=3", "software.storage.shard_buffer=in-place"),
+    )
     layers = sum(
         chunks.exchanges.sharding.gather_bytes(part) / 2
         for part in chunks.stages[0]
@@ -94,7 +97,7 @@ def test_sharded_weights_are_copied_as_pytorch_copies_them(buffer, forward, back
 
 def test_dropout_keeps_what_korthikanti_et_al_count():
     # Korthikanti et al. (2022), equation 1: sbh (34 + 5 a s / h) bytes a layer
-    made = model("plan.dropout=true", "plan.micro_batch_size=4")
+    made = model("software.defaults.dropout=true", "plan.micro_batch_size=4")
     size = sizes(made.scenario, 2048)
     layer = elements(made.scenario, 1)[0][1]
     h, heads = size.model.hidden_size, size.model.attention.num_heads
@@ -103,9 +106,12 @@ def test_dropout_keeps_what_korthikanti_et_al_count():
 
 
 def test_dropout_and_layers_of_their_own_biases_cost_time():
-    plain = ("plan.dropout=false", "plan.transformer_impl=transformer_engine")
-    dropping = ("plan.dropout=true", plain[1])
-    local = (plain[0], "plan.transformer_impl=local")
+    plain = (
+        "software.defaults.dropout=false",
+        "software.kernels.library=transformer_engine",
+    )
+    dropping = ("software.defaults.dropout=true", plain[1])
+    local = (plain[0], "software.kernels.library=local")
     for op in "FB":
         fast = model(*plain).chunks().seconds(op, 0)
         assert model(*dropping).chunks().seconds(op, 0) > fast
@@ -113,11 +119,11 @@ def test_dropout_and_layers_of_their_own_biases_cost_time():
 
 
 def test_buckets_have_a_latency_each():
-    hidden = "plan.overlap.gradient_reduce=true", "cluster.num_gpus=512"
+    hidden = "software.gradients.overlaps_reduction=true", "cluster.num_gpus=512"
     batch = "phases.0.global_batch_size=512"
 
     def reduced_s(size):
-        made = model(*hidden, batch, f"plan.bucket_size={size}")
+        made = model(*hidden, batch, f"software.gradients.bucket_size={size}")
         return made.optimizer_parts()["reduce-scatter of shared gradients"]
 
     whole, large, small = map(reduced_s, (0, 10**9, 10**6))
@@ -125,13 +131,17 @@ def test_buckets_have_a_latency_each():
 
 
 def test_nothing_is_cut_into_buckets_that_waits_for_the_last_gradient():
-    parts = [model(f"plan.bucket_size={size}").optimizer_parts() for size in (0, 10**6)]
+    parts = [
+        model(f"software.gradients.bucket_size={size}").optimizer_parts()
+        for size in (0, 10**6)
+    ]
     assert parts[0] == parts[1]
 
 
 def test_a_hidden_reduction_is_cheaper_than_a_waiting_one_and_not_free():
     waiting, hidden = (
-        model(f"plan.overlap.gradient_reduce={flag}") for flag in ("false", "true")
+        model(f"software.gradients.overlaps_reduction={flag}")
+        for flag in ("false", "true")
     )
     name = "reduce-scatter of shared gradients"
     alone_s = waiting.optimizer_parts()[name]
@@ -147,7 +157,7 @@ def test_a_hidden_reduction_is_cheaper_than_a_waiting_one_and_not_free():
 def test_products_beside_gathered_weights_lose_the_sms_of_the_collective():
     sharded = "plan.zero=3"
     lending = model(sharded).chunks()
-    keeping = model(sharded, "plan.num_comm_sms=0").chunks()
+    keeping = model(sharded, "software.experts.num_comm_sms=0").chunks()
     gemm_s = [
         sum(
             part[1]
@@ -199,7 +209,10 @@ def test_ranks_that_do_not_split_the_sequence_reduce_it_once():
 
 
 def test_a_batch_that_comes_first_is_copied_around_each_collective():
-    batch_first = "plan.batch_first=true", "plan.overlap.tensor=none"
+    batch_first = (
+        "software.communication.batch_first=true",
+        "software.communication.tensor=none",
+    )
     copying = model(*batch_first, base=SPLIT).chunks()
     plain = model(batch_first[1], base=SPLIT).chunks()
     copy_s = 4.0 * 4096 * 2048 / copying.timing.device.hbm_bytes_per_s
@@ -210,8 +223,8 @@ def test_a_batch_that_comes_first_is_copied_around_each_collective():
 
 
 def test_a_checkpoint_that_stops_early_repeats_no_last_product():
-    full = ("recompute=full", "plan.overlap.tensor=none")
-    early = model(*full, "plan.early_stop=true", base=SPLIT).chunks()
+    full = ("recompute=full", "software.communication.tensor=none")
+    early = model(*full, "software.kernels.early_stop=true", base=SPLIT).chunks()
     whole = model(*full, base=SPLIT).chunks()
     flop = sum(step.flop for step in whole.operations("B", 0)) - sum(
         step.flop for step in early.operations("B", 0)
@@ -292,16 +305,16 @@ def test_mlperf_trains_in_what_is_fastest_where_no_precision_is_printed(
 def test_frameworks_have_their_passes_over_gradients(source, changes, expected):
     cluster = {"gpu": "H100-80GB", "gpus": 8}
     record = RECORD | {"id": source, "cluster": cluster, "notes": ""} | changes
-    assert mapped(record).scenario.plan.gradient_passes == expected
+    assert mapped(record).scenario.software.gradients.passes == expected
 
 
 def test_torchtitan_copies_stops_early_and_scatters_by_weight():
     cluster = {"gpu": "H100-80GB", "gpus": 8}
     record = RECORD | {"id": "torchtitan-x", "cluster": cluster, "notes": "compile"}
     plan = mapped(record).scenario.plan
-    assert plan.batch_first
-    assert plan.early_stop
-    assert plan.shard_buffer == "per-weight"
+    assert software.communication.batch_first
+    assert software.kernels.early_stop
+    assert software.storage.shard_buffer == "per-weight"
     asynchronous = mapped(record | {"notes": "async TP, compile"}).scenario.plan
     assert not asynchronous.batch_first
 
@@ -336,10 +349,10 @@ def test_a_pipeline_of_megatron_lm_s_table_is_interleaved():
 @pytest.mark.parametrize(
     "override",
     [
-        "plan.shard_buffer=flat2",
-        "plan.gradient_passes=[clip]",
-        "plan.gradient_passes=average",
-        "plan.dropout=0.1",
+        "software.storage.shard_buffer=flat2",
+        "software.gradients.passes=[clip]",
+        "software.gradients.passes=average",
+        "software.defaults.dropout=0.1",
     ],
 )
 def test_an_unknown_variant_is_told_with_what_there_is(override):

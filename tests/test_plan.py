@@ -198,7 +198,7 @@ SMALL = [
     "plan.pp=1",
     "plan.stages_per_rank=null",
     "plan.schedule=1f1b",
-    "plan.attention_kernel=fused",
+    "software.kernels.attention=fused",
     "cluster.num_gpus=16",
     "phases.0.global_batch_size=128",
 ]

@@ -68,9 +68,9 @@ def record(**more):
 
 def test_recipes_fuse_experts_from_a_release_on_and_hide_their_exchanges():
     plan = mapped(record()).scenario.plan
-    assert plan.fused_experts
+    assert software.experts.fused
     assert plan.schedule == "interleaved-1f1b-overlap"
-    assert plan.launch == "graph"
+    assert software.kernels.launch == "graph"
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_other_releases_formats_and_sources_do_not(more):
 )
 def test_tokens_travel_as_the_source_says(source, notes, dispatch):
     made = record(id=f"{source}-x", notes=notes)
-    assert mapped(made).scenario.plan.expert_dispatch == dispatch
+    assert mapped(made).scenario.software.experts.dispatch == dispatch

@@ -56,7 +56,9 @@ def test_sums_of_gradients_take_as_long_as_in_the_trace():
 
 
 def test_a_fused_router_is_faster_and_chooses_the_same_experts():
-    plain, fused = (size_of(f"plan.fused_router={flag}") for flag in ("false", "true"))
+    plain, fused = (
+        size_of(f"software.experts.fused_router={flag}") for flag in ("false", "true")
+    )
     for segment in (router_forward, router_backward):
         slow, fast = segment(plain), segment(fused)
         assert apart_from_products_s(fast) < apart_from_products_s(slow)
@@ -147,7 +149,7 @@ def test_split_projections_multiply_as_much_and_sum_their_gradients():
         made = load_scenario(
             "llama-3.1-405b",
             (
-                f"plan.fused_projections={flag}",
+                f"software.kernels.fused_projections={flag}",
                 "plan.tp=1",
                 "plan.pp=1",
                 "phases.0.global_batch_size=16384",

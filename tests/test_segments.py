@@ -16,10 +16,10 @@ FLAT = (
     "plan.stages_per_rank=1",
     "phases.0.global_batch_size=64",
     "recompute=none",
-    "plan.dropout=false",
+    "software.defaults.dropout=false",
 )
 LLAMA = ("model=llama-3-8b", "plan.tp=1", *FLAT)
-ENGINE = "plan.transformer_impl=transformer_engine"
+ENGINE = "software.kernels.library=transformer_engine"
 
 
 def size_of(*overrides, base="gpt3-175b", length=1024):
@@ -57,7 +57,7 @@ def test_rotation_reads_and_writes_queries_and_keys(llama):
     assert moved(attention.forward(llama, 0))["rotary"] == (4 * elements, 4)
     back = moved(attention.input_gradient(llama, 0))["rotary backward"]
     assert back == (4 * elements, 2 * 4)
-    eager = size_of(*LLAMA, ENGINE, "plan.fused_norms=false")
+    eager = size_of(*LLAMA, ENGINE, "software.kernels.fused_norms=false")
     assert moved(attention.forward(eager, 0))["rotary"] == (20 * elements, 4)
 
 
@@ -88,16 +88,16 @@ def test_gradients_of_queries_keys_and_values_are_cast_both_ways(latent):
 
 
 def test_inputs_read_by_three_products_add_up_three_gradients():
-    separate = ("plan.fused_projections=false", ENGINE)
+    separate = ("software.kernels.fused_projections=false", ENGINE)
     for fused, width in (("true", 2 * 3 + 2), ("false", 2 * 6)):
-        size = size_of(*LLAMA, *separate, f"plan.fused_norms={fused}")
+        size = size_of(*LLAMA, *separate, f"software.kernels.fused_norms={fused}")
         found = moved(attention.input_gradient(size, 0))["sum of input gradients"]
         assert found == (width * size.tokens * size.model.hidden_size, 1)
 
 
 def test_gathered_keys_are_put_in_order_and_their_gradients_too():
-    kernel = "plan.attention_kernel=fused"
-    exchange = "plan.context_exchange=all-gather"
+    kernel = "software.kernels.attention=fused"
+    exchange = "software.communication.context_exchange=all-gather"
     size = size_of(*LLAMA, ENGINE, "plan.cp=2", kernel, exchange)
     own = size.model.attention
     kv = 2 * own.kv_heads * own.head_dim * size.tokens * 2
@@ -169,8 +169,10 @@ def test_experts_activations_are_eight_kernels_and_twice_as_many_backward(latent
 
 def test_permutations_are_two_kernels_either_way():
     for dispatch, launched in (("deduplicated", [2 * 2]), ("all-to-all", [2 * 2, 2])):
-        how = f"plan.expert_dispatch={dispatch}"
-        size = size_of(how, "plan.fused_experts=false", base="deepseek-v3", length=4096)
+        how = f"software.experts.dispatch={dispatch}"
+        size = size_of(
+            how, "software.experts.fused=false", base="deepseek-v3", length=4096
+        )
         assert launched == [
             kernel.num_kernels
             for kernel in feed_forward.moe_forward(size)
@@ -211,7 +213,7 @@ def test_a_state_space_mixer_moves_states_and_convolves_gates_and_norms():
     ],
 )
 def test_an_embedding_gathers_and_scatters_rows(op, bytes_each, launched):
-    size = size_of(*FLAT, "plan.tp=8", "plan.transformer_impl=local")
+    size = size_of(*FLAT, "plan.tp=8", "software.kernels.library=local")
     found = moved(ends.segment(size, "embedding", op))["embedding"]
     assert found == (bytes_each * size.tokens * size.model.hidden_size, launched)
 

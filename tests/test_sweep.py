@@ -74,7 +74,7 @@ def test_rows_equal_single_estimates_on_200_random_points():
         "cluster.node.nvlink_bytes_per_s=100 GB/s,200 GB/s,450 GB/s",
         "cluster.node.gpu.achievable.gemm.fp8=0.5:0.95:4",
         "plan.schedule=dualpipe,1f1b",
-        "plan.overlap.expert_all_to_all=true,false",
+        "software.communication.experts=true,false",
         "price.usd_per_gpu_hour=1.5,2,4",
         "memory_headroom=0.05,0.2",
     ]

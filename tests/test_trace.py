@@ -319,7 +319,7 @@ def test_passes_over_gradients_stand_where_they_happen():
     scenario = load_scenario(
         "gpt3-175b",
         [
-            "plan.gradient_passes=[unscale, average, check]",
+            "software.gradients.passes=[unscale, average, check]",
             "phases.0.global_batch_size=128",
         ],
     )

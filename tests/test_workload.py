@@ -131,7 +131,7 @@ def test_the_last_stage_carries_two_heads():
 
 def loss_s(kernel):
     """Seconds of DeepSeek-V3's loss on a B200, both ways, for 4,096 tokens."""
-    where = ["cluster.node=hgx-b200", f"plan.loss_kernel={kernel}"]
+    where = ["cluster.node=hgx-b200", f"software.kernels.loss={kernel}"]
     made = work_of("deepseek-v3", *where)
     passes = [kernel for op in "FI" for kernel in segment(made.timing.size, "head", op)]
     losses = [kernel for kernel in passes if kernel.name.startswith("loss")]
@@ -153,7 +153,7 @@ def test_each_pass_that_a_loss_saves_saves_time():
     assert seconds == sorted(seconds)
 
 
-COLLECTIVE = ("plan.expert_dispatch=all-to-all", "precision.recipe=bf16")
+COLLECTIVE = ("software.experts.dispatch=all-to-all", "precision.recipe=bf16")
 
 
 def permuted_bytes(*overrides):
@@ -239,7 +239,7 @@ def test_dense_modules_leave_experts_alone():
 
 def test_fused_experts_spend_less_time_on_memory():
     plain = work_of("deepseek-v3")
-    fused = work_of("deepseek-v3", "plan.fused_experts=true")
+    fused = work_of("deepseek-v3", "software.experts.fused=true")
     for op in "FB":
         assert (
             fused.busy_by_cause(op, MIDDLE)["element-wise"]
@@ -253,7 +253,7 @@ def test_fused_experts_spend_less_time_on_memory():
 def test_a_collective_sends_a_row_for_each_expert():
     once = work_of("deepseek-v3@bf16").exchanges.experts
     each = work_of(
-        "deepseek-v3@bf16", "plan.expert_dispatch=all-to-all"
+        "deepseek-v3@bf16", "software.experts.dispatch=all-to-all"
     ).exchanges.experts
     assert each.dispatch_bytes == 4096 * 8 * 7168 * 2
     assert each.dispatch_bytes > 1.8 * once.dispatch_bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -295,6 +295,25 @@ class Software:
     def status(self) -> dict[str, str]:
         """How each switch is known: read, recalled or assumed."""
         return {path: text.split(":")[0] for path, text in self.sources.items()}
+
+    def having(self, switches: Patch) -> Software:
+        """Return the release with other values of some switches, which say so.
+
+        >>> from estimator.catalog.loading import load
+        >>> made = load("software", "nemo-25.02").having({"kernels.launch": "graph"})
+        >>> made.kernels.launch, made.sources["kernels.launch"]
+        ('graph', 'asked: set by a program')
+        """
+        parts: dict[str, dict[str, Any]] = {}
+        for path, value in switches.items():
+            group, _, key = path.partition(".")
+            parts.setdefault(group, {})[key] = value
+        groups = {
+            group: replace(getattr(self, group), **values)
+            for group, values in parts.items()
+        }
+        said = dict.fromkeys(switches, "asked: set by a program")
+        return replace(self, **groups, sources={**self.sources, **said})
 
     def switches(self) -> dict[str, Any]:
         """Return every switch by its dotted path."""
