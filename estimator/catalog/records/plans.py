@@ -9,7 +9,6 @@ from typing import Any
 from estimator.catalog.records.models import Record
 from estimator.catalog.records.pipelines import layout_of, schedule_of
 from estimator.catalog.records.rules import frameworks, printed
-from estimator.catalog.records.software import software
 from estimator.ground.errors import InputError
 from estimator.specs.degrees import Degrees
 from estimator.specs.model import Transformer
@@ -67,15 +66,6 @@ def plan_of(
         stage_layout=layout_of(model, source, pp, schedule, virtual),
         micro_batch_size=_micro(record, source, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
-        **software(
-            record,
-            source,
-            tp=tp,
-            zero=zero,
-            num_replicas=Degrees(tp=tp, pp=pp).dp(num_gpus),
-            num_gpus=num_gpus,
-            notes=notes,
-        ),
     )
 
 

@@ -22,9 +22,11 @@ from estimator.catalog.records.mixers import seems_hybrid
 from estimator.catalog.records.models import Record, model_and_gpu, release, transformer
 from estimator.catalog.records.plans import ONE_SEQUENCE, micro_batches, plan_of
 from estimator.catalog.records.rules import frameworks, printed
+from estimator.catalog.records.software import software
 from estimator.catalog.records.words import says
 from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Layer, device
+from estimator.specs.degrees import Degrees
 from estimator.specs.hardware import Gpu
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, ParallelPlan, Phase, Precision
@@ -115,6 +117,20 @@ def mapped(record: Record) -> Mapped:
         name=str(record["id"]),
         model=model,
         cluster=where,
+        software=loading.load("software", "neutral").having(
+            software(
+                record,
+                source,
+                tp=options[0].tp,
+                zero=options[0].zero,
+                num_replicas=Degrees(tp=options[0].tp, pp=options[0].pp).dp(
+                    where.num_gpus
+                ),
+                num_gpus=where.num_gpus,
+                notes=notes,
+            )
+            | _formats(record, source)
+        ),
         plan=options[0],
         precision=_precision(record, where.node.gpu, source, notes),
         recompute=recompute[0],
@@ -162,11 +178,16 @@ def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Preci
         note = f"{gpu.title} has no rate of {lacks}: {recipe}"
     if note:
         notes.append(note)
-    return Precision(
-        recipe=recipe,  # type: ignore[arg-type]
-        gradients=_gradients(text, source),
-        moments="bf16" if source in frameworks.HALF_MOMENTS else "fp32",
-    )
+    return Precision(recipe=recipe)  # type: ignore[arg-type]
+
+
+def _formats(record: Record, source: str) -> dict[str, Any]:
+    text = str(record.get("precision") or "").lower()
+    is_half = source in frameworks.HALF_MOMENTS
+    return {
+        "gradients.format": _gradients(text, source),
+        "storage.moments": "bf16" if is_half else "fp32",
+    }
 
 
 def _is_told(recipe: str, rates: Mapping[str, float]) -> bool:

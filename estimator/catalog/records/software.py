@@ -15,7 +15,6 @@ from estimator.specs.software import (
     LossKernel,
     ShardBuffer,
 )
-from estimator.specs.training import Overlap
 
 
 def software(
@@ -44,31 +43,35 @@ def software(
     is_whole = source in frameworks.REDUCED_WHOLE
     gathers_context = source in frameworks.GATHERED_CONTEXT
     return {
-        "early_stop": source in frameworks.EARLY_STOP,
-        "batch_first": source in frameworks.BATCH_FIRST and not _says_async(record),
-        "context_exchange": "all-gather" if gathers_context else "ring",
-        "context_sums": "fp32" if source in frameworks.RING_IN_FP32 else "bf16",
-        "attention_kernel": _attention(record, source, has),
-        "dropout": source in frameworks.DROPOUT,
-        "transformer_impl": "local" if is_local else "transformer_engine",
-        "fused_kernels": source not in frameworks.UNFUSED and not is_eager,
-        "loss_kernel": _loss_kernel(record, source, tp, is_eager=is_eager),
-        "fused_norms": not is_eager,
-        "fused_projections": source not in frameworks.SPLIT_PROJECTIONS,
-        "attention_copies": frameworks.ATTENTION_COPIES.get(source, 0),
-        "repeats_kv": source in frameworks.REPEATED_KV,
-        "fused_gradients": source not in frameworks.SEPARATE_GRADIENTS,
-        "expert_dispatch": _dispatch(record, source),
-        "fused_experts": has_fused_experts(record, source),
-        "fused_router": source in frameworks.FUSED_ROUTER,
-        "launch": "blocking" if is_listed else _launch(record, source),
-        "shard_buffer": _shard_buffer(record, source),
-        "checks_collectives": _checks_collectives(record, num_gpus, notes),
-        "bucket_size": _bucket_size(record, source, num_replicas),
-        "zero_reduction": "all-reduce" if is_whole else "reduce-scatter",
-        "gradient_passes": _gradient_passes(record, source, zero),
-        "overlap": _overlap(record, source, has, zero, is_eager=is_eager),
-    }
+        "kernels.early_stop": source in frameworks.EARLY_STOP,
+        "communication.batch_first": source in frameworks.BATCH_FIRST
+        and not _says_async(record),
+        "communication.context_exchange": "all-gather" if gathers_context else "ring",
+        "communication.context_sums": "fp32"
+        if source in frameworks.RING_IN_FP32
+        else "bf16",
+        "kernels.attention": _attention(record, source, has),
+        "defaults.dropout": source in frameworks.DROPOUT,
+        "kernels.library": "local" if is_local else "transformer_engine",
+        "kernels.fused_activations": source not in frameworks.UNFUSED and not is_eager,
+        "kernels.loss": _loss_kernel(record, source, tp, is_eager=is_eager),
+        "kernels.fused_norms": not is_eager,
+        "kernels.fused_projections": source not in frameworks.SPLIT_PROJECTIONS,
+        "kernels.attention_copies": frameworks.ATTENTION_COPIES.get(source, 0),
+        "kernels.repeats_kv": source in frameworks.REPEATED_KV,
+        "gradients.fused": source not in frameworks.SEPARATE_GRADIENTS,
+        "experts.dispatch": _dispatch(record, source),
+        "experts.fused": has_fused_experts(record, source),
+        "experts.fused_router": source in frameworks.FUSED_ROUTER,
+        "kernels.launch": "blocking" if is_listed else _launch(record, source),
+        "storage.shard_buffer": _shard_buffer(record, source),
+        "communication.checks_collectives": _checks_collectives(
+            record, num_gpus, notes
+        ),
+        "gradients.bucket_size": _bucket_size(record, source, num_replicas),
+        "gradients.reduction": "all-reduce" if is_whole else "reduce-scatter",
+        "gradients.passes": _gradient_passes(record, source, zero),
+    } | _overlap(record, source, has, zero, is_eager=is_eager)
 
 
 def _overlap(
@@ -78,19 +81,19 @@ def _overlap(
     zero: int,
     *,
     is_eager: bool,
-) -> Overlap:
+) -> dict[str, Any]:
     """Return what a source's framework hides, or a row that lacks some of it."""
     has_overlap = "dp overlap" in (has or ())
-    return Overlap(
-        tensor=_tensor_overlap(record, source, has),
-        pipeline=source not in frameworks.BLOCKING_SENDS
+    return {
+        "communication.tensor": _tensor_overlap(record, source, has),
+        "communication.pipeline": source not in frameworks.BLOCKING_SENDS
         and (has is None or "pp overlap" in has),
-        context=source not in frameworks.RING_IN_FP32 or is_eager,
-        gradient_reduce=has_overlap
+        "communication.context": source not in frameworks.RING_IN_FP32 or is_eager,
+        "gradients.overlaps_reduction": has_overlap
         or source in frameworks.OVERLAPPED_REDUCTION
         or (source in frameworks.DDP and not zero),
-        parameter_gather=has_overlap or source in frameworks.OVERLAPPING,
-    )
+        "gradients.overlaps_gather": has_overlap or source in frameworks.OVERLAPPING,
+    }
 
 
 def _is_compiled(record: Record) -> bool:
