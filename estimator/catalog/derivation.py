@@ -236,6 +236,8 @@ def disown(document: Map, path: Path) -> None:
             owner = holder
     if owner is None:
         return
+    if path == ("software", "with"):  # a feature tells its own source
+        return
     if path[0] == "software":
         said = f"asked: {SET_BY_USER}"
         owner["sources"].put(".".join(path[1:]), said, "--set")

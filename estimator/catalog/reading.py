@@ -20,7 +20,7 @@ from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settl
 from estimator.catalog.features import release_over
 from estimator.catalog.kinds import KINDS, folder, names
 from estimator.catalog.moved import brought_up
-from estimator.catalog.releases import completed, give_way, switched
+from estimator.catalog.releases import completed, give_way, plan_filled, switched
 from estimator.ground.documents import (
     MAX_BYTES,
     Map,
@@ -107,6 +107,7 @@ def settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
     with suppress(InputError):  # a layer may mend what is broken below
         below, paths = inlined("scenario", before), [tuple(path) for path in written]
         give_way(below, made, paths, _release)
+        plan_filled(made)
         settle(below, made, paths, _prices)
     if PUBLISHED_ON not in after and not _is_setting(made.get(PUBLISHED_ON)):
         made.pop(PUBLISHED_ON, None)
@@ -122,6 +123,7 @@ def _is_setting(value: object) -> bool:
     return True
 
 
+@cache
 def _release(name: str) -> Map:
     return read("software", name)
 
@@ -205,9 +207,10 @@ def inlined(kind: str, document: Map) -> Map:
             place = holder.places[key]
             holder.put(key, referent(referred, holder[key], place), place)
     if kind == "scenario":
-        completed(made, _release)
-        if isinstance(made.get(PUBLISHED_ON), Map):
-            completed(made[PUBLISHED_ON], _release)
+        for setting in (made, made.get(PUBLISHED_ON)):
+            if isinstance(setting, Map):
+                completed(setting, _release)
+                plan_filled(setting)
     return made
 
 

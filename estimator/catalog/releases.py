@@ -6,11 +6,13 @@ lie over what the scenario below has, or over the default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from estimator.catalog.derivation import leaves, say
 from estimator.catalog.features import WITH, release_over
+from estimator.catalog.kinds import names
 from estimator.ground.documents import Map, Seq, copied
 
 Path = tuple[str, ...]
@@ -24,21 +26,90 @@ ASKED = "asked: the scenario sets it"
 """Source of a switch that a scenario writes over a release."""
 
 
-def default_name(setting: Map) -> str:
-    """Return the release that a setting runs where it names none."""
-    del setting
-    return "neutral"
+LINES: Mapping[str, tuple[str, ...]] = {
+    "nvidia": ("megatron-lm", "megatron-core"),
+    "amd": ("primus",),
+    "google": ("t5x", "maxtext"),
+}
+"""Vendor of an accelerator -> frameworks, the older first, that pre-training on it is
+mostly done with."""
+ANYWHERE = "pytorch-fsdp2-compiled"
+"""What runs on all others."""
+SINCE = {"fp8": 2023, "mxfp8": 2025, "nvfp4": 2025}
+"""The year from which on frameworks train in a number format."""
+_DATED = re.compile(r"(.+)-(?:20)?(\d\d)[-.](\d\d)")
+
+
+def default_name(vendor: str, recipe: str = "", year: int | None = None) -> str:
+    """Return the release that runs on an accelerator where a scenario names none.
+
+    Of the vendor's frameworks the newest, or the newest of a year; of the first year
+    that has the number format, where that is later.
+
+    >>> default_name("nvidia", "bf16", 2021), default_name("google")
+    ('megatron-lm-2021-04', 'maxtext-2025-12')
+    """
+    line = LINES.get(vendor.lower())
+    if line is None:
+        return ANYWHERE
+    dated = [found for name in names("software") if (found := _DATED.fullmatch(name))]
+    known = {
+        (int(found[2]), int(found[3])): found[0] for found in dated if found[1] in line
+    }
+    if year is None:
+        return known[max(known)]
+    last = max(year, SINCE.get(recipe.partition("-")[0], 0)) - 2000
+    return known[max((date for date in known if date[0] <= last), default=min(known))]
+
+
+def default_of(setting: Map) -> str:
+    """Return the release that a document's accelerator, format and year ask for."""
+    year, precision = setting.get("year"), setting.get("precision")
+    recipe = precision.get("recipe") if isinstance(precision, Map) else precision
+    return default_name(
+        str(_gpu(setting).get("vendor", "")),
+        str(recipe or ""),
+        int(year) if isinstance(year, int | float) else None,
+    )
 
 
 def completed(document: Map, read: Read) -> None:
-    """Give a scenario's document its release in full, in place."""
+    """Give a scenario's document its release in full, in place, and say which."""
     software = document.get(SOFTWARE)
-    if software is None:
-        document.put(SOFTWARE, read(default_name(document)), BY_DEFAULT)
-    elif isinstance(software, Map) and "framework" not in software:
-        place = document.places[SOFTWARE]
-        below = read(default_name(document))
+    if isinstance(software, Map) and "framework" not in software:
+        below, place = read(default_of(document)), document.places[SOFTWARE]
         document.put(SOFTWARE, switched(below, software), place)
+    elif software is None:
+        below = read(default_of(document))
+        document.put(SOFTWARE, copied(below), BY_DEFAULT)
+    else:
+        return
+    if "phases" in document:
+        _say_default(document, below)
+
+
+def _say_default(document: Map, release: Map) -> None:
+    say(
+        document,
+        f"The scenario names no software: {release['title']}, the default on "
+        f"{_gpu(document).get('vendor', 'its accelerator')}.",
+        about=("software",),
+    )
+
+
+PLAN = ("zero", "sequence_parallel")
+"""Fields of a plan that follow from the software where it does not give them."""
+
+
+def plan_filled(document: Map) -> None:
+    """Give a document's plan, in place, what its software does where it is silent."""
+    plan, software = document.get("plan"), document.get(SOFTWARE)
+    usual = software.get("defaults") if isinstance(software, Map) else None
+    if not isinstance(plan, Map) or not isinstance(usual, Map):
+        return
+    for key in PLAN:
+        if key in usual and plan.places.get(key, BY_DEFAULT) == BY_DEFAULT:
+            plan.put(key, usual[key], BY_DEFAULT)
 
 
 def switched(release: Map, patch: Map) -> Map:
@@ -77,15 +148,17 @@ def give_way(before: Map, after: Map, written: Iterable[Path], read: Read) -> No
     is_default = after.places[SOFTWARE] == BY_DEFAULT
     if not is_default and (runs_on(old, after) or not runs_on(old, before)):
         return
-    name = default_name(after)
+    name = default_of(after)
     if name == old.get("name"):
         return
-    made = read(name)
+    made = copied(read(name))
     for path in written:
         if path[0] == SOFTWARE and len(path) > 1:
             _set(made, path[1:], old, after.places[SOFTWARE])
     after.put(SOFTWARE, made, BY_DEFAULT if is_default else after.places[SOFTWARE])
-    if not is_default:
+    if is_default:
+        _say_default(after, made)
+    else:
         text = (
             f"{old.get('title')} does not run on {_gpu(after).get('title')}: "
             f"{made['title']} instead."

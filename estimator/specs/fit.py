@@ -16,6 +16,7 @@ from estimator.specs.base import unchecked
 from estimator.specs.hardware import Cluster
 from estimator.specs.layout import EVEN, check_layout, parse_layout
 from estimator.specs.model import BLOCKS, Attention, Transformer
+from estimator.specs.software import VENDORS, Software
 from estimator.specs.training import ParallelPlan, Phase
 
 GPUS, BATCH = "cluster.num_gpus", "global_batch_size"
@@ -36,6 +37,10 @@ class Parts(Protocol):
     @property
     def cluster(self) -> Cluster:
         """What it is trained on."""
+
+    @property
+    def software(self) -> Software:
+        """What trains it."""
 
     @property
     def plan(self) -> ParallelPlan:
@@ -111,6 +116,7 @@ def frameworks(parts: Parts) -> Iterator[Misfit]:
     ``parallel_dims.py``, and issue 2577. A launcher starts as many processes on each
     node.
     """
+    yield from _release(parts)
     yield from _nodes(parts)
     yield from cuts(parts)
     yield from _batches(parts)
@@ -276,6 +282,19 @@ def _layout(parts: Parts) -> Iterator[Misfit]:
         check_layout(stages, model.num_layers, model.num_mtp_modules)
     except ValueError as error:
         yield Misfit(path, str(error), remedy=EVENLY)
+
+
+def _release(parts: Parts) -> Iterator[Misfit]:
+    """Yield that the software does not run on the accelerator."""
+    gpu, software = parts.cluster.node.gpu, parts.software
+    vendor = gpu.vendor.lower()
+    if vendor in VENDORS and vendor not in software.accelerators:
+        made_for = " and ".join(software.accelerators)
+        yield Misfit(
+            "software",
+            f"{software.title} does not run on {gpu.title}, but on {made_for}",
+            remedy="another one of estimator list software, or none: the default",
+        )
 
 
 def _nodes(parts: Parts) -> Iterator[Misfit]:

@@ -82,6 +82,8 @@ class Scenario:
     memory_headroom: Headroom = default(Headroom, "scenario.memory_headroom")
     """Share of the GPU's memory that a plan leaves free, for fragments and libraries;
     what fits is about bytes alone."""
+    year: Annotated[int, Field(ge=2017, le=2100)] | None = None
+    """When the run is; None: today. Where no software is named, it is of this year."""
     question: str = ""
     assumptions: tuple[AssumedField, ...] = ()
     """What the file's author assumed where sources are silent."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -29,6 +29,7 @@ GradientPass = Literal["average", "check", "unscale", "bucket"]
 
 Vendor = Literal["nvidia", "amd", "google", "aws", "intel", "apple", "huawei"]
 """Whose accelerators a framework runs on; a GPU's ``vendor`` in small letters."""
+VENDORS = frozenset(get_args(Vendor))
 STATUSES = ("read", "recalled", "assumed", "asked")
 """How a switch is known; ``asked``: a scenario or a person sets it over its file."""
 _RELEASE = re.compile(r"(?:20)?(\d\d)[.-](0[1-9]|1[0-2])")
