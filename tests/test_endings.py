@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from estimator.catalog import loading
+from estimator.faces.cli.main import cli
 from estimator.faces.endings import ended
 from estimator.ground import files
 from estimator.ground.errors import InputError, OutsideError
@@ -157,6 +158,12 @@ def test_a_closed_pipe_ends_quietly():
     os.close(writer)
     assert ran.returncode == 1
     assert not ran.stderr
+
+
+@pytest.mark.parametrize("words", [SHORT, ["list", "gpu"]], ids=["grid", "table"])
+def test_a_closed_output_is_no_reason_to_fail(monkeypatch, words):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert ended(lambda: cli(words, standalone_mode=False)) == 0
 
 
 def test_signs_that_a_terminal_cannot_show_are_replaced(run, monkeypatch):
