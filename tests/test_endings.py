@@ -160,6 +160,15 @@ def test_a_closed_pipe_ends_quietly():
     assert not ran.stderr
 
 
+def test_a_folder_that_was_removed_is_blamed_and_not_the_output(run, monkeypatch):
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path("../gone").rmdir()
+    ran = run("trace", "gpt3-175b", "--out", "t.json")
+    assert ran.status == 1
+    assert ran.err == "the current folder failed: No such file or directory\n"
+
+
 @pytest.mark.parametrize("words", [SHORT, ["list", "gpu"]], ids=["grid", "table"])
 def test_a_closed_output_is_no_reason_to_fail(monkeypatch, words):
     monkeypatch.setattr(sys, "stdout", None)
