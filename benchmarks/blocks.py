@@ -9,6 +9,7 @@ it is.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 import subprocess
@@ -39,6 +40,9 @@ def printed(command: str) -> str | None:
 
 def main() -> None:
     """Write the blocks, or name the pages that would change."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    is_check = parser.parse_args().check
     stale = []
     for page in (ROOT / name for name in PAGES):
         text = made = page.read_text()
@@ -51,11 +55,11 @@ def main() -> None:
                 )
         if made != text:
             stale.append(str(page.relative_to(ROOT)))
-            if "--check" not in sys.argv:
+            if not is_check:
                 page.write_text(made)
     for name in stale:
         print(name)
-    sys.exit("--check" in sys.argv and bool(stale))
+    sys.exit(is_check and bool(stale))
 
 
 if __name__ == "__main__":

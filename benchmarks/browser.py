@@ -3,6 +3,7 @@
 python benchmarks/browser.py [CHANGES]
 """
 
+import argparse
 import os
 import shutil
 import signal
@@ -36,7 +37,9 @@ main()
 
 def main() -> None:
     """Start a server, visit it, turn its controls, print medians."""
-    changes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("changes", type=int, nargs="?", default=20)
+    changes = parser.parse_args().changes
     server = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, "dashboard", "--port", str(PORT)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

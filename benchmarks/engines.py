@@ -7,6 +7,7 @@ plain-Python longest path over the same graph.
 
 from __future__ import annotations
 
+import argparse
 import platform
 import resource
 import time
@@ -104,6 +105,7 @@ def rates(graph: Graph) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     graph = compile_program(program("dualpipe", Pipeline(16, 120)))
     found = rates(graph)
     plain = found["plain Python"]

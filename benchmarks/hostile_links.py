@@ -8,6 +8,7 @@ hostile session opens its link again as soon as it is answered.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import base64
 import os
@@ -141,7 +142,9 @@ async def measured(visits: int) -> None:
 
 def main() -> None:
     """Start a server, measure, end it."""
-    visits = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("visits", type=int, nargs="?", default=10)
+    visits = parser.parse_args().visits
     server = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, "dashboard", "--port", str(PORT)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

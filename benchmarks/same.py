@@ -8,6 +8,7 @@ told apart, since it may appear.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -115,11 +116,15 @@ def differs(old: Any, new: Any) -> bool:
 
 def main() -> None:
     """Keep a checkout's numbers, or compare two that were kept."""
-    if sys.argv[1] != "--compare":
-        found = numbers(Path(sys.argv[1]).resolve())
-        Path(sys.argv[2]).write_text(json.dumps(found))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("first", type=Path, help="a checkout, or its numbers")
+    parser.add_argument("second", type=Path, help="where they go, or other numbers")
+    parser.add_argument("--compare", action="store_true", help="compare two files")
+    asked = parser.parse_args()
+    if not asked.compare:
+        asked.second.write_text(json.dumps(numbers(asked.first.resolve())))
         return
-    old, new = (json.loads(Path(name).read_text()) for name in sys.argv[2:4])
+    old, new = (json.loads(path.read_text()) for path in (asked.first, asked.second))
     moved = [k for k in old.keys() & new.keys() if differs(old[k], new[k])]
     changed = [*moved, *(old.keys() ^ new.keys())]
     grown = [key for key in changed if MAY_GROW & set(key.split("/"))]

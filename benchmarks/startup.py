@@ -6,6 +6,7 @@ the medians and their ratio; the aim is at most 2.5.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def seconds(command: list[str]) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     program = str(SCRIPT) if SCRIPT.exists() else shutil.which("estimator")
     if program is None:
         raise SystemExit("estimator is not installed beside this interpreter")

@@ -5,6 +5,7 @@ python benchmarks/track_record.py [--check]
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -63,11 +64,14 @@ def gpu_of(text: str) -> Gpu:
 
 def main() -> None:
     """Write the file, or say that it would change."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    is_check = parser.parse_args().check
     made = entries(validate().rows)
     old = yaml.safe_load(FILE.read_text()) if FILE.is_file() else {}
     if old.get("checked") == made:
         return
-    if "--check" in sys.argv:
+    if is_check:
         sys.exit(f"{FILE.name} would change")
     day = datetime.now(UTC).date().isoformat()
     document = {"date": day, "checked": made}

@@ -177,6 +177,12 @@ def test_the_schema_refuses_a_bare_number(run):
         jsonschema.validate(document, schema)
 
 
+@pytest.mark.parametrize("name", ["list", "show", "schema"])
+def test_help_names_every_kind(run, name):
+    said = " ".join(run(name, "--help").out.split())
+    assert ", ".join(listing.kinds()) in said
+
+
 def test_version_and_help(run):
     assert run("--version").out.strip() == version("estimator")
     assert "run" in run("--help").out

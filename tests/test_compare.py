@@ -1,6 +1,8 @@
 """Scenarios side by side: true differences to the first, and none ends the others."""
 
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -226,3 +228,21 @@ def test_what_a_person_wrote_is_refused_and_not_mended_by_a_range(vary, run):
     made = run("compare", *base, "--vary", vary)
     assert made.status == 2
     assert "12 GPUs are not whole nodes of 8" in made.err
+
+
+@pytest.mark.slow
+def test_the_page_on_networks_shows_what_its_command_prints(run):
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text()
+    words = re.search(
+        r"^estimator (compare deepseek-v3 deepseek-v3@tp8 .*)$", page, re.MULTILINE
+    )
+    made = run(*shlex.split(words[1]), "--json").json["scenarios"]
+    rows = re.findall(r"^\| \d+ ?(?:\(.*\))? \|(.*)\|$", page, re.MULTILINE)
+    half = len(rows)
+    assert len(made) == 2 * half
+    for row, *pair in zip(rows, made[:half], made[half:], strict=True):
+        told = [cell.strip() for cell in row.split("|")]
+        for one, first, shown in zip(pair, (made[0], made[half]), (0, 2), strict=True):
+            cost = f"{one['cost_usd'] / first['cost_usd'] - 1:+.1%}".replace("%", " %")
+            step = f"{one['step']['step_s']:.2f}"
+            assert told[shown : shown + 2] == [step, "" if one is first else cost]

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from estimator.catalog import loading
+from estimator.faces.cli.main import cli
 from estimator.faces.endings import ended
 from estimator.ground import files
 from estimator.ground.errors import InputError, OutsideError
 
-MODULE = [sys.executable, "-m", "estimator.faces"]
+MODULE = [sys.executable, "-m", "estimator"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[2])}
 WRITERS = {
     "run": ["run", "gpt3-175b", "--out", "{}/r.csv"],
@@ -157,6 +158,21 @@ def test_a_closed_pipe_ends_quietly():
     os.close(writer)
     assert ran.returncode == 1
     assert not ran.stderr
+
+
+def test_a_folder_that_was_removed_is_blamed_and_not_the_output(run, monkeypatch):
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path("../gone").rmdir()
+    ran = run("trace", "gpt3-175b", "--out", "t.json")
+    assert ran.status == 1
+    assert ran.err == "the current folder failed: No such file or directory\n"
+
+
+@pytest.mark.parametrize("words", [SHORT, ["list", "gpu"]], ids=["grid", "table"])
+def test_a_closed_output_is_no_reason_to_fail(monkeypatch, words):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert ended(lambda: cli(words, standalone_mode=False)) == 0
 
 
 def test_signs_that_a_terminal_cannot_show_are_replaced(run, monkeypatch):

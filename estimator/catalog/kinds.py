@@ -61,8 +61,8 @@ DEFAULTS = {"power": "world-average"}
 def data_folder() -> Path:
     """Return the folder that holds ``hardware/``, ``models/``, ``software/``, ...."""
     package = Path(__file__).parents[1]
-    checkout = package.parent
-    return checkout if (checkout / "hardware").is_dir() else package / "_data"
+    packed = package / "_data"  # in a wheel; there the folder above is everybody's
+    return packed if packed.is_dir() else package.parent
 
 
 def folder(kind: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -37,9 +38,13 @@ def ended(command: Callable[[], object]) -> int:
     except MemoryError:
         return _said("there is not enough memory for this", 1)
     except OSError as error:
-        what = error.filename or "standard output"
-        status = 1 if error.filename else _deaf(1)
-        return _said(f"{what} failed: {error.strerror or error}", status)
+        what = error.filename
+        if not what and error.errno == errno.ENOENT:
+            what = "the current folder"  # it was removed; no stream fails like this
+        status = 1 if what else _deaf(1)
+        return _said(
+            f"{what or 'standard output'} failed: {error.strerror or error}", status
+        )
     return status
 
 

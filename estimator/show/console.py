@@ -31,4 +31,5 @@ def progress_console() -> Console | None:
 
 def columns() -> int:
     """Return how wide text may be."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED_WIDTH
+    is_shown = sys.stdout is not None and sys.stdout.isatty()  # None where it is closed
+    return shutil.get_terminal_size().columns if is_shown else PIPED_WIDTH

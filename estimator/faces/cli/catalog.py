@@ -8,15 +8,12 @@ from typing import Annotated
 import typer
 
 from estimator.catalog import reading
+from estimator.catalog.kinds import KINDS
 from estimator.faces.cli.options import Json, Quiet
 from estimator.faces.cli.output import note, print_json
 
 Kind = Annotated[
-    str,
-    typer.Argument(
-        help="gpu, node, fabric, price, power, programme, model, scenario, schedule, "
-        "collective, chart"
-    ),
+    str, typer.Argument(help=f"{', '.join(KINDS)}, schedule, collective, chart")
 ]
 
 

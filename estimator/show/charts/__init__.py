@@ -1,1 +1,1 @@
-"""Figures of an answer, by Plotly: one file each, one function each."""
+"""Figures of an answer, by Plotly: a file for each shape they have."""

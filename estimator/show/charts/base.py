@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 import plotly.graph_objects as go
 
 from estimator.ground.registry import Registry
-from estimator.show.charts.palette import colour
-from estimator.show.findings.base import Answered, Bars
+from estimator.show.findings.base import Answered
 
 Drawn: TypeAlias = go.Figure
 Chart = Callable[[Answered], Drawn]
@@ -37,29 +36,6 @@ def framed(finding: str, x: str, y: str, height: int, **layout: Any) -> go.Figur
     )
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True)
-    return figure
-
-
-def stacked(made: Bars, value: str) -> go.Figure:
-    """Return bars that stand on each other, over pipeline ranks.
-
-    Parameters
-    ----------
-    value : str
-        How the hover text shows a bar's height.
-    """
-    figure = framed(
-        made.finding, made.along, made.axis, height=420, barmode="stack", bargap=0.15
-    )
-    for series in made.series:
-        figure.add_bar(
-            name=series.name,
-            x=made.names,
-            y=series.values,
-            marker_color=colour(series.name),
-            hovertemplate=f"rank %{{x}}, {series.name}: {value}<extra></extra>",
-        )
-    figure.update_xaxes(type="category")
     return figure
 
 
