@@ -16,7 +16,7 @@ from estimator.faces.endings import ended
 from estimator.ground import files
 from estimator.ground.errors import InputError, OutsideError
 
-MODULE = [sys.executable, "-m", "estimator"]
+MODULE = [sys.executable, "-m", "estimator.faces"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(loading.__file__).parents[2])}
 WRITERS = {
     "run": ["run", "gpt3-175b", "--out", "{}/r.csv"],
