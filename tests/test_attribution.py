@@ -50,9 +50,7 @@ def test_what_has_no_short_words_is_called_changed_and_no_repr_is_cut():
     after = scenario_document("llama-3.1-405b")
     phases = label(("phases",), before, after)
     assert phases.endswith("post-training -> pre-training")
-    assert label(("precision",), before, after) == (
-        "precision: recipe fp8, gradients fp32, moments bf16 -> bf16"
-    )
+    assert label(("precision",), before, after) == ("precision: fp8 -> bf16")
     assert label(("recompute",), before, after).endswith("-> layernorm, moe_act")
     made = [label(path, before, after) for path in changed(before, after)]
     assert not any("{'" in words or "['" in words for words in made)

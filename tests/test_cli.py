@@ -158,8 +158,9 @@ def test_the_schema_accepts_every_built_in_file(run, kind):
 
 
 def test_the_schema_tells_what_a_field_is_and_its_unit(run):
-    plan = run("schema", "scenario").json["$defs"]["ParallelPlan"]["properties"]
-    assert "hosts of all its ranks meet" in plan["checks_collectives"]["description"]
+    parts = run("schema", "scenario").json["$defs"]
+    said = parts["Communication"]["properties"]["checks_collectives"]["description"]
+    assert "hosts of all its ranks meet" in said
     gpu = run("schema", "gpu").json["$defs"]["Achievable"]["properties"]
     said = gpu["small_kernel_s"]["description"]
     assert said.startswith("How long a kernel runs")

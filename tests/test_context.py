@@ -28,7 +28,8 @@ ONE_NODE = (
 
 
 def made(*overrides):
-    return load_scenario("llama-3.1-405b", ["model=llama-3-8b", *ONE_NODE, *overrides])
+    plain = ["model=llama-3-8b", "software=megatron-core-2024-11", *ONE_NODE]
+    return load_scenario("llama-3.1-405b", [*plain, *overrides])
 
 
 def kernels(scenario, seq_len, *, is_backward):
@@ -104,8 +105,8 @@ def test_a_ring_hides_its_exchange_until_chunks_are_short():
     assert exposed_s(131072) == 0
     assert exposed_s(131072, slow) == 0
     assert exposed_s(2048, slow) > 0
-    for way in ("context_exchange=all-gather", "overlap.context=false"):
-        assert exposed_s(131072, f"plan.{way}") > 0
+    for way in ("context_exchange=all-gather", "context=false"):
+        assert exposed_s(131072, f"software.communication.{way}") > 0
 
 
 def test_sums_in_fp32_move_more_and_eager_ones_most():

@@ -435,7 +435,7 @@ def test_a_derived_scenario_is_written_so_that_it_is_read_again(overrides, tmp_p
 
 
 def test_a_variant_is_laid_over_its_scenario_as_a_file_over_its_base(tmp_path):
-    patch = "cluster: {node: hgx-a100}\nplan: {zero: 2, overlap: {context: false}}\n"
+    patch = "cluster: {node: hgx-a100}\nplan: {zero: 2}\nsoftware: {communication: {context: false}}\n"
     below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
     nested = "\n".join(f"    {line}" for line in patch.splitlines())
     below.write_text(f"base: llama-3.1-405b\nvariants:\n  x:\n{nested}\n")

@@ -150,7 +150,11 @@ def test_a_file_that_is_not_text_is_named(run, tmp_path):
         (["run", "."], "there is no scenario called '.'"),
         (["run", "../"], "is a folder, not a file"),
         (["run", "deepseek-v3@h1000"], "has no variant 'h1000'"),
-        (["run", "gpt3-175b", "--set", "software=x"], "unknown field 'software'\n"),
+        (
+            ["run", "gpt3-175b", "--set", "software=x"],
+            "there is no software called 'x'",
+        ),
+        (["run", "gpt3-175b", "--set", "sofware=x"], "unknown field 'sofware'"),
         (["run", "deepseek-v3", "--set", "memory_headroom=1"], "more than 0.5"),
         (["run", "deepseek-v3", "--set", "x"], "is not PATH=VALUE"),
         (["run", "deepseek-v3", "--set", "plan.pp="], "is not PATH=VALUE"),

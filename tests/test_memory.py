@@ -178,6 +178,8 @@ def test_kv_heads_are_copied_where_more_ranks_share_a_layer():
     plan = (
         "plan.pp=1",
         "plan.zero=0",
+        "software.defaults.vocab_times_tp=false",
+        "software.gradients.format=fp32",
         "plan.stages_per_rank=1",
         "plan.stage_layout=even",
     )
