@@ -1,0 +1,169 @@
+"""Which switches of software/*.yaml could be wrong without a prediction that moves.
+
+    python benchmarks/switches.py [NAME...]
+
+Each switch that a file states is set to each other value that it may have, one at a
+time, and ``PROBES``, small runs of all kinds, are predicted under that release. What is
+printed at the end are the switches that move none of them: neither step nor memory.
+``EXPLAINED`` are those that may, each with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from estimator.answer.walk import Walk
+from estimator.catalog import kinds, loading
+from estimator.ground.errors import EstimatorError, InputError
+from estimator.specs.hints import field_hints, inner
+from estimator.specs.scenario import Scenario
+from estimator.specs.software import Software, switch_paths
+
+ROOT = Path(__file__).parents[1]
+PROBES: Mapping[str, Mapping[str, Any]] = {
+    "dense": {"plan": {"tp": 2, "pp": 2}, "recompute": "full"},
+    "whole": {"plan": {"tp": 2}, "model": {"base": "llama-3-8b", "vocab_size": 50257}},
+    "zero-0": {"plan": {"zero": 0, "pp": 2}},
+    "zero-1": {"plan": {"zero": 1, "tp": 2}},
+    "zero-3": {"plan": {"zero": 3}},
+    "zero-3-pipelined": {"plan": {"zero": 3, "pp": 2}},
+    "long": {"plan": {"cp": 4, "tp": 2}, "seq_len": 32768},
+    "gelu": {"model": "gpt-neox-20b", "plan": {"tp": 4, "pp": 2}},
+    "fp8": {"plan": {"tp": 2}, "precision": "fp8"},
+    "fp8-zero-3": {"plan": {"zero": 3}, "precision": "fp8-tensor"},
+    "experts": {
+        "model": "qwen3-30b-a3b",
+        "plan": {
+            "ep": 8,
+            "pp": 2,
+            "schedule": "interleaved-1f1b-overlap",
+            "stages_per_rank": 2,
+        },
+        "num_gpus": 32,
+    },
+    "experts-tp": {
+        "model": "mixtral-8x7b",
+        "plan": {"tp": 2, "ep": 4},
+        "precision": "fp8",
+        "num_gpus": 32,
+    },
+}
+"""What each changes in Llama 3 8B on 16 GPUs of the release's first vendor."""
+NODES = {"nvidia": "hgx-h100", "amd": "mi300x-x8", "google": "tpu-v5p-pod"}
+FABRIC = "ib-ndr-rail-optimised"
+EXPLAINED: Mapping[str, str] = {}
+"""Switches that may move none, by path, with the reason."""
+
+
+@cache
+def asked(probe: str, name: str) -> Scenario | None:
+    """Return a probe under a release; None where the two do not fit together."""
+    given = dict(PROBES[probe])
+    length, count = given.pop("seq_len", 4096), given.pop("num_gpus", 16)
+    vendor = loading.load("software", name).accelerators[0]
+    phase = {"name": "run", "num_tokens": 1e9, "seq_len": length}
+    document = {
+        "name": probe,
+        "model": "llama-3-8b",
+        "cluster": {"node": NODES[vendor], "fabric": FABRIC, "num_gpus": count},
+        "software": name,
+        "precision": "bf16",
+        "phases": [{**phase, "global_batch_size": 64}],
+        "price": "h100-lambda-2024-09",
+        **given,
+    }
+    try:
+        return loading.load_scenario(document)
+    except InputError:
+        return None
+
+
+def answer(scenario: Scenario) -> tuple[float, float] | str:
+    """Return step and peak memory, or why there are none."""
+    try:
+        walk = Walk(scenario)
+        return walk.step_s(walk.scenario.main_phase), walk.answer().peak_bytes
+    except EstimatorError as error:
+        return str(error)
+
+
+def others(path: str, value: Any) -> Iterator[Any]:
+    """Yield other values that a switch may have."""
+    group, _, key = path.partition(".")
+    hint = inner(field_hints(field_hints(Software)[group])[key])
+    if isinstance(value, bool):
+        yield not value
+    elif get_origin(hint) is Literal:
+        yield from (each for each in get_args(hint) if each != value)
+    elif isinstance(value, tuple):
+        wanted = "average", "check", "bucket"
+        yield from ((*value, each) for each in wanted if each not in value)
+        yield from (tuple(set(value) - {each}) for each in value)
+    elif path == "kernels.maturity":
+        yield value / 2
+    else:
+        yield from (each for each in (0, 1, 2, 64, 1_000_000) if each != value)
+
+
+def stated(name: str) -> Iterator[str]:
+    """Yield the switches that a file states itself."""
+    raw = yaml.safe_load((ROOT / "software" / f"{name}.yaml").read_text())
+    known = set(switch_paths())
+    for group, value in raw.items():
+        if isinstance(value, dict):
+            yield from (f"{group}.{key}" for key in value if f"{group}.{key}" in known)
+
+
+def moved(name: str, path: str) -> str:
+    """Return the first probe that a switch of a release moves, ``""`` if none."""
+    software: Software = loading.load("software", name)
+    for other in others(path, software.switches()[path]):
+        changed = software.having({path: other})
+        for probe in PROBES:
+            scenario = asked(probe, name)
+            if scenario and before(probe, name) != answer(
+                replace(scenario, software=changed)
+            ):
+                return probe
+    return ""
+
+
+@cache
+def before(probe: str, name: str) -> tuple[float, float] | str:
+    """Return the answer to a probe under a release as it is."""
+    scenario = asked(probe, name)
+    return answer(scenario) if scenario else ""
+
+
+def main() -> int:
+    """Print each switch that moves no probe."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", default=kinds.names("software"))
+    still: dict[str, list[str]] = {}
+    num_flipped = 0
+
+    for name in parser.parse_args().names:
+        for path in stated(name):
+            num_flipped += 1
+            if not moved(name, path):
+                still.setdefault(path, []).append(name)
+                print(f"{name}: {path} moves nothing", file=sys.stderr)
+    for path, names in sorted(still.items()):
+        reason = EXPLAINED.get(path, "NOT EXPLAINED")
+        print(f"{path} ({len(names)} files): {reason}")
+    print(f"{num_flipped} switches flipped, {len(still)} paths move nothing somewhere")
+    return int(bool(set(still) - set(EXPLAINED)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
