@@ -28,6 +28,8 @@ PUBLISHED_ON = "published_on"
 """Where a scenario keeps the setting of the one below it."""
 NAMES = ("name", "title", "source", "sources")
 """Parts of a model that say what it is called, and by whom."""
+NO_SWITCH = frozenset({*NAMES, "framework", "release", "offers", "with"})
+"""Parts of a software that have no source of their own."""
 GPU: Path = ("cluster", "node", "gpu", "name")
 MODEL: Path = ("model", "name")
 
@@ -236,11 +238,8 @@ def disown(document: Map, path: Path) -> None:
             owner = holder
     if owner is None:
         return
-    if path == ("software", "with"):  # a feature tells its own source
-        return
     if path[0] == "software":
-        said = f"asked: {SET_BY_USER}"
-        owner["sources"].put(".".join(path[1:]), said, "--set")
+        _disown_switches(owner, path[1:])
     elif isinstance(owner.get("sources"), Map):
         owner["sources"].put(path[-1], SET_BY_USER, "--set")
     elif isinstance(owner.get("source"), str):
@@ -248,6 +247,15 @@ def disown(document: Map, path: Path) -> None:
         owner.put("source", text, "--set")
     if path[0] == "price":
         _mark_changed(document["price"], path[-1])
+
+
+def _disown_switches(software: Map, path: Path) -> None:
+    """Say so beside the switches at a path; a feature tells its own source."""
+    sources = software.get("sources")
+    if path[0] in NO_SWITCH or not isinstance(sources, Map):
+        return
+    for leaf in leaves(_at(software, path), path):
+        sources.put(".".join(leaf), f"asked: {SET_BY_USER}", "--set")
 
 
 def price_over(base: Map, patch: Map) -> Map:

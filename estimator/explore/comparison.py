@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from estimator.answer import api
 from estimator.answer.report import Report
 from estimator.answer.walk import Walk
-from estimator.catalog import building, kinds, loading
+from estimator.catalog import building, kinds, loading, moved
 from estimator.catalog.nearest import nearest
 from estimator.catalog.patches import parsed, patched
 from estimator.explore import attribution
@@ -145,7 +145,7 @@ def compare(
     """
     if isinstance(names, str | Mapping):
         names = [names]
-    vary = as_texts(vary, VARY)
+    vary = [_of_today(text) for text in as_texts(vary, VARY)]
     columns = _columns(names, vary)
     if not 2 <= len(columns) <= MAX_COLUMNS:
         raise InputError(
@@ -222,6 +222,12 @@ def of_documents(
         failed=failed,
         is_sequential=is_sequential,
     )
+
+
+def _of_today(axis: str) -> str:
+    """Return an axis at the path where its field stands now."""
+    path, equals, values = axis.partition("=")
+    return f"{moved.today(path.strip(), VARY)}{equals}{values}"
 
 
 def num_inputs(before: Map, after: Map) -> int:
