@@ -20,7 +20,13 @@ from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settl
 from estimator.catalog.features import release_over
 from estimator.catalog.kinds import KINDS, folder, names
 from estimator.catalog.moved import brought_up
-from estimator.catalog.releases import completed, give_way, plan_filled, switched
+from estimator.catalog.releases import (
+    completed,
+    give_way,
+    plan_filled,
+    say_which,
+    switched,
+)
 from estimator.ground.documents import (
     MAX_BYTES,
     Map,
@@ -106,9 +112,10 @@ def settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
     made = inlined("scenario", after)
     with suppress(InputError):  # a layer may mend what is broken below
         below, paths = inlined("scenario", before), [tuple(path) for path in written]
-        give_way(below, made, paths, _release)
+        gave_way = give_way(below, made, paths, _release)
         plan_filled(made)
         settle(below, made, paths, _prices)
+        say_which(made, gave_way)
     if PUBLISHED_ON not in after and not _is_setting(made.get(PUBLISHED_ON)):
         made.pop(PUBLISHED_ON, None)
     return made
