@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from estimator.catalog.derivation import leaves, say
+from estimator.catalog.derivation import leaves, own_switches, say
 from estimator.catalog.features import WITH, release_over
 from estimator.catalog.kinds import names
 from estimator.ground.documents import Map, Seq, copied
@@ -22,8 +22,6 @@ Read = Callable[[str], Map]
 SOFTWARE = "software"
 BY_DEFAULT = "the accelerator's default software"
 """Place of a release that nobody asked for."""
-ASKED = "asked: the scenario sets it"
-"""Source of a switch that a scenario writes over a release."""
 
 
 LINES: Mapping[str, tuple[str, ...]] = {
@@ -88,7 +86,7 @@ def completed(document: Map, read: Read) -> None:
         _say_default(document, below)
 
 
-UNNAMED = "The scenario names no software"
+UNNAMED = "No software was named"
 """How the sentence begins that tells a default."""
 
 
@@ -122,13 +120,9 @@ def switched(release: Map, patch: Map) -> Map:
     own = patch.get("sources")
     told = own if isinstance(own, Map) else Map()
     for path in leaves(patch):
-        name = ".".join(path)
-        if path[0] in _GROUPS and name not in told and len(path) > 1:
-            made["sources"].put(name, ASKED, patch.place)
+        if path[0] != "sources" and ".".join(path) not in told:
+            own_switches(made, path)
     return made
-
-
-_GROUPS = ("kernels", "experts", "communication", "gradients", "storage", "defaults")
 
 
 def turned_on(software: Map) -> Map:
@@ -159,6 +153,7 @@ def give_way(before: Map, after: Map, written: Iterable[Path], read: Read) -> st
     for path in written:
         if path[0] == SOFTWARE and len(path) > 1:
             _set(made, path[1:], old, after.places[SOFTWARE])
+            own_switches(made, path[1:])
     after.put(SOFTWARE, made, BY_DEFAULT if is_default else after.places[SOFTWARE])
     if is_default:
         return ""
