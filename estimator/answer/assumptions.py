@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from estimator.answer.bill import is_of_another_gpu
@@ -62,7 +61,7 @@ def assumptions(
 
 def _software(software: Software) -> Iterator[Assumption]:
     """Yield which release runs, how its switches are known, and those that are set."""
-    counts = Counter(software.status[path] for path in switch_paths())
+    counts = software.num_known
     words = {"read": "in its code or papers", "asked": "over it"}
     known = [
         " ".join(filter(None, (str(counts[each]), verb, words.get(each))))

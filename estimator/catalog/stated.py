@@ -56,7 +56,10 @@ def _turned_on(own: Mapping[str, Any], release: Software) -> Iterator[str]:
             _at(own, path) == _plain(value) and own[SOURCES].get(path) == said
             for path, value in patch.items()
         )
-        if is_on and any(_at(release, path) != value for path, value in patch.items()):
+        if is_on and any(
+            _at(release, path) != value or release.sources[path] != said
+            for path, value in patch.items()
+        ):
             yield feature
 
 
