@@ -147,7 +147,7 @@ def test_what_a_file_says_itself_stands_above_a_feature(tmp_path):
 
 def test_a_feature_that_a_release_lacks_cannot_be_turned_on(tmp_path):
     document = {"base": "torchtitan-2024-12", "with": ["deepep"]}
-    with pytest.raises(InputError, match="has no 'deepep'") as told:
+    with pytest.raises(InputError, match="has no feature called 'deepep'") as told:
         written(tmp_path, document)
     assert "compile" in str(told.value)
 

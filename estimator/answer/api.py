@@ -121,6 +121,8 @@ def estimate(
         question=scenario.question or question(scenario),
         gpu=scenario.cluster.node.gpu.name,
         num_gpus=scenario.cluster.num_gpus,
+        software=scenario.software.name,
+        software_title=scenario.software.title,
         gpu_hours=answer.gpu_hours,
         wall_s=answer.wall_s,
         cost_usd=answer.cost_usd,

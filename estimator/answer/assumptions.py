@@ -13,6 +13,12 @@ from estimator.costs.rates import half_precision
 from estimator.specs.base import SET_BY_USER, constants, source_of, status_of
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.scenario import Scenario
+from estimator.specs.software import Software, switch_paths
+
+SOFTWARE = "software"
+"""Layer of what the framework does."""
+VERBS = {"read": "read", "recalled": "recalled", "assumed": "assumed", "asked": "set"}
+"""Status of a switch -> what was done."""
 
 
 def assumptions(
@@ -24,6 +30,7 @@ def assumptions(
     """Return every number and statement that the estimate rests on."""
     return [
         *_specification(scenario),
+        *_software(scenario.software),
         *(
             Assumption(
                 name=path,
@@ -50,6 +57,51 @@ def assumptions(
             for text, status in splits(scenario, models)
         ),
     ]
+
+
+def _software(software: Software) -> Iterator[Assumption]:
+    """Yield which release runs, how its switches are known, and those that are set."""
+    counts = software.num_known
+    words = {"read": "in its code or papers", "asked": "over it"}
+    known = [
+        " ".join(filter(None, (str(counts[each]), verb, words.get(each))))
+        for each, verb in VERBS.items()
+        if counts[each]
+    ]
+    name = software.name
+    yield Assumption(
+        SOFTWARE,
+        f"{software.title} ({name}): of {len(switch_paths())} switches "
+        f"{', '.join(known)}; estimator show software {name} tells each.",
+        "",
+        f"software/{name}.yaml",
+        SOFTWARE,
+        status="assumed" if counts["assumed"] else "read",
+    )
+    for path, value in software.switches().items():
+        if software.status[path] == "asked":
+            who = software.sources[path].partition(": ")[2]
+            yield Assumption(
+                f"{SOFTWARE}.{path}",
+                f"{SOFTWARE}.{path} is {_written(value)}: {who}.",
+                "",
+                software.sources[path],
+                SOFTWARE,
+                status="set",
+            )
+
+
+def _written(value: object) -> str:
+    """Return a switch as a file writes it.
+
+    >>> _written(True), _written(("average", "check")), _written(None)
+    ('true', '[average, check]', 'null')
+    """
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _specification(scenario: Scenario) -> list[Assumption]:

@@ -160,6 +160,9 @@ class Report:
     question: str
     gpu: str
     num_gpus: int
+    software: str
+    """Name of the release that trains."""
+    software_title: str
     gpu_hours: float
     wall_s: float
     cost_usd: float
@@ -229,6 +232,7 @@ class Report:
             "scenario": self.scenario,
             "gpu": self.gpu,
             "num_gpus": self.num_gpus,
+            "software": self.software,
             "gpu_hours": self.gpu_hours,
             "wall_s": self.wall_s,
             "cost_usd": self.cost_usd,

@@ -28,6 +28,10 @@ PUBLISHED_ON = "published_on"
 """Where a scenario keeps the setting of the one below it."""
 NAMES = ("name", "title", "source", "sources")
 """Parts of a model that say what it is called, and by whom."""
+NO_SWITCH = frozenset({*NAMES, "framework", "release", "offers", "with"})
+"""Parts of a software that have no source of their own."""
+ASKED = "asked: set in the scenario"
+"""Source of a switch that a scenario, or a person over it, sets over a release."""
 GPU: Path = ("cluster", "node", "gpu", "name")
 MODEL: Path = ("model", "name")
 
@@ -234,20 +238,24 @@ def disown(document: Map, path: Path) -> None:
             return
         if isinstance(holder, Map) and {"sources", "source"} & set(holder):
             owner = holder
-    if owner is None:
+    if owner is None or path[0] == "software":  # each switch says so itself
         return
-    if path == ("software", "with"):  # a feature tells its own source
-        return
-    if path[0] == "software":
-        said = f"asked: {SET_BY_USER}"
-        owner["sources"].put(".".join(path[1:]), said, "--set")
-    elif isinstance(owner.get("sources"), Map):
+    if isinstance(owner.get("sources"), Map):
         owner["sources"].put(path[-1], SET_BY_USER, "--set")
     elif isinstance(owner.get("source"), str):
         text = f"{path[-1]} {SET_BY_USER}; otherwise {owner['source']}"
         owner.put("source", text, "--set")
     if path[0] == "price":
         _mark_changed(document["price"], path[-1])
+
+
+def own_switches(software: Map, path: Path) -> None:
+    """Say beside the switches at a path of software that a scenario sets them."""
+    sources = software.get("sources")
+    if path[0] in NO_SWITCH or not isinstance(sources, Map):
+        return
+    for leaf in leaves(_at(software, path), path):
+        sources.put(".".join(leaf), ASKED, software.place)
 
 
 def price_over(base: Map, patch: Map) -> Map:

@@ -29,7 +29,11 @@ def release_over(base: Map, document: Map) -> Map:
         return merged(base, own)
     place = document.places[WITH]
     if not isinstance(wanted, Seq):
-        raise InputError("with: write a list of features, in brackets", where=[place])
+        raise InputError(
+            "with: write a list of features, in brackets",
+            where=[place],
+            fix=f"with: [{str(wanted)[:60]}]",
+        )
     made = merged(base, own)
     offers = made.get("offers")
     known = offers if isinstance(offers, Map) else Map(place)
@@ -37,7 +41,8 @@ def release_over(base: Map, document: Map) -> Map:
     for feature, there in zip(wanted, wanted.places, strict=True):
         if not isinstance(feature, str) or not isinstance(known.get(feature), Map):
             raise InputError(
-                f"{made.get('title', 'this software')} has no {str(feature)[:60]!r}",
+                f"{made.get('name', 'this software')} has no feature called "
+                f"{str(feature)[:60]!r}",
                 where=[there],
                 why=f"it offers: {', '.join(known) or 'nothing to turn on'}",
                 fix=suggestion(str(feature), list(known)),

@@ -13,7 +13,7 @@ from estimator.specs.hints import field_hints, metadata
 
 NOT_HELD = frozenset(
     {"name", "title", "sources", "source", "recalled", "status"}
-    | {"electricity_source", "electricity_status"}
+    | {"electricity_source", "electricity_status", "framework", "release"}
 )
 """Fields that say what a record is and how it is known, not what it holds."""
 APART = {"usd_per_kwh": "electricity", "electricity_date": "electricity"}

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from estimator.catalog.derivation import PUBLISHED_ON
 from estimator.ground.documents import Map, over
 
 Path = tuple[str, ...]
@@ -56,6 +57,10 @@ ROOTS = frozenset(path.split(".", maxsplit=1)[0] for path in MOVED)
 class MovedWarning(FutureWarning):
     """A field is written where it used to stand."""
 
+    def __init__(self, path: str, new: str, place: str) -> None:
+        super().__init__(f"{place}: {path} is {new} now")
+        self.path = path
+
 
 class Moved(NamedTuple):
     """A value at its new path, and the place where the old one is written."""
@@ -65,11 +70,23 @@ class Moved(NamedTuple):
     place: str
 
 
+def today(path: str, place: str) -> str:
+    """Return where a path stands now; one that moved is told in a warning.
+
+    >>> today("plan.schedule", "--vary")
+    'plan.schedule'
+    """
+    if path not in MOVED:
+        return path
+    new = f"software.{MOVED[path]}"
+    warnings.warn(MovedWarning(path, new, place), stacklevel=2)
+    return new
+
+
 def split(path: Path, value: Any, place: str) -> tuple[Any, list[Moved]]:
     """Return a value without what stands elsewhere now, and that at its new path.
 
-    None is left of a value that moves as a whole, or all of whose parts do. Each that
-    moves is told in a :class:`MovedWarning`.
+    None is left of a value that moves as a whole, or all of whose parts do.
 
     >>> import warnings
     >>> with warnings.catch_warnings(action="ignore"):
@@ -78,14 +95,9 @@ def split(path: Path, value: Any, place: str) -> tuple[Any, list[Moved]]:
     """
     if path and path[0] not in ROOTS:
         return value, []
-    new = MOVED.get(".".join(path))
-    if new:
-        warnings.warn(
-            f"{place}: {'.'.join(path)} is software.{new} now",
-            MovedWarning,
-            stacklevel=2,
-        )
-        return None, [Moved(("software", *new.split(".")), value, place)]
+    new = today(".".join(path), place)
+    if new != ".".join(path):
+        return None, [Moved(tuple(new.split(".")), value, place)]
     if not isinstance(value, Map):
         return value, []
     kept, found = Map(value.place), []
@@ -112,6 +124,9 @@ def brought_up(document: Map) -> Map:
             made.put(key, rest, made.places[key])
     if isinstance(made.get("variants"), Map):
         made = _variants(made)
+    if isinstance(spent_on := made.get(PUBLISHED_ON), Map):
+        made = made.copy() if made is document else made
+        made.put(PUBLISHED_ON, brought_up(spent_on), made.places[PUBLISHED_ON])
     for path, value, place in found:
         _put(made, path, value, place)
     return made

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from estimator.catalog.derivation import disown
+from estimator.catalog.derivation import disown, own_switches
 from estimator.catalog.features import WITH
 from estimator.catalog.kinds import DEFAULTS, KINDS
 from estimator.catalog.moved import patches as of_today
 from estimator.catalog.reading import referent, settled
-from estimator.catalog.releases import turned_on
+from estimator.catalog.releases import SOFTWARE, turned_on
 from estimator.ground.documents import (
     Asked,
     Map,
@@ -72,6 +72,8 @@ def layered(
     made = document.copy()
     for path, value, place in patches:
         apply("scenario", made, path, value, place, is_merged=is_merged)
+        if path[0] == SOFTWARE and len(path) > 1:
+            own_switches(made[SOFTWARE], tuple(path[1:]))
     return settled(document, made, [*(patch.path for patch in patches), *also])
 
 
@@ -109,8 +111,8 @@ def apply(
     else:
         made = over(holder.get(last), value) if is_merged else copied(value)
         holder.put(last, made, place)
-        if tuple(path) == ("software", WITH):
-            document.put("software", turned_on(holder), place)
+        if tuple(path) == (SOFTWARE, WITH):
+            document.put(SOFTWARE, turned_on(holder), place)
 
 
 def _step_into(

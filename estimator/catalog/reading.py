@@ -20,7 +20,14 @@ from estimator.catalog.derivation import PUBLISHED_ON, leaves, price_over, settl
 from estimator.catalog.features import release_over
 from estimator.catalog.kinds import KINDS, folder, names
 from estimator.catalog.moved import brought_up
-from estimator.catalog.releases import completed, give_way, plan_filled, switched
+from estimator.catalog.releases import (
+    SOFTWARE,
+    completed,
+    give_way,
+    plan_filled,
+    say_which,
+    switched,
+)
 from estimator.ground.documents import (
     MAX_BYTES,
     Map,
@@ -85,14 +92,15 @@ def on_base(kind: str, document: Map, file: str, above: tuple[str, ...]) -> Map:
 
 def derived(base: Map, document: Map) -> Map:
     """Return a scenario over another one, with what is still true of that."""
-    software = document.get("software")
-    if isinstance(software, Map) and isinstance(base.get("software"), str):
-        patch = software if "base" in software else software.copy()
-        if "base" not in patch:
-            patch.put("base", base["software"], base.places["software"])
-            document = document.copy()
-            document.put("software", patch, document.places["software"])
-    return settled(base, merged(base, document), leaves(document))
+    below, software = base, document.get(SOFTWARE)
+    if isinstance(software, Map) and "base" in software:
+        below = base.copy()
+        below.pop(SOFTWARE, None)  # another release keeps nothing of it
+    elif isinstance(software, Map) and isinstance(base.get(SOFTWARE), str):
+        patch, document = software.copy(), document.copy()
+        patch.put("base", base[SOFTWARE], base.places[SOFTWARE])
+        document.put(SOFTWARE, patch, document.places[SOFTWARE])
+    return settled(base, merged(below, document), leaves(document))
 
 
 _LAID = {"scenario": derived, "software": release_over}
@@ -106,9 +114,10 @@ def settled(before: Map, after: Map, written: Iterable[Sequence[str]]) -> Map:
     made = inlined("scenario", after)
     with suppress(InputError):  # a layer may mend what is broken below
         below, paths = inlined("scenario", before), [tuple(path) for path in written]
-        give_way(below, made, paths, _release)
+        gave_way = give_way(below, made, paths, _release)
         plan_filled(made)
         settle(below, made, paths, _prices)
+        say_which(made, gave_way)
     if PUBLISHED_ON not in after and not _is_setting(made.get(PUBLISHED_ON)):
         made.pop(PUBLISHED_ON, None)
     return made

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from estimator.catalog.derivation import leaves, say
+from estimator.catalog.derivation import leaves, own_switches, say
 from estimator.catalog.features import WITH, release_over
 from estimator.catalog.kinds import names
 from estimator.ground.documents import Map, Seq, copied
@@ -22,8 +22,6 @@ Read = Callable[[str], Map]
 SOFTWARE = "software"
 BY_DEFAULT = "the accelerator's default software"
 """Place of a release that nobody asked for."""
-ASKED = "asked: the scenario sets it"
-"""Source of a switch that a scenario writes over a release."""
 
 
 LINES: Mapping[str, tuple[str, ...]] = {
@@ -88,12 +86,16 @@ def completed(document: Map, read: Read) -> None:
         _say_default(document, below)
 
 
+UNNAMED = "No software was named"
+"""How the sentence begins that tells a default."""
+
+
 def _say_default(document: Map, release: Map) -> None:
     say(
         document,
-        f"The scenario names no software: {release['title']}, the default on "
+        f"{UNNAMED}: {release['title']}, the default on "
         f"{_gpu(document).get('vendor', 'its accelerator')}.",
-        about=("software",),
+        about=("software.name",),
     )
 
 
@@ -118,13 +120,9 @@ def switched(release: Map, patch: Map) -> Map:
     own = patch.get("sources")
     told = own if isinstance(own, Map) else Map()
     for path in leaves(patch):
-        name = ".".join(path)
-        if path[0] in _GROUPS and name not in told and len(path) > 1:
-            made["sources"].put(name, ASKED, patch.place)
+        if path[0] != "sources" and ".".join(path) not in told:
+            own_switches(made, path)
     return made
-
-
-_GROUPS = ("kernels", "experts", "communication", "gradients", "storage", "defaults")
 
 
 def turned_on(software: Map) -> Map:
@@ -135,35 +133,56 @@ def turned_on(software: Map) -> Map:
     return release_over(below, patch)
 
 
-def give_way(before: Map, after: Map, written: Iterable[Path], read: Read) -> None:
+def give_way(before: Map, after: Map, written: Iterable[Path], read: Read) -> str:
     """Take the accelerator's default where a layer's accelerator lacks the software.
 
     Nothing gives way that the layer asks for by name. What it sets of the software is
-    set of the other one.
+    set of the other one. Returns a sentence where another one was asked for before.
     """
     written = list(written)
     if (SOFTWARE,) in written or not isinstance(after.get(SOFTWARE), Map):
-        return
+        return ""
     old = after[SOFTWARE]
     is_default = after.places[SOFTWARE] == BY_DEFAULT
     if not is_default and (runs_on(old, after) or not runs_on(old, before)):
-        return
+        return ""
     name = default_of(after)
     if name == old.get("name"):
-        return
+        return ""
     made = copied(read(name))
     for path in written:
         if path[0] == SOFTWARE and len(path) > 1:
             _set(made, path[1:], old, after.places[SOFTWARE])
+            own_switches(made, path[1:])
     after.put(SOFTWARE, made, BY_DEFAULT if is_default else after.places[SOFTWARE])
     if is_default:
-        _say_default(after, made)
-    else:
-        text = (
-            f"{old.get('title')} does not run on {_gpu(after).get('title')}: "
-            f"{made['title']} instead."
-        )
-        say(after, text, about=("software", "cluster"))
+        return ""
+    return (
+        f"{old.get('title')} does not run on {_gpu(after).get('title')}: "
+        f"{made['title']} instead."
+    )
+
+
+def say_which(document: Map, gave_way: str) -> None:
+    """Say in a settled scenario which software it runs on where nobody asked for it.
+
+    Parameters
+    ----------
+    gave_way : str
+        What :func:`give_way` returned.
+    """
+    if gave_way:
+        say(document, gave_way, about=("software.name", "cluster.node.gpu.name"))
+    elif document.places.get(SOFTWARE) == BY_DEFAULT and not _is_said(document):
+        _say_default(document, document[SOFTWARE])
+
+
+def _is_said(document: Map) -> bool:
+    said = document.get("assumptions")
+    return isinstance(said, Seq) and any(
+        isinstance(each, Map) and str(each.get("text")).startswith(UNNAMED)
+        for each in said
+    )
 
 
 def runs_on(software: Map, setting: Map) -> bool:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -42,15 +43,35 @@ def schema(kind: str) -> dict[str, Any]:
         "type": "string",
         "description": "start from this file",
     }
+    required = set(made.get("required", ())) - {*kinds.DEFAULTS, "software"}
+    made["required"] = sorted(required)
     if kind == "software":
-        made["properties"][WITH] = {
+        _lie_over_base(made, definitions)
+    elif "Software" in definitions:
+        _lie_over_base(definitions["Software"], definitions)
+    return made
+
+
+def _lie_over_base(software: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Let software state what differs from its base alone, and turn features on."""
+    software["properties"] |= {
+        "base": {"type": "string", "description": "the release that it lies over"},
+        WITH: {
             "type": "array",
             "items": {"type": "string"},
             "description": "features to turn on, of those that it or its base offers",
-        }
-    required = set(made.get("required", ())) - set(kinds.DEFAULTS)
-    made["required"] = sorted(required)
-    return made
+        },
+    }
+    for holder in (software, *map(definitions.get, _groups(software))):
+        if holder:
+            holder["required"] = []
+
+
+def _groups(software: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the parts that a software consists of."""
+    for part in software["properties"].values():
+        if "$ref" in part:
+            yield part["$ref"].rsplit("/", 1)[-1]
 
 
 def _field_docs(cls: type[Any]) -> dict[str, str]:

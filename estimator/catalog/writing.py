@@ -15,6 +15,7 @@ import yaml
 
 from estimator.catalog import building, kinds, loading, reading
 from estimator.catalog.published import as_written
+from estimator.catalog.stated import SOFTWARE, stated
 from estimator.ground.documents import parse_document, scalar
 from estimator.ground.errors import InputError
 from estimator.ground.units import Unit, parse_quantity
@@ -191,6 +192,8 @@ def _referring(value: Any, path: str, kinds: dict[str, str]) -> Any:
 def _reference(value: dict[str, Any], path: str, kinds: dict[str, str]) -> Any:
     """Return a built-in file's name, with what differs from it, or the whole."""
     kind, name = kinds[path], value.get("name")
+    if kind == SOFTWARE:
+        return stated(value)
     below = _built_in(kind, name) if isinstance(name, str) else None
     if below is None:
         return _referring(value, path, kinds)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from estimator.catalog import building, kinds, reading
-from estimator.ground.documents import Map, Seq, parse_override
+from estimator.catalog import building, kinds, moved, reading
+from estimator.ground.documents import VARY, Map, Seq, parse_override
 from estimator.ground.errors import InputError
 from estimator.ground.lanes import Floats
 from estimator.ground.units import BareNumber
@@ -80,6 +80,7 @@ def axes(
         path, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not values:
             raise InputError(f"--vary {text!r} has no values", fix=EXAMPLE)
+        path = moved.today(path, VARY)
         for other, _ in written:
             if f"{other}.".startswith(f"{path}."):
                 raise InputError(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from estimator.answer import api
 from estimator.answer.report import Report
 from estimator.answer.walk import Walk
-from estimator.catalog import building, kinds, loading
+from estimator.catalog import building, loading, moved
 from estimator.catalog.nearest import nearest
 from estimator.catalog.patches import parsed, patched
 from estimator.explore import attribution
 from estimator.explore.axes import split
+from estimator.explore.inputs import inputs, label
 from estimator.ground.attempts import Failed, attempted
 from estimator.ground.documents import VARY, Asked, Map, as_texts, parse_override
 from estimator.ground.errors import InfeasibleError, InputError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_COLUMNS = 64
-SAID = frozenset({"source", "sources", "changed"})
-"""Parts of a file that say where its numbers come from, and are none."""
 CHANGES = {
     "cost_change": "cost_usd",
     "gpu_hours_change": "gpu_hours",
@@ -145,7 +144,7 @@ def compare(
     """
     if isinstance(names, str | Mapping):
         names = [names]
-    vary = as_texts(vary, VARY)
+    vary = [_of_today(text) for text in as_texts(vary, VARY)]
     columns = _columns(names, vary)
     if not 2 <= len(columns) <= MAX_COLUMNS:
         raise InputError(
@@ -165,8 +164,8 @@ def compare(
         words = ""
         if patches:
             words = " ".join(_in_words(patch, document) for patch in patches)
-            label = f"{loading.label(name)} {words}" if len(names) > 1 else words
-            document.put("name", label, document.place)
+            title = f"{loading.label(name)} {words}" if len(names) > 1 else words
+            document.put("name", title, document.place)
         note = ""
         if runs[place // each]:
             document, note = _nearest(document, patches)
@@ -224,9 +223,15 @@ def of_documents(
     )
 
 
+def _of_today(axis: str) -> str:
+    """Return an axis at the path where its field stands now."""
+    path, equals, values = axis.partition("=")
+    return f"{moved.today(path.strip(), VARY)}{equals}{values}"
+
+
 def num_inputs(before: Map, after: Map) -> int:
     """Return how many inputs differ between two resolved documents."""
-    return len(_by_reference(attribution.changed(before, after)))
+    return len(inputs(before, after))
 
 
 def _runs_itself(name: loading.Named, overrides: Asked, *, is_alone: bool) -> bool:
@@ -314,7 +319,7 @@ def _shares(
     shares_of: attribution.Attribution,
 ) -> list[Share]:
     """Return the attribution of one column against the baseline."""
-    paths = _by_reference(attribution.changed(before, after))
+    paths = inputs(before, after)
     known = {
         frozenset[int](): (first.gpu_hours, first.cost_usd),
         frozenset(range(len(paths))): (other.gpu_hours, other.cost_usd),
@@ -335,7 +340,7 @@ def _shares(
         dollars = shares_of(len(paths), lambda subset: value(subset)[1])
     except (InfeasibleError, InputError):
         # Some inputs only work together: they are one cause.
-        together = "; ".join(_label(group, before, after) for group in paths)
+        together = "; ".join(label(group, before, after) for group in paths)
         return [
             Share(
                 other.scenario,
@@ -345,37 +350,6 @@ def _shares(
             )
         ]
     return [
-        Share(other.scenario, _label(group, before, after), hour, dollar)
+        Share(other.scenario, label(group, before, after), hour, dollar)
         for group, hour, dollar in zip(paths, hours, dollars, strict=True)
     ]
-
-
-def _by_reference(paths: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
-    """Group changed paths by the named file that they belong to."""
-    references = sorted(
-        (
-            tuple(path.split("."))
-            for path in kinds.KINDS["scenario"].references
-            if path != "cluster.node.gpu"
-        ),
-        key=len,
-        reverse=True,
-    )
-    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for path in paths:
-        owner = next((ref for ref in references if path[: len(ref)] == ref), path)
-        groups.setdefault(owner, []).append(path)
-    return list(groups.values())
-
-
-def _label(group: list[tuple[str, ...]], before: Map, after: Map) -> str:
-    told = [path for path in group if not SAID & set(path)] or group
-    if len(told) == 1:
-        return attribution.label(told[0], before, after)
-    shared = group[0]
-    for path in group[1:]:
-        size = 0
-        while size < min(len(path), len(shared)) and path[size] == shared[size]:
-            size += 1
-        shared = shared[:size]
-    return attribution.label(shared, before, after)

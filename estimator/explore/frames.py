@@ -101,7 +101,7 @@ def _rows(result: Result) -> Iterator[tuple[str, Row]]:
 
 
 def _summary(report: Report) -> Iterator[Row]:
-    for name in ("gpu", "cost_basis"):
+    for name in ("gpu", "software", "cost_basis"):
         yield {
             "quantity": name,
             **dict.fromkeys(("value", "unit", "low", "high")),

@@ -18,6 +18,7 @@ from estimator.schedules.programs import schedule
 from estimator.show.findings.base import finding
 from estimator.specs.hardware import Fabric, Gpu, Node
 from estimator.specs.model import Transformer
+from estimator.specs.software import Software
 
 PLUG_INS: Mapping[str, Registry[Any]] = {
     "schedule": schedule,
@@ -80,6 +81,8 @@ def _row(kind: str, name: str) -> dict[str, Any]:
         }
     plain = to_plain(record)
     assert isinstance(plain, dict)  # noqa: S101 - a spec is a mapping
+    if isinstance(record, Software):
+        plain |= {"switches": record.num_known}
     if isinstance(record, Node):
         plain |= {"gpu": record.gpu.name, "scaleup_domain": record.scaleup_gpus}
     if not isinstance(record, Node | Fabric):

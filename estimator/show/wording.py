@@ -22,6 +22,7 @@ LAYER_WORDS = {
     "specification": "Specification: datasheets",
     "achievable": "Achievable: micro-benchmarks of single kernels and links",
     "in-situ": "In situ: a kernel trace, computation and communication side by side",
+    "software": "Software: what the framework does",
     "price": "Price, power and programme",
     "scenario": "Assumed where sources are silent",
 }

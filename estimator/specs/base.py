@@ -258,7 +258,9 @@ def status_of(record: Any, key: str) -> str:
 def source_of(record: Any, key: str) -> str:
     """Return where the number at a (dotted) key of a spec comes from."""
     sources: Mapping[str, str] = record.sources
-    names = [key, key.rpartition(".")[2], key.partition(".")[0], "default"]
+    parts = key.split(".")
+    holders = (".".join(parts[:size]) for size in range(len(parts) - 1, 0, -1))
+    names = [key, parts[-1], *holders, "default"]
     return next((sources[name] for name in names if name in sources), "")
 
 

@@ -297,6 +297,13 @@ class Software:
         """How each switch is known: read, recalled or assumed."""
         return {path: text.split(":")[0] for path, text in self.sources.items()}
 
+    @property
+    def num_known(self) -> dict[str, int]:
+        """How many switches are known in which way."""
+        status = self.status
+        known = [status[path] for path in switch_paths()]
+        return {each: known.count(each) for each in STATUSES}
+
     def having(self, switches: Patch) -> Software:
         """Return the release with other values of some switches, which say so.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from estimator.catalog.kinds import data_folder
-from estimator.faces.cli import answers, catalog, many, records, schedules
+from estimator.faces.cli import answers, catalog, many, notes, records, schedules
 from estimator.faces.endings import ended
 
 cli = typer.Typer(
@@ -32,6 +32,7 @@ def _print_version(shown: bool) -> None:
 
 @cli.callback()
 def _root(
+    context: typer.Context,
     *,
     version: Annotated[
         bool,
@@ -44,6 +45,7 @@ def _root(
     ] = False,
 ) -> None:
     del version
+    context.with_resource(notes.told())
 
 
 def dashboard_command(

@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "Prices": "price",
     "Power": "power",
     "Programmes": "programme",
+    "Software": "software",
     "Models": "model",
     "Scenarios": "scenario",
     "Schedules": "schedule",

@@ -13,7 +13,7 @@ from estimator.ground.words import quantity, short
 from estimator.show.console import console
 from estimator.show.tables import words
 from estimator.specs.base import source_of, status_of
-from estimator.specs.software import switch_paths
+from estimator.specs.software import STATUSES
 
 Row = Mapping[str, Any]
 GB, TERA, GIGABIT = 1e9, 1e12, 1e9 / 8
@@ -52,10 +52,9 @@ def _hour(row: Row) -> Any:
     return f"{row['usd_per_gpu_hour']:.2f}"
 
 
-def _share_read(row: Row) -> Any:
-    """Return how many of a release's switches were read in its code or a paper."""
-    known = [row["sources"][path] for path in switch_paths()]
-    return sum(text.startswith("read:") for text in known)
+def _known(status: str) -> Callable[[Row], Any]:
+    """Return what counts a release's switches that are known in one way."""
+    return lambda row: row["switches"][status]
 
 
 COLUMNS: Mapping[str, tuple[ListedColumn, ...]] = {
@@ -111,8 +110,7 @@ COLUMNS: Mapping[str, tuple[ListedColumn, ...]] = {
         ListedColumn("framework", "", _word("framework")),
         ListedColumn("release", "", _word("release")),
         ListedColumn("runs on", "", _word("accelerators")),
-        ListedColumn("switches", "", lambda row: len(switch_paths())),
-        ListedColumn("read", "", _share_read),
+        *(ListedColumn(each, "", _known(each)) for each in STATUSES[:3]),
         ListedColumn("what it is", "", _word("title")),
     ),
     "power": (
@@ -128,6 +126,8 @@ NOTES = {
     "PD: processing performance and its density; October 2022: stopped or not; "
     "October 2023: the paragraph that is met.",
     "node": "GB/s one way, per GPU, over the scale-up links.",
+    "software": "Read, recalled, assumed: how many of its switches are known in which "
+    "way. docs/software.md tells what changed from one release to the next.",
     "fabric": "GB/s one way, a GPU's share. Squeezed: oversubscription above a pod.",
 }
 MARKS = {"recalled": "r", "assumed": "a", "disputed": "d"}

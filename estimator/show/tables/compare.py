@@ -52,6 +52,8 @@ AGAINST = {
 }
 """What is told against the first column."""
 FIRST = "against first"
+SOFTWARE = "software"
+"""Axis whose every value changes much at once: what that adds is told as such."""
 MISSING = "-"
 """A cell of a scenario that cannot be estimated."""
 
@@ -71,7 +73,8 @@ def print_comparison(made: Comparison, *, has_notes: bool) -> None:
     for words in _below(made):
         out.print(words)
     is_plain = bool(made.axis) and len(made.reports) > MOST_COLUMNS
-    if has_notes and not is_plain and any(len(each) > 1 for each in _causes(made)):
+    is_told = made.axis == SOFTWARE or any(len(each) > 1 for each in _causes(made))
+    if has_notes and not is_plain and is_told and made.shares:
         out.print(differences(made))
 
 

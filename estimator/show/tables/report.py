@@ -100,6 +100,7 @@ def headline(report: Report) -> Words:
         f"{short(step.tokens_per_s_per_gpu)} tokens/s/GPU, "
         f"{several(f'{step.num_microbatches:,}', 'micro-batch')} a replica",
     )
+    table.add_row("software", "", f"{report.software_title} ({report.software})")
     table.add_row(
         "MFU",
         f"{step.mfu:.1%}",
