@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from estimator.catalog.records.models import Record
-from estimator.catalog.records.rules import printed
-from estimator.catalog.records.scenarios import family
+from estimator.catalog.records.words import says
 from estimator.costs.flop import flop_per_token, mtp_flop_per_token
 from estimator.costs.params import params
 from estimator.costs.rates import half_precision
@@ -15,6 +14,7 @@ from estimator.ground.units import HOUR_S
 from estimator.specs.scenario import Scenario
 
 GIB = float(2**30)
+_EXECUTED = r"hardware flop|4x forward|recomputation included"
 DERIVED = (
     "step_time_s",
     "step_time_s_if_noncausal",
@@ -99,28 +99,28 @@ def _from_flop(
     record: Record, scenario: Scenario, tokens: float
 ) -> MeasuredFigure | None:
     """Return the step time that TFLOP/s or MFU stands for."""
-    measured, source = record["measured"], family(record)
-    is_hardware = source in printed.HARDWARE_FLOP
+    measured, is_executed = record["measured"], _is_executed(record)
     if "tflops_per_gpu" in measured:
         rate, shown = measured["tflops_per_gpu"] * 1e12, "TFLOP/s"
     elif "mfu" in measured:
-        rate, shown = measured["mfu"] * _peak(scenario, source), "MFU"
-        is_hardware = False
+        rate, shown = measured["mfu"] * _peak(scenario), "MFU"
+        is_executed = False
     else:
         return None
     model, seq_len = scenario.model, record["batch"]["seq_len"]
-    is_causal = source in printed.CAUSAL_FLOP
+    told = record.get("flop", {})
+    is_causal = _is_causal(record)
     counted = "causal" if is_causal else "full attention"
-    if source in printed.LOGGED_FLOP and shown == "TFLOP/s":
-        each, attention = printed.LOGGED_FLOP[source]
-        flop = float(each * params(model).total)
-        flop += attention * model.num_layers * model.hidden_size * seq_len
+    if "per_parameter" in told and shown == "TFLOP/s":
+        flop = float(told["per_parameter"] * params(model).total)
+        width = model.num_layers * model.hidden_size * seq_len
+        flop += told.get("per_layer_and_width", 0) * width
         counted = "as the framework logs it"
     else:
         flop = flop_per_token(model, seq_len, is_causal=is_causal)
     if is_causal:
         flop += mtp_flop_per_token(model, seq_len, is_causal=True)
-    if is_hardware:
+    if is_executed:
         flop *= 4 / 3
         counted += ", recomputation included"
     seconds = flop * tokens / rate / scenario.cluster.num_gpus
@@ -129,9 +129,20 @@ def _from_flop(
     )
 
 
-def _peak(scenario: Scenario, source: str) -> float:
-    peaks = scenario.cluster.node.gpu.peak_flop_per_s
-    is_fp8 = source in printed.FP8_PEAK and scenario.precision.recipe != "bf16"
-    if is_fp8 and "fp8" in peaks:
-        return peaks["fp8"]
-    return peaks[half_precision(scenario.cluster.node.gpu)]
+def _is_causal(record: Record) -> bool:
+    """Return whether attention is halved: as a record tells, else as its words do."""
+    told = record.get("flop", {}).get("attention")
+    said = says(record.get("flop_convention"), "causal")
+    return bool(told == "causal" if told else said)
+
+
+def _is_executed(record: Record) -> bool:
+    """Return whether recomputation is counted: four forward passes for three."""
+    told = record.get("flop", {}).get("executed")
+    said = says(record.get("flop_convention"), _EXECUTED)
+    return bool(said if told is None else told)
+
+
+def _peak(scenario: Scenario) -> float:
+    gpu = scenario.cluster.node.gpu
+    return gpu.peak_flop_per_s[half_precision(gpu)]

@@ -16,7 +16,7 @@ from estimator.catalog.records.checks import checked, shown
 from estimator.catalog.records.files import Broken
 from estimator.catalog.records.gaps import filled
 from estimator.catalog.records.models import Record
-from estimator.catalog.records.scenarios import Mapped, family, mapped
+from estimator.catalog.records.scenarios import Mapped, mapped
 from estimator.ground.errors import (
     EstimatorError,
     InfeasibleError,
@@ -28,7 +28,7 @@ from estimator.specs.fit import frameworks
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import ParallelPlan
 from estimator.validation.measured import figures
-from estimator.validation.scoring import Row
+from estimator.validation.scoring import Row, family
 
 WORTH_SHARING = 150
 """Records from which on a second process pays for its start."""
@@ -209,6 +209,8 @@ def _rows(record: Record) -> tuple[Row, ...]:
                     scenario.plan.micro_batch_size,
                     str(scenario.recompute),
                 ),
+                software=scenario.software.name,
+                has_default=given.has_default,
                 assumptions=notes,
             )
         )

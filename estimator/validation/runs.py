@@ -12,13 +12,13 @@ from estimator.answer.api import estimate
 from estimator.answer.report import Report
 from estimator.catalog import kinds, loading, reading
 from estimator.catalog.records.files import Broken, parse_records
-from estimator.catalog.records.scenarios import family
 from estimator.ground.documents import MAX_DATA_BYTES
 from estimator.ground.errors import InputError
 from estimator.ground.registry import suggestion
+from estimator.validation.facts import with_facts
 from estimator.validation.peers import against_peers
 from estimator.validation.predictions import Result, Unmapped, predict_all
-from estimator.validation.scoring import Row, summary
+from estimator.validation.scoring import Row, family, summary
 
 MOST_REASONS = 8
 """That one message lists."""
@@ -87,7 +87,11 @@ class Outcome:
 
 
 def validate(
-    runs: Path | None = None, *, split: str | None = None, source: str | None = None
+    runs: Path | None = None,
+    *,
+    split: str | None = None,
+    source: str | None = None,
+    has_facts: bool = True,
 ) -> Outcome:
     """Return each run of a file, or of our own selection, against its prediction.
 
@@ -97,6 +101,9 @@ def validate(
         A file in the record format, or a folder of such; ``validation/runs`` without.
     split, source : str, optional
         Keep only the records of one split, or of one source family.
+    has_facts : bool
+        Lay what ``validation/facts.yaml`` knows of a record over it, by its id; our
+        own records hold it already.
 
     Raises
     ------
@@ -106,6 +113,8 @@ def validate(
     folder = kinds.data_folder() / "validation"
     peers, titles = folder / "peers.yaml", folder / "families.yaml"
     entries = read(runs or folder / "runs")
+    if has_facts and (folder / "facts.yaml").is_file():
+        entries = with_facts(entries, read(folder / "facts.yaml"))
     kept = _filtered(entries, split, source)
     results = predict_all(kept)
     _check_any(runs or folder / "runs", results)
@@ -191,7 +200,8 @@ def _id(entry: Any, index: int) -> str:
 def _main_scenario(path: Path) -> tuple[tuple[Row, ...], tuple[Anchor, ...]]:
     """Return the GPU-hour budgets and the step rows of the main scenario's own file."""
     published = reading.read("scenario", str(path))
-    report = estimate(loading.load_scenario(published["scenario"]), has_range=False)
+    scenario = loading.load_scenario(published["scenario"])
+    report = estimate(scenario, has_range=False)
     predicted = _figures(report)
     anchors = tuple(
         Anchor(name, figure["measured"], predicted[name], figure["tolerance"])
@@ -212,6 +222,7 @@ def _main_scenario(path: Path) -> tuple[tuple[Row, ...], tuple[Anchor, ...]]:
             gpu=report.gpu,
             num_gpus=report.num_gpus,
             trust="A",
+            software=scenario.software.name,
         )
         for made in anchors
         if made.name.endswith("gpu_hours")

@@ -24,9 +24,19 @@ GROUPS: Mapping[str, str] = {
     "model_kind": "kind",
     "plan": "axes",
     "scale": "scale",
+    "release": "software",
 }
 """What errors are shown by, beside the source: its name, the field of a row."""
 _SIZE = re.compile(r"\d+$")
+
+
+def family(record: Mapping[str, Any]) -> str:
+    """Return a record's source for reports: its id up to the first separator.
+
+    >>> family({"id": "nemo24.07-gpt3-5b"}), family({"id": "sc21_table2"})
+    ('nemo24.07', 'sc21')
+    """
+    return re.split(r"[-_]", str(record["id"]), maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,10 @@ class Row:
     """What runs of one mapping sweep have in common."""
     mapping: tuple[Hashable, ...] = ()
     """What they differ in: plan, micro-batch, recomputation."""
+    software: str = ""
+    """The release that it was predicted with."""
+    has_default: bool = False
+    """Whether that is the accelerator's default: the record names no framework."""
     assumptions: tuple[str, ...] = field(default=())
 
     @property
@@ -106,6 +120,8 @@ class Row:
             "gpu": self.gpu,
             "num_gpus": self.num_gpus,
             "plan": self.plan,
+            "software": self.software,
+            "is_default_software": self.has_default,
             "assumptions": list(self.assumptions),
         }
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from estimator.ground.documents import scalar
 from estimator.ground.errors import InputError
+from estimator.specs.software import switch_paths
+from estimator.specs.training import Module
 
 MOST_LAYERS = 4096
 LEAST = 1e-9
@@ -56,6 +58,7 @@ _FIELDS: Mapping[str, Mapping[str, RecordField]] = {
         "v_head_dim": RecordField("count", 1e5),
         "mtp_depth": RecordField("count", 64, 0),
         "max_nodes_per_token": RecordField("count", 1e4),
+        "parallel_block": RecordField("truth"),
     },
     "cluster": {
         "gpu": RecordField("text"),
@@ -63,6 +66,13 @@ _FIELDS: Mapping[str, Mapping[str, RecordField]] = {
         "gpus_per_node": RecordField("count", 1e5),
         "nodes": RecordField("count", 1e6),
         "nvlink_domain": RecordField("count", 1e5),
+    },
+    "framework": {"name": RecordField("text")},
+    "flop": {
+        "attention": RecordField("text"),
+        "executed": RecordField("truth"),
+        "per_parameter": RecordField("number", 100, LEAST),
+        "per_layer_and_width": RecordField("number", 1000, LEAST),
     },
     "parallel": {
         name: RecordField("count", 1e6)
@@ -104,6 +114,8 @@ _NEEDED = (
     ("batch", "seq_len"),
 )
 _SECTIONS = (*_FIELDS, "derived")
+_MAY_LACK = ("parallel", "framework", "flop")
+_MODULES = frozenset(get_args(Module))
 _TEXTS = (
     "source",
     "where",
@@ -111,7 +123,6 @@ _TEXTS = (
     "trust",
     "flop_convention",
     "precision",
-    "recompute",
     "schedule",
     "notes",
 )
@@ -144,8 +155,9 @@ def checked(record: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in (made.get(section) or {}).items()
             if not isinstance(value, _NESTED)
         }
-    if not record.get("parallel"):
-        del made["parallel"]
+    for section in _MAY_LACK:
+        if not record.get(section):
+            del made[section]
     made["derived"] = _numbers(record.get("derived") or {})
     return made
 
@@ -174,6 +186,7 @@ def _problems(record: Mapping[str, Any]) -> Iterator[str]:
             if value is not None and (problem := _problem(value, field)):
                 yield f"{section}.{key} {problem}"
     yield from _long_texts(record)
+    yield from _facts(record)
     for key in _TEXTS:
         if isinstance(record.get(key), _NESTED):
             yield f"{key} is text, not {shown(record[key])}"
@@ -181,6 +194,34 @@ def _problems(record: Mapping[str, Any]) -> Iterator[str]:
         given = record.get(section)
         if given is None or (isinstance(given, Mapping) and given.get(key) is None):
             yield f"{section}.{key} is missing"
+
+
+def _facts(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong in what is known of a run beside its source's tables."""
+    for section in ("software", "flop"):
+        if record.get(section) and not record.get("facts"):
+            yield f"{section}: say under facts where that is from"
+    told = record.get("facts", ())
+    if isinstance(told, Mapping):
+        yield "facts is a text or a list of texts, not a mapping"
+    modules = record.get("recompute")
+    if isinstance(modules, Mapping):
+        yield "recompute is a text or a list of modules, not a mapping"
+    elif isinstance(modules, list) and not {*map(str, modules)} <= _MODULES:
+        yield f"recompute: the modules are {', '.join(sorted(_MODULES))}"
+    software = record.get("software")
+    if software is None:
+        return
+    if not isinstance(software, Mapping) or set(software) - {"with", "switches"}:
+        yield "software: features (with) and switches are told, nothing else"
+        return
+    if not isinstance(software.get("with", []), list):
+        yield "software.with is a list of features"
+    switches = software.get("switches", {})
+    if not isinstance(switches, Mapping):
+        yield "software.switches maps paths to values"
+    elif strange := {*map(str, switches)} - set(switch_paths()):
+        yield f"software.switches: there is no {', '.join(sorted(strange))[:_SHOWN]}"
 
 
 def _long_texts(record: Mapping[str, Any]) -> Iterator[str]:

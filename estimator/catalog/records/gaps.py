@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from estimator.catalog.records.clusters import has_gpus, num_gpus
 from estimator.catalog.records.models import Record
-from estimator.catalog.records.recipes import with_recipe
 from estimator.catalog.records.words import says
 from estimator.specs.degrees import Degrees
 from estimator.specs.hardware import Cluster
 from estimator.specs.model import Transformer
+from estimator.specs.software import Software
 
 USUAL_BATCH_TOKENS = 4_194_304
 """Tokens of a step where no batch is printed: between GPT-3's 3.2M and Llama 2's 4M."""
@@ -19,7 +19,9 @@ IN_NODE = 8
 """Ranks at most of an assumed tensor or expert group."""
 DEPTHS = (1, 2, 4, 8, 16, 32)
 """Pipeline ranks of assumed plans."""
-_SHARDED = r"fsdp|zero-?3|full.?shard|maxtext|torchtitan|hsdp"
+_SHARDED = r"fsdp|zero-?3|full.?shard|hsdp"
+WHOLE = 3
+"""ZeRO's stage that shards everything."""
 
 USUAL_GPUS = 1024
 """GPUs where none are printed and what is measured is per GPU."""
@@ -49,7 +51,7 @@ def filled(record: Record) -> tuple[Record, list[str]]:
     InputError
         If GPUs are not printed, and what is measured depends on their number.
     """
-    record, notes = with_recipe(record)
+    notes = []
     if not has_gpus(record) and any(key in record["measured"] for key in PER_GPU):
         record = {**record, "cluster": {**record["cluster"], "gpus": USUAL_GPUS}}
         notes.append(f"the GPUs are not printed: {USUAL_GPUS:,}, measured is per GPU")
@@ -73,20 +75,21 @@ def _batch(record: Record) -> tuple[int, str]:
     return size, f"the batch is not printed: {size:,} sequences"
 
 
-def plans(record: Record, model: Transformer, where: Cluster) -> PossiblePlans:
+def plans(
+    record: Record, model: Transformer, where: Cluster, software: Software
+) -> PossiblePlans:
     """Return the plans that a record may have had.
 
-    Most print one. Without it data are parallel on one node. On more, a source that
-    names FSDP shards everything; else all tensor and pipeline parallelism is tried.
+    Most print one. Without it data are parallel on one node. On more, a framework that
+    shards everything, or a record that names FSDP, does; else all tensor and pipeline
+    parallelism is tried.
     """
     if "parallel" in record:
         return PossiblePlans((record["parallel"],))
     if where.num_gpus <= where.node.gpus_per_node:
         return PossiblePlans(({},), "no plan is printed: data parallelism on one node")
-    said = " ".join(
-        str(record.get(key, "")) for key in ("schedule", "notes", "source", "recompute")
-    )
-    if says(said, _SHARDED):
+    said = " ".join(str(record.get(key, "")) for key in ("schedule", "recompute"))
+    if software.defaults.zero == WHOLE or says(said, _SHARDED):
         return PossiblePlans(
             ({"zero": 3},), "no plan is printed: everything is sharded"
         )

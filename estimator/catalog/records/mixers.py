@@ -42,22 +42,17 @@ _HYBRID_WORDS = re.compile(
 )
 
 
-def local_attention(model: Model, said: str = "") -> LocalAttention | None:
+def local_attention(model: Model) -> LocalAttention | None:
     """Return the bound on what a model's tokens see; None where none is told.
-
-    Parameters
-    ----------
-    said : str
-        The record's notes.
 
     >>> local_attention({"sliding_window": 1024, "local_global_ratio": "5:1"})
     LocalAttention(kind='sliding', window=1024, global_every=6)
-    >>> local_attention({}, "sliding-window attention of 4K tokens").window
+    >>> local_attention({"note": "sliding-window attention of 4K tokens"}).window
     4096
     """
     window, chunk = _count(model, WINDOW), _count(model, CHUNK)
     if not window and not chunk:
-        words = (model.get("attention", ""), model.get("note", ""), said)
+        words = (model.get("attention", ""), model.get("note", ""))
         found = _IN_WORDS.search(" ".join(map(str, words)))
         window = _tokens(found[1], is_k=bool(found[2])) if found else 0
     if not window and not chunk:

@@ -25,7 +25,6 @@ Record = Mapping[str, Any]
 
 LEAST_LETTERS = 8
 """Letters and digits from which on one name may be the beginning of another."""
-_PARALLEL = re.compile(r"^\+?parallel (transformer )?block", re.IGNORECASE)
 _IN_NAME = re.compile(r"-(\d+(?:\.\d+)?)B\Z")
 
 
@@ -57,7 +56,7 @@ def transformer(record: Record) -> Transformer:
     is_moe = _is_moe(record)
     width = model.get("dense_ffn", 0) if is_moe else _width(model)
     is_squared = model.get("act") == "squared-relu"
-    is_parallel = bool(_PARALLEL.search(str(record.get("notes", ""))))
+    is_parallel = bool(model.get("parallel_block", False))
     return Transformer(
         name=str(record["id"]),
         title=str(model["name"]),
@@ -65,7 +64,7 @@ def transformer(record: Record) -> Transformer:
         num_layers=len(pattern) or _num_layers(record),
         hidden_size=model["hidden"],
         vocab_size=_vocab(model),
-        attention=_attention(model, str(record.get("notes", ""))),
+        attention=_attention(model),
         mlp=Mlp(
             ffn_hidden_size=width,
             is_gated=is_gated,
@@ -80,21 +79,6 @@ def transformer(record: Record) -> Transformer:
         norms_per_layer=int(is_parallel),  # both blocks read the same normed input
         num_learned_positions=seq_len if model.get("pos") == "learned" else 0,
     )
-
-
-def release(record: Record) -> str:
-    """Return the release that a record's place names, ``""`` if none.
-
-    >>> release({"where": "25.11 release table"})
-    '25.11'
-    """
-    found = re.match(r"\d\d\.\d\d", str(record.get("where", "")))
-    return found[0] if found else ""
-
-
-def model_and_gpu(record: Record) -> str:
-    """Return what rules for a model on a GPU are held against."""
-    return f"{record['model']['name']} {record['cluster']['gpu']}".lower()
 
 
 @cache
@@ -168,7 +152,7 @@ def _width(model: Mapping[str, Any]) -> int:
     return int(model.get("ffn", 4 * model["hidden"]))
 
 
-def _attention(model: Mapping[str, Any], said: str) -> Attention:
+def _attention(model: Mapping[str, Any]) -> Attention:
     heads = model["heads"]
     if str(model.get("attention")).upper() == "MLA":
         missing = [name for name in MLA_FIELDS if name not in model]
@@ -189,7 +173,7 @@ def _attention(model: Mapping[str, Any], said: str) -> Attention:
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_dim=model.get("head_dim", model["hidden"] // heads),
-        local=local_attention(model, said),
+        local=local_attention(model),
     )
 
 

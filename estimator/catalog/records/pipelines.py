@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
-from estimator.catalog.records.models import Record, model_and_gpu
-from estimator.catalog.records.rules import frameworks, printed
-from estimator.catalog.records.software import has_fused_experts
+from estimator.catalog.records.models import Record
+from estimator.catalog.records.rules import printed
 from estimator.catalog.records.words import says
 from estimator.specs.layout import EVEN
 from estimator.specs.model import Transformer
+from estimator.specs.software import Software
 
 
 def schedule_of(
-    record: Record, source: str, num_layers: int, pp: int, notes: list[str]
+    record: Record, num_layers: int, pp: int, notes: list[str]
 ) -> tuple[str, int | None]:
     """Return the schedule's name and its virtual stages."""
-    text = str(record.get("schedule") or printed.SCHEDULE.get(source, "")).lower()
+    text = str(record.get("schedule") or "").lower()
     virtual = record.get("parallel", {}).get("vp")
+    is_overlapped = says(text, r"(a2a|all-to-all) overlap")
     if pp == 1:
-        if has_fused_experts(record, source):
-            notes.append("the recipe overlaps expert exchanges of two micro-batches")
-            return "interleaved-1f1b-overlap", 1
-        return "1f1b", None
+        return ("interleaved-1f1b-overlap", 1) if is_overlapped else ("1f1b", None)
     for words, name in printed.SCHEDULES:
         if says(text, words):
             return name, None
@@ -33,14 +29,6 @@ def schedule_of(
         notes.append(f"virtual stages are not printed: {virtual} a rank")
     if virtual == 1:
         return "1f1b", None
-    is_overlapped = says(text, r"(a2a|all-to-all) overlap")
-    recipe = frameworks.OVERLAPPED_EXPERTS.get(source)
-    named = model_and_gpu(record)
-    if not is_overlapped and (
-        has_fused_experts(record, source) or (recipe and re.search(recipe, named))
-    ):
-        is_overlapped = True
-        notes.append("the recipe overlaps expert exchanges")
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
 
 
@@ -62,10 +50,10 @@ def _most_virtual(num_layers: int, pp: int) -> int:
 
 
 def layout_of(
-    model: Transformer, source: str, pp: int, schedule: str, virtual: int | None
+    model: Transformer, software: Software, pp: int, schedule: str, virtual: int | None
 ) -> str:
-    """Return the layout of a plan's stages: a source's own, or lighter ends."""
-    if source not in frameworks.WEIGHED_STAGES or pp == 1:
+    """Return the layout of a plan's stages: a framework's own, or lighter ends."""
+    if not software.defaults.weighs_stages or pp == 1:
         each = virtual or (2 if schedule in ("zb-v", "v-half", "v-min") else 1)
         return layout(model.num_layers, model.num_mtp_modules, pp, each)
     h, matrices = model.hidden_size, 3 if model.mlp.is_gated else 2

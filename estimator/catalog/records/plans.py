@@ -8,10 +8,10 @@ from typing import Any
 
 from estimator.catalog.records.models import Record
 from estimator.catalog.records.pipelines import layout_of, schedule_of
-from estimator.catalog.records.rules import frameworks, printed
 from estimator.ground.errors import InputError
 from estimator.specs.degrees import Degrees
 from estimator.specs.model import Transformer
+from estimator.specs.software import Software
 from estimator.specs.training import ParallelPlan
 
 ONE_SEQUENCE = "the micro-batch is not printed: one sequence"
@@ -22,10 +22,10 @@ def plan_of(
     record: Record,
     model: Transformer,
     num_gpus: int,
-    source: str,
+    software: Software,
     notes: list[str],
 ) -> ParallelPlan:
-    """Return the plan that a record prints, its gaps filled by the rules.
+    """Return the plan that a record prints, its gaps filled by its software.
 
     ``dp = gpus / (tp pp cp)``; what is assumed is appended to ``notes``.
 
@@ -41,18 +41,18 @@ def plan_of(
         raise InputError(wrong.words)
     dp = printed_axes.dp(num_gpus)
     cp, dp = _without_idle_replicas(cp, dp, record["batch"]["global"], notes)
-    zero = zero_stage(given, source, dp, notes)
+    zero = zero_stage(given, software.defaults.zero, dp, notes)
     if zero == 2 and pp > 1:
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
-    schedule, virtual = schedule_of(record, source, model.num_layers, pp, notes)
+    schedule, virtual = schedule_of(record, model.num_layers, pp, notes)
     is_sequence_parallel = given.get(
-        "sequence_parallel", source not in frameworks.NO_SEQUENCE_PARALLEL
+        "sequence_parallel", software.defaults.sequence_parallel
     )
     if tp > 1 and "sequence_parallel" not in given:
         words = "on" if is_sequence_parallel else "off"
         notes.append(f"sequence parallelism is not printed: {words}")
-    ep, etp = _expert_axes(given, model, num_gpus // pp, source, notes)
+    ep, etp = _expert_axes(given, model, num_gpus // pp, software, notes)
     return ParallelPlan(
         tp=tp,
         pp=pp,
@@ -63,8 +63,8 @@ def plan_of(
         dp_shard=_shard(_group(given), zero, dp, cp),
         schedule=schedule,
         stages_per_rank=virtual,
-        stage_layout=layout_of(model, source, pp, schedule, virtual),
-        micro_batch_size=_micro(record, source, dp, zero, notes, is_flat=pp == 1),
+        stage_layout=layout_of(model, software, pp, schedule, virtual),
+        micro_batch_size=_micro(record, software, dp, zero, notes, is_flat=pp == 1),
         sequence_parallel=bool(is_sequence_parallel),
     )
 
@@ -85,16 +85,21 @@ def _without_idle_replicas(
 
 
 def _micro(
-    record: Record, source: str, dp: int, zero: int, notes: list[str], *, is_flat: bool
+    record: Record,
+    software: Software,
+    dp: int,
+    zero: int,
+    notes: list[str],
+    *,
+    is_flat: bool,
 ) -> int:
-    """Return the sequences of a micro-batch: printed, configured or accumulated."""
+    """Return the sequences of a micro-batch: printed, or accumulated."""
     batch = record["batch"]
-    for key in ("micro", "local_batch"):
-        if key in batch:
-            return int(batch[key])
-    if source in printed.MICRO_BATCH:
-        notes.append("the micro-batch is that of the source's configuration")
-        return printed.MICRO_BATCH[source]
+    if "micro" in batch:
+        return int(batch["micro"])
+    if "local_batch" in batch:
+        is_cut = software.defaults.cuts_local_batch and not is_flat
+        return 1 if is_cut else int(batch["local_batch"])
     share, rest = divmod(batch["global"], dp * batch.get("grad_accum", 1))
     if "grad_accum" in batch and share and not rest:
         return int(share)
@@ -124,12 +129,17 @@ def micro_batches(
     return tuple(size for size in (1, 2, 4, 8) if each % size == 0)
 
 
-def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str]) -> int:
+def zero_stage(given: Mapping[str, Any], usual: int, dp: int, notes: list[str]) -> int:
     """Return the ZeRO stage that ``zero``, ``sharding`` or ``fsdp`` says.
 
-    >>> zero_stage({"zero": "FSDP2 (ZeRO-3)"}, "torchtitan", 8, [])
+    Parameters
+    ----------
+    usual : int
+        What the framework does where nothing says.
+
+    >>> zero_stage({"zero": "FSDP2 (ZeRO-3)"}, 1, 8, [])
     3
-    >>> zero_stage({"sharding": "SHARD_GRAD_OP"}, "llmfoundry", 8, [])
+    >>> zero_stage({"sharding": "SHARD_GRAD_OP"}, 1, 8, [])
     2
     """
     text = given.get("zero")
@@ -139,8 +149,7 @@ def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str])
     if not words and _group(given):
         return 3
     if not words:
-        is_megatron = source in frameworks.MEGATRON or _is_split(given)
-        stage = 1 if is_megatron and dp > 1 else 0
+        stage = usual if dp > 1 else 0
         if dp > 1:
             notes.append(f"the ZeRO stage is not printed: {stage}")
         return stage
@@ -150,11 +159,6 @@ def zero_stage(given: Mapping[str, Any], source: str, dp: int, notes: list[str])
         return 1
     is_whole = re.search(r"[fh]sdp|zero-?3|(full|hybrid)_?shard", words)
     return 3 if is_whole or _group(given) else 0
-
-
-def _is_split(given: Mapping[str, Any]) -> bool:
-    """Return whether tensors or layers are split, as Megatron-LM and its kin do."""
-    return any(given.get(axis, 1) > 1 for axis in ("tp", "pp"))
 
 
 def _group(given: Mapping[str, Any]) -> Any:
@@ -175,7 +179,7 @@ def _expert_axes(
     given: Mapping[str, Any],
     model: Transformer,
     num_ranks: int,
-    source: str,
+    software: Software,
     notes: list[str],
 ) -> tuple[int, int]:
     """Return ep and etp; an expert group folds over dp, cp and tp."""
@@ -184,6 +188,7 @@ def _expert_axes(
     ep, tp = int(given.get("ep", 1)), int(given.get("tp", 1))
     if "etp" in given or tp == 1:
         return ep, int(given.get("etp", 1))
-    etp = 1 if source in frameworks.WHOLE_EXPERTS or num_ranks % (ep * tp) else tp
+    is_split = software.defaults.splits_experts and num_ranks % (ep * tp) == 0
+    etp = tp if is_split else 1
     notes.append(f"expert tensor parallelism is not printed: {etp}")
     return ep, etp

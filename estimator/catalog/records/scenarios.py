@@ -1,8 +1,8 @@
-"""Published runs to scenarios, by rules that hold for whole groups of sources.
+"""Published runs to scenarios.
 
-What a record prints is taken over. What it leaves open follows from the framework and
-the year it comes from (``rules/``), never from the run, and is stated among
-the assumptions of its prediction.
+What a record prints is taken over. What it leaves open follows from the release of its
+framework (``software/``), never from the run or its source, and is stated among the
+assumptions of its prediction.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, repeat
-from typing import Any, Literal
+from typing import Any
 
 from estimator.catalog import loading
-from estimator.catalog.records.ablations import techniques
 from estimator.catalog.records.clusters import cluster
 from estimator.catalog.records.gaps import filled, plans
 from estimator.catalog.records.mixers import seems_hybrid
-from estimator.catalog.records.models import Record, model_and_gpu, release, transformer
+from estimator.catalog.records.models import Record, transformer
 from estimator.catalog.records.plans import ONE_SEQUENCE, micro_batches, plan_of
-from estimator.catalog.records.rules import frameworks, printed
-from estimator.catalog.records.software import software
+from estimator.catalog.records.rules import printed
+from estimator.catalog.records.software import software_of
 from estimator.catalog.records.words import says
 from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Layer, device
-from estimator.specs.degrees import Degrees
 from estimator.specs.hardware import Gpu
+from estimator.specs.model import Transformer
 from estimator.specs.scenario import Scenario
-from estimator.specs.training import GlobalBatch, ParallelPlan, Phase, Precision
+from estimator.specs.software import Software
+from estimator.specs.training import (
+    GlobalBatch,
+    ParallelPlan,
+    Phase,
+    Precision,
+)
 
 _FULL = re.compile(
     r"^(full|yes|true|on\b|block|uniform|activation check|gradient check)|full remat"
@@ -53,15 +58,8 @@ class Mapped:
     assumptions: tuple[str, ...]
     plans: tuple[ParallelPlan, ...] = ()
     """Plans that may have been run where none is printed, likewise."""
-
-
-def family(record: Record) -> str:
-    """Return the source family: the identifier up to its first separator.
-
-    >>> family({"id": "nemo24.07-gpt3-5b"}), family({"id": "sc21_table2"})
-    ('nemo24.07', 'sc21')
-    """
-    return re.split(r"[-_]", str(record["id"]), maxsplit=1)[0]
+    has_default: bool = False
+    """Whether the software is the accelerator's default."""
 
 
 def scenario(record: Record) -> Scenario:
@@ -77,29 +75,21 @@ def mapped(record: Record) -> Mapped:
     InputError
         If the record leaves open what cannot be told: GPUs, batch, plan, hardware.
     """
-    source = family(record)
     record, notes = filled(record)
     batch, where = record["batch"], cluster(record)
+    gpu = where.node.gpu
+    recipe, note = _printed_recipe(record)
+    software, has_default = software_of(record, gpu, recipe, notes)
+    notes += [note] if note else []
     model = transformer(record)
-    has = techniques(record, source)
-    if has is not None:
-        is_parallel = "parallel block" in has
-        model = replace(
-            model, is_parallel=is_parallel, norms_per_layer=int(is_parallel)
-        )
-    positions = frameworks.POSITIONS.get(source)
-    if positions == "learned":
-        model = replace(model, num_learned_positions=batch["seq_len"])
-    elif positions == "alibi":
-        model = replace(model, has_alibi=True)
-    if has and "sliding window" in has:
-        notes.append("the window of its attention is not printed: none")
+    if "pos" not in record["model"]:
+        model = _placed(model, software, batch["seq_len"])
     if seems_hybrid(record["model"]) and not model.mamba:
         notes.append("which layers are not attention is not printed: all are")
     recompute = _recompute(record, notes)
-    may_be = plans(record, model, where)
+    may_be = plans(record, model, where, software)
     options = [
-        plan_of({**record, "parallel": given}, model, where.num_gpus, source, said)
+        plan_of({**record, "parallel": given}, model, where.num_gpus, software, said)
         for given, said in zip(may_be.given, chain([notes], repeat([])), strict=False)
     ]
     notes += [may_be.note] if may_be.note else []
@@ -117,22 +107,9 @@ def mapped(record: Record) -> Mapped:
         name=str(record["id"]),
         model=model,
         cluster=where,
-        software=loading.load("software", "neutral").having(
-            software(
-                record,
-                source,
-                tp=options[0].tp,
-                zero=options[0].zero,
-                num_replicas=Degrees(tp=options[0].tp, pp=options[0].pp).dp(
-                    where.num_gpus
-                ),
-                num_gpus=where.num_gpus,
-                notes=notes,
-            )
-            | _formats(record, source)
-        ),
+        software=software,
         plan=options[0],
-        precision=_precision(record, where.node.gpu, source, notes),
+        precision=_precision(recipe, gpu, software, notes),
         recompute=recompute[0],
         phases=(
             Phase(
@@ -147,7 +124,7 @@ def mapped(record: Record) -> Mapped:
         price=_loaded("price", "h100-lambda-2024-09"),
         power=_loaded("power", "world-average"),
     )
-    return Mapped(made, recompute, tuple(notes), tuple(options))
+    return Mapped(made, recompute, tuple(notes), tuple(options), has_default)
 
 
 @cache
@@ -155,10 +132,20 @@ def _loaded(kind: str, name: str) -> Any:
     return loading.load(kind, name)
 
 
-def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Precision:
-    """Return the precision that a record prints, as far as its accelerator has it."""
+def _placed(model: Transformer, software: Software, seq_len: int) -> Transformer:
+    """Return a model with the positions of its framework where it tells none."""
+    usual = software.defaults.positions
+    if usual == "learned":
+        return replace(model, num_learned_positions=seq_len)
+    return replace(model, has_alibi=True) if usual == "alibi" else model
+
+
+def _printed_recipe(record: Record) -> tuple[str, str]:
+    """Return the recipe that a record prints, and what is assumed of it."""
     text = str(record.get("precision") or "").lower()
-    recipe, note = next(
+    if not text:
+        return "bf16", "no precision is printed: BF16"
+    return next(
         (
             (recipe, note)
             for words, recipe, note in printed.PRECISIONS
@@ -166,55 +153,36 @@ def _precision(record: Record, gpu: Gpu, source: str, notes: list[str]) -> Preci
         ),
         ("bf16", ""),
     )
-    if not text:
-        recipe = printed.FASTEST_UNSAID.get(source, "bf16")
-        note = f"no precision is printed: {recipe.upper()}"
-    if recipe == "fp8-tensor" and source in printed.BLOCK_SCALED:
-        recipe = "fp8"
+
+
+def _precision(
+    recipe: str, gpu: Gpu, software: Software, notes: list[str]
+) -> Precision:
+    """Return the precision that is printed, as far as the accelerator has it."""
+    if recipe == printed.PLAIN:
+        recipe = software.defaults.fp8
     rates = device(gpu, Layer.IN_SITU).gemm_flop_per_s
     if FORMATS[recipe].dtype not in rates:
         lacks = recipe
         recipe = next(name for name in ("fp8-tensor", "bf16") if _is_told(name, rates))
-        note = f"{gpu.title} has no rate of {lacks}: {recipe}"
-    if note:
-        notes.append(note)
+        notes.append(f"{gpu.title} has no rate of {lacks}: {recipe}")
     return Precision(recipe=recipe)  # type: ignore[arg-type]
-
-
-def _formats(record: Record, source: str) -> dict[str, Any]:
-    text = str(record.get("precision") or "").lower()
-    is_half = source in frameworks.HALF_MOMENTS
-    return {
-        "gradients.format": _gradients(text, source),
-        "storage.moments": "bf16" if is_half else "fp32",
-    }
 
 
 def _is_told(recipe: str, rates: Mapping[str, float]) -> bool:
     return recipe == "bf16" or FORMATS[recipe].dtype in rates
 
 
-def _gradients(text: str, source: str) -> Literal["bf16", "fp32", "bf16+fp32"]:
-    """Return the type of gradients: as printed, else as the framework's."""
-    if says(text, "fp32 gradient accumulation"):
-        return "bf16+fp32"
-    is_half = source in frameworks.NVIDIA_RECIPES | frameworks.HALF_GRADIENTS
-    return "bf16" if is_half else "fp32"
-
-
 def _recompute(record: Record, notes: list[str]) -> tuple[Modules, ...]:
     """Return what may be recomputed, the likeliest first."""
-    text = str(record.get("recompute") or "").lower()
-    if scripted := _scripted(record):
-        notes.append("recomputed is what the source's scripts say")
-        return (scripted,)
+    told = record.get("recompute")
+    if isinstance(told, list | tuple):
+        return (tuple(told),)
+    text = str(told or "").lower()
     if says(text, "offload"):
         notes.append("offloading of activations is not modelled")
     if _NONE.match(text):
         return ((),)
-    if not text and family(record) in printed.CHECKPOINTED:
-        notes.append("recomputation is not printed, but counted or configured: full")
-        return (("full",),)
     if not text or text.startswith(("not stated", "unknown")):
         notes.append("recomputation is not printed: the least that fits in memory")
         return ((), ("core_attn",), ("full",))
@@ -246,18 +214,6 @@ def _named(text: str) -> Modules:
         return named
     is_open = quoted or re.search(r"sets none|at head|remat", text)
     return () if is_open and "selective" not in text else ("core_attn",)
-
-
-def _scripted(record: Record) -> Modules:
-    """Return what a source's scripts recompute, where its pages do not print it."""
-    known = printed.REPEATED_IN.get(family(record), {}).get(release(record), ())
-    for words, modules in known:
-        if re.search(words, model_and_gpu(record)):
-            return modules
-    for words, modules in printed.REPEATED_BY:
-        if re.search(words, str(record["id"])):
-            return modules
-    return ()
 
 
 def _modules(text: str) -> Modules:
