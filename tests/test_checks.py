@@ -6,16 +6,13 @@ from hypothesis import strategies as st
 
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load, load_scenario
-from estimator.catalog.records.checks import checked
 from estimator.catalog.records.pipelines import weighed_layout
-from estimator.catalog.records.scenarios import mapped
 from estimator.costs.collectives import all_gather_s, group
 from estimator.costs.rates import Layer, links
 from estimator.engine.operations import Stream
 from estimator.ground.errors import InfeasibleError, InputError
 from estimator.specs.hardware import Cluster
 from estimator.specs.layout import check_layout, parse_layout
-from estimator.validation.predictions import predict
 from estimator.workload.buckets import buckets, num_buckets
 
 FLAT = ("plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")
@@ -173,72 +170,6 @@ def test_a_stage_may_be_empty_where_a_layout_says_so():
     chunks = made.chunks()
     assert chunks.seconds("F", 2) == chunks.seconds("B", 2) == 0.0
     assert made.step_s(16) > 0
-
-
-RECORD = {
-    "id": "hfnanotron-h2048-64g-dp2tp8pp4",
-    "record": "run",
-    "model": {
-        "name": "llama-like",
-        "type": "dense",
-        "layers": 16,
-        "hidden": 2048,
-        "heads": 32,
-        "ffn": 8192,
-        "gated_mlp": True,
-        "vocab": 131072,
-    },
-    "cluster": {"gpu": "H100-80GB", "gpus": 64, "gpus_per_node": 8},
-    "parallel": {"tp": 8, "pp": 4, "dp": 2, "zero": 1},
-    "batch": {"global": 64, "micro": 1, "seq_len": 4096},
-    "precision": "BF16 (fp32 gradient accumulation)",
-    "recompute": "none",
-}
-"""Written for these tests: no run had this plan and these figures."""
-
-
-@pytest.mark.parametrize(
-    ("inside", "gathered", "is_checked"),
-    [
-        (425.0, 54.0, True),
-        (457.0, 160.0, False),
-        (425.0, 160.0, False),  # slow in a node, not between nodes
-        (457.0, 54.0, False),
-        (None, None, False),
-    ],
-)
-def test_printed_collectives_tell_jobs_whose_hosts_check_them(
-    inside, gathered, is_checked
-):
-    figures = {"ar_intranode_gbs": inside, "allgather_gbs": gathered}
-    measured = {key: value for key, value in figures.items() if value}
-    made = RECORD | {"measured": {"tokens_per_s_per_gpu": 900.0, **measured}}
-    known = mapped(checked(made))
-    plan = known.scenario.plan
-    assert software.communication.checks_collectives == is_checked
-    assert (
-        any("check each collective" in said for said in known.assumptions) == is_checked
-    )
-    assert plan.stage_layout == "Etttttt|ttttt|ttttt|L"
-    assert software.gradients.reduction == "all-reduce"
-
-
-@pytest.mark.parametrize("gpu", ["A100-80GB", "H800", "H20", "H100-96GB-500W", "B200"])
-def test_slower_links_of_other_gpus_are_no_sign_of_checks(gpu):
-    measured = {"tokens_per_s_per_gpu": 900.0, "ar_intranode_gbs": 150.0}
-    made = RECORD | {"measured": measured | {"allgather_gbs": 54.0}}
-    made["cluster"] = RECORD["cluster"] | {"gpu": gpu}
-    assert not mapped(checked(made)).scenario.software.communication.checks_collectives
-
-
-def test_a_prediction_does_not_know_its_step_time():
-    def predicted(rate):
-        measured = {"tokens_per_s_per_gpu": rate, "ar_intranode_gbs": 425.0}
-        made = RECORD | {"measured": measured | {"allgather_gbs": 54.0}}
-        rows, _ = predict(made["id"], made)
-        return {row.quantity: row.predicted for row in rows}
-
-    assert predicted(900.0) == predicted(90.0)
 
 
 @pytest.mark.parametrize("text", ["maybe", "2", "[true]"])

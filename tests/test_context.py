@@ -6,7 +6,6 @@ import pytest
 
 from estimator.answer.step_model import StepModel
 from estimator.catalog.loading import load, load_scenario
-from estimator.catalog.records.scenarios import scenario as scenario_of
 from estimator.costs.attention import attention_flop, attention_s
 from estimator.costs.rates import Layer, device
 from estimator.specs.model import LocalAttention
@@ -145,28 +144,3 @@ def test_attention_without_a_mask_loses_less_as_measured(seq_len, is_backward, g
     masked = attention_s(h200, flop, seq_len, rows, is_backward=is_backward)
     full = attention_s(h200, flop, seq_len, rows, is_backward=is_backward, is_full=True)
     assert masked / full == pytest.approx(gain, rel=0.06)
-
-
-def test_records_exchange_as_their_software_does():
-    def plan(name, **more):
-        return scenario_of(
-            {
-                "id": name,
-                "kind": "dense",
-                "model": {"name": "llama3-8b", "type": "dense"},
-                "cluster": {"gpu": "H100", "gpus": 8},
-                "parallel": {"cp": 2},
-                "batch": {"global": 8, "seq_len": 8192},
-                "measured": {},
-                **more,
-            }
-        ).plan
-
-    assert plan("llama3-x").context_exchange == "all-gather"
-    compiled, eager = (
-        plan("torchtitan-x", notes=notes) for notes in ("torch.compile", "eager")
-    )
-    assert compiled.context_sums == eager.context_sums == "fp32"
-    assert (compiled.overlap.context, eager.overlap.context) == (False, True)
-    others = plan("nemo-x")
-    assert (others.context_exchange, others.context_sums) == ("ring", "bf16")

@@ -256,69 +256,6 @@ RECORD = {
 }
 
 
-def plan_of(**changes):
-    return mapped(RECORD | changes).scenario.plan
-
-
-def test_mlperf_s_plan_stands_in_the_name_of_its_configuration():
-    plan = plan_of()
-    assert (plan.tp, plan.pp, plan.cp, plan.micro_batch_size) == (1, 1, 2, 1)
-    assert plan_of(notes="").cp == 1
-    printed = plan_of(parallel={"tp": 2})
-    assert (printed.tp, printed.cp) == (2, 1)
-
-
-def test_two_configurations_are_no_plan():
-    two = RECORD["notes"] + ", config_GB300_18x4x1xtp2pp1cp1_8b.sh"
-    one, both = (mapped(RECORD | {"notes": notes}) for notes in (RECORD["notes"], two))
-    note = "the plan is that of the configuration's name"
-    assert note in one.assumptions
-    assert note not in both.assumptions
-
-
-@pytest.mark.parametrize(
-    ("gpu", "precision", "recipe"),
-    [
-        ("B200", None, "nvfp4"),
-        ("B200", "FP8 (assumed; no matching config file found)", "nvfp4"),
-        ("B200", "FP8", "fp8-tensor"),
-        ("H100-80GB", None, "fp8-tensor"),
-    ],
-)
-def test_mlperf_trains_in_what_is_fastest_where_no_precision_is_printed(
-    gpu, precision, recipe
-):
-    changes = {"cluster": {"gpu": gpu, "gpus": 8}, "precision": precision}
-    made = mapped(RECORD | changes | {"batch": {"global": 8, "seq_len": 8192}})
-    assert made.scenario.precision.recipe == recipe
-
-
-@pytest.mark.parametrize(
-    ("source", "changes", "expected"),
-    [
-        ("simumax-x", {}, ("average", "check")),
-        ("sc21-x", {"precision": "FP16"}, ("average", "unscale")),
-        ("mbridge-26.04-x", {}, ()),
-        ("torchtitan-x", {}, ()),
-    ],
-)
-def test_frameworks_have_their_passes_over_gradients(source, changes, expected):
-    cluster = {"gpu": "H100-80GB", "gpus": 8}
-    record = RECORD | {"id": source, "cluster": cluster, "notes": ""} | changes
-    assert mapped(record).scenario.software.gradients.passes == expected
-
-
-def test_torchtitan_copies_stops_early_and_scatters_by_weight():
-    cluster = {"gpu": "H100-80GB", "gpus": 8}
-    record = RECORD | {"id": "torchtitan-x", "cluster": cluster, "notes": "compile"}
-    plan = mapped(record).scenario.plan
-    assert software.communication.batch_first
-    assert software.kernels.early_stop
-    assert software.storage.shard_buffer == "per-weight"
-    asynchronous = mapped(record | {"notes": "async TP, compile"}).scenario.plan
-    assert not asynchronous.batch_first
-
-
 FLAT_RUN = RECORD | {
     "id": "megatron-readme-x",
     "cluster": {"gpu": "H100-80GB", "gpus": 64},
@@ -337,13 +274,6 @@ def test_a_run_without_a_pipeline_has_the_fastest_micro_batch_that_fits():
     assert any("sequences a micro-batch" in note for note in flat.assumptions)
     piped = FLAT_RUN | {"parallel": {"tp": 4, "pp": 2}}
     assert {plan.micro_batch_size for plan in mapped(piped).plans} == {1}
-
-
-def test_a_pipeline_of_megatron_lm_s_table_is_interleaved():
-    piped = {"parallel": {"tp": 4, "pp": 2}}
-    assert mapped(FLAT_RUN | piped).scenario.plan.schedule == "interleaved-1f1b"
-    other = FLAT_RUN | piped | {"id": "pfold-x"}
-    assert mapped(other).scenario.plan.schedule == "1f1b"
 
 
 @pytest.mark.parametrize(

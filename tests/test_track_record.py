@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from estimator.catalog.records.scenarios import family
 from estimator.show.validation.markdown import markdown
 from estimator.validation.runs import read
-from estimator.validation.scoring import LEAST_SPREAD, of_quantity
+from estimator.validation.scoring import LEAST_SPREAD, family, of_quantity
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = runpy.run_path(str(ROOT / "benchmarks" / "blocks.py"))
@@ -141,7 +140,7 @@ def test_a_sweep_holds_plans_of_one_model_batch_and_cluster(selection):
 
 @pytest.mark.slow
 def test_predictions_are_the_same_where_the_folder_is_not(report, selection, tmp_path):
-    for name in ("estimator", "hardware", "models", "scenarios"):
+    for name in ("estimator", "hardware", "models", "scenarios", "software"):
         shutil.copytree(ROOT / name, tmp_path / name)
     few = [entry for entry in ENTRIES if family(entry) in ("korthikanti", "pfold")]
     (tmp_path / "runs.yaml").write_text(yaml.safe_dump(few))

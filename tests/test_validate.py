@@ -154,7 +154,7 @@ def test_the_page_asks_the_network_for_nothing_and_escapes(run, runs_file, tmp_p
     for word in ("http:", "https:", "<script", "<img", "@import"):
         assert word not in text
     assert text.count("url(") == text.count("url(#")  # of a figure's own parts
-    assert text.count("<svg") == 5  # no memory is measured
+    assert text.count("<svg") == 6  # no memory is measured
     assert "someone-&lt;script&gt;" in text
     assert f"validation | estimator {version('estimator')} | " in text
 
@@ -335,8 +335,9 @@ def test_a_derived_time_stands_in_where_nothing_direct_is_printed():
 def test_mfu_and_tflops_are_converted_by_the_sources_way_of_counting():
     plain = predictions(record(measured={"tflops_per_gpu": 100.0}))["step_s"]
     bf16 = predictions(record(measured={"mfu": 100e12 / 989.4e12}))["step_s"]
-    executed = predictions(record("sc21-1", measured={"tflops_per_gpu": 100.0}))
-    causal = predictions(record("mbridge-1", measured={"tflops_per_gpu": 100.0}))
+    flop = {"measured": {"tflops_per_gpu": 100.0}}
+    executed = predictions(record(**flop, flop_convention="hardware FLOPs"))
+    causal = predictions(record(**flop, flop_convention="causal (half) attention"))
     assert bf16.measured == pytest.approx(plain.measured, rel=1e-3)
     assert executed["step_s"].measured == pytest.approx(plain.measured * 4 / 3)
     assert causal["step_s"].measured < plain.measured
@@ -362,7 +363,7 @@ def test_a_plan_that_ran_out_of_memory_has_a_label_and_no_time():
 
 
 def test_what_was_assumed_is_said():
-    made = record("dgxc-1", recompute="not stated in README")
+    made = record(recompute="not stated in README")
     del made["parallel"]["sequence_parallel"], made["parallel"]["zero"]
     notes = " ".join(mapped(made).assumptions)
     for words in ("recomputation", "ZeRO stage", "sequence parallelism"):
@@ -425,7 +426,7 @@ def test_a_quoted_recipe_counts_only_where_nothing_recomputed_does_not_fit():
         ("NVFP4", "nvfp4"),
         ("FP8 blockwise", "fp8"),
         ("FP8 (DeepGEMM-style fine-grained) + BF16 attention/combine", "fp8"),
-        ("FP8 or NVFP4 (both configs in the submission tree)", "nvfp4"),
+        ("FP8 or NVFP4 (both configs in the submission tree)", "fp8-tensor"),
         (None, "bf16"),
     ],
 )
@@ -576,14 +577,14 @@ def test_validation_files_are_read_by_validate_alone(monkeypatch, tmp_path):
         return open_path(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", spied)
-    before = predictions(record("dgxc-9"))["step_s"].predicted
+    before = predictions(record())["step_s"].predicted
     assert not [path for path in opened if "validation" in path.parts]
     elsewhere = tmp_path / "data"
     elsewhere.mkdir()
-    for name in ("hardware", "models", "scenarios"):
+    for name in ("hardware", "models", "scenarios", "software"):
         (elsewhere / name).symlink_to(kinds.data_folder() / name)
     monkeypatch.setattr(kinds, "data_folder", lambda: elsewhere)
-    assert predictions(record("dgxc-9"))["step_s"].predicted == before
+    assert predictions(record())["step_s"].predicted == before
     with pytest.raises(InputError, match="cannot be read"):
         validate()
     assert [path for path in opened if "validation" in path.parts] == []

@@ -136,7 +136,7 @@ GROUP_COLUMNS = (*texts("by", "group"), *numbers("runs", "median", "p90", "bias"
 
 
 def group_lines(rows: Sequence[Row]) -> Iterator[Cells]:
-    """Yield the errors of step time by accelerator, kind of model, plan and scale."""
+    """Yield the errors of step time by accelerator, model, plan, scale and release."""
     for name, key in GROUPS.items():
         for group, made in families(rows, key).items():
             yield (
