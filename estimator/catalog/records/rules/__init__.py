@@ -1,1 +1,1 @@
-"""What records leave open, by groups of sources: tables, no code."""
+"""What the words and accelerators of records stand for: tables, no code."""
