@@ -234,10 +234,8 @@ def _take_node() -> None:
 def _take_software() -> None:
     """Set the control of what software brings: whether it overlaps all-to-alls."""
     with suppress(EstimatorError):
-        patches = (
-            f"{each.path}={st.session_state[each.key]}" for each in (NODE, SOFTWARE)
-        )
-        scenario = listed().patched(*patches).resolved
+        on_node = listed().patched(*NODE.patch(listed().resolved))
+        scenario = on_node.patched(*SOFTWARE.patch(on_node.resolved)).resolved
         st.session_state[OVERLAP.key] = OVERLAP.default(scenario)
 
 
