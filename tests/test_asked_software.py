@@ -210,3 +210,8 @@ def test_the_schema_takes_every_release_as_it_is_written():
     assert {"base", "with"} <= set(made["properties"])
     scenario = json.loads(CliRunner().invoke(cli, ["schema", "scenario"]).stdout)
     assert "software" not in scenario["required"]
+
+
+def test_a_plan_is_searched_under_the_software_that_is_asked():
+    made = CliRunner().invoke(cli, ["plan", "gpt3-175b", "--software", "nobody"])
+    assert "there is no software called 'nobody'" in str(made.exception)
