@@ -93,6 +93,7 @@ def test_every_tab_opens_with_its_figures(view, charts):
         {"ib": "25", "nvlink": "100", "price": "3.5"},
         {"schedule": "1f1b", "overlap": "false", "precision": "bf16"},
         {"schedule": "zb-v", "even": "true", "recompute": "full"},
+        {"software": "megatron-core-2024-11"},
     ],
     ids=str,
 )
@@ -227,6 +228,38 @@ def test_a_link_sets_the_controls():
     assert held["node"] == "hgx-h100"
     assert (held["gpus"], held["ib"], held["price"]) == (3072, 25.0, 3.0)
     assert held["overlap"] is False
+
+
+def test_the_software_is_chosen_among_what_runs_on_the_gpu():
+    app = opened(software="pytorch-fsdp2")
+    (choice,) = (each for each in app.selectbox if each.label == "Software")
+    assert choice.value == "pytorch-fsdp2"
+    assert choice.options[0] == "megatron-core-2026-08"
+    assert "primus-2025-10" not in choice.options
+    app = checked(app.selectbox(key="node").set_value("mi300x-x8").run())
+    (choice,) = (each for each in app.selectbox if each.label == "Software")
+    assert choice.value == "pytorch-fsdp2"
+    assert choice.options[0] == "primus-2025-10"
+    assert "hai-llm-2024-12" not in choice.options
+
+
+def test_software_gives_way_to_a_node_that_it_does_not_run_on():
+    app = checked(opened().selectbox(key="node").set_value("tpu-ironwood-pod").run())
+    assert app.session_state["software"] == "maxtext-2025-12"
+    assert not app.error
+    assert "software" not in app.query_params
+    link = opened(node="tpu-ironwood-pod", software="hai-llm-2024-12")
+    assert "software=hai-llm-2024-12" in said(link.warning[0])
+
+
+@pytest.mark.filterwarnings("ignore::estimator.catalog.moved.MovedWarning")
+def test_an_older_value_that_is_set_in_a_link_counts():
+    old, new = (
+        opened(set=f"{path}=blocking", schedule="1f1b")
+        for path in ("plan.launch", "software.kernels.launch")
+    )
+    assert shown(old) == shown(new)
+    assert not old.error
 
 
 def test_a_link_names_what_it_does_not_understand():

@@ -21,6 +21,22 @@ def recipe(word):
     return text
 
 
+def test_a_release_is_a_file_over_the_one_before(tmp_path):
+    path = tmp_path / "torchtitan-2026-06.yaml"
+    path.write_text(recipe("torchtitan-2026-06"))
+    made = loading.load_scenario(
+        "deepseek-v3", [f"software={path}", "software.with=[waited-launches]"]
+    ).software
+    below = loading.load("software", "torchtitan-2025-12")
+    changed = {
+        switch
+        for switch, value in made.switches().items()
+        if value != below.switches()[switch]
+    }
+    assert changed == {"kernels.loss", "kernels.launch"}
+    assert made.status["kernels.loss"] == "read"
+
+
 def test_a_gpu_is_a_file_over_another(tmp_path):
     path = tmp_path / "h100-new.yaml"
     path.write_text(recipe("h100-new"))

@@ -199,7 +199,7 @@ def test_a_price_that_a_file_writes_over_is_named_as_such(tmp_path):
     ("overrides", "is_asked"),
     [
         (("precision=bf16",), False),
-        (("precision=fp8", "precision.recipe=fp8"), False),
+        (("precision=fp8", "precision.recipe=fp8"), True),
         (("precision.recipe=fp8",), True),
         (("recompute=none",), False),
         (("price.usd_per_gpu_hour=3",), True),

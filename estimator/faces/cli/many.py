@@ -105,6 +105,10 @@ def plan_command(
             min=1, metavar="N", help="Plans evaluated in full for each number of GPUs."
         ),
     ] = None,
+    software: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train with this release of a framework."),
+    ] = None,
     standing: Annotated[
         int,
         typer.Option(metavar="N", help="Rank the own plan among N drawn at random."),
@@ -122,7 +126,7 @@ def plan_command(
     with _progress("plans", is_shown=not quiet) as progress:
         made = plan(
             scenario,
-            overrides or (),
+            [*([f"software={software}"] if software else ()), *(overrides or ())],
             gpus=_numbers(gpus),
             objective=objective,
             top=top,

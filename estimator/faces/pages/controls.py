@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from estimator.catalog import kinds, reading
+from estimator.catalog import kinds, reading, releases
 from estimator.explore.plan.space import NOT_TRAINING
 from estimator.faces.pages import links, own
 from estimator.faces.pages.question import Question
@@ -62,6 +62,13 @@ class Knob:
 
 
 NODE = Knob("node", "cluster.node", lambda s: s.cluster.node.name)
+SOFTWARE = Knob("software", releases.SOFTWARE, lambda s: s.software.name)
+OVERLAP = Knob(
+    "overlap",
+    "software.communication.experts",
+    lambda s: s.software.communication.experts,
+    lambda is_on: str(is_on).lower(),
+)
 NVLINK = Knob(
     "nvlink",
     "cluster.node.nvlink_bytes_per_s",
@@ -85,18 +92,13 @@ REST = (
     ),
     PRICE,
     Knob("schedule", "plan.schedule", lambda s: s.plan.schedule),
-    Knob(
-        "overlap",
-        "software.communication.experts",
-        lambda s: s.software.communication.experts,
-        lambda is_on: str(is_on).lower(),
-    ),
+    OVERLAP,
     Knob("even", "plan.stage_layout", lambda s: s.plan.stage_layout == EVEN, _even),
     Knob("precision", "precision.recipe", lambda s: s.precision.recipe),
     Knob("recompute", "recompute", lambda s: list(s.recompute), _list),
 )
 SCENARIO, SET = "scenario", "set"
-KEYS = (SCENARIO, NODE.key, *(control.key for control in REST), SET)
+KEYS = (SCENARIO, NODE.key, SOFTWARE.key, *(control.key for control in REST), SET)
 
 
 def question() -> Question:
@@ -134,6 +136,10 @@ def question() -> Question:
             base = scenario
         _cluster(base)
         with st.expander("How it is trained", expanded=True):
+            _software(base)
+            asked = on_node.patched(*SOFTWARE.patch(base))
+            with suppress(EstimatorError):  # the page says why
+                base = asked.resolved
             _training(base)
         with st.expander("Any other value"):
             st.text_area(
@@ -145,7 +151,7 @@ def question() -> Question:
                 "under Assumptions.",
             )
     patches = (patch for control in REST for patch in control.patch(base))
-    return on_node.patched(*patches, *set_lines())
+    return asked.patched(*patches, *set_lines())
 
 
 def set_lines() -> tuple[str, ...]:
@@ -191,7 +197,7 @@ def take_defaults() -> None:
     """Set every control to what the scenario that was chosen has."""
     with suppress(EstimatorError):  # the page itself says what is wrong
         scenario = listed().resolved
-        for control in (NODE, *REST):
+        for control in (NODE, SOFTWARE, *REST):
             st.session_state[control.key] = control.default(scenario)
 
 
@@ -220,6 +226,47 @@ def _take_node() -> None:
         scenario = listed().patched(patch).resolved
         for control in (NVLINK, PRICE):
             st.session_state[control.key] = control.default(scenario)
+        if st.session_state.get(SOFTWARE.key) not in _that_run(scenario):
+            for control in (SOFTWARE, OVERLAP):
+                st.session_state[control.key] = control.default(scenario)
+
+
+def _take_software() -> None:
+    """Set the control of what software brings: whether it overlaps all-to-alls."""
+    with suppress(EstimatorError):
+        on_node = listed().patched(*NODE.patch(listed().resolved))
+        scenario = on_node.patched(*SOFTWARE.patch(on_node.resolved)).resolved
+        st.session_state[OVERLAP.key] = OVERLAP.default(scenario)
+
+
+def _that_run(scenario: Scenario) -> list[str]:
+    """Return the software that runs on a scenario's GPU, its default first."""
+    vendor, own = scenario.cluster.node.gpu.vendor.lower(), scenario.software.name
+    first = releases.default_name(vendor)
+    return list(dict.fromkeys((first, *_releases(kinds.data_folder(), vendor), own)))
+
+
+@st.cache_data(show_spinner=False)
+def _releases(folder: Path, vendor: str) -> list[str]:
+    """Return the built-in releases of a folder that run on a vendor's accelerators."""
+    del folder  # another one has other releases
+    known = kinds.names(releases.SOFTWARE)
+    made = ((name, reading.read(releases.SOFTWARE, name)) for name in known)
+    return [name for name, release in made if vendor in release["accelerators"]]
+
+
+def _software(base: Scenario) -> None:
+    names = _that_run(base)
+    st.selectbox(
+        "Software",
+        names,
+        index=names.index(base.software.name),
+        key=SOFTWARE.key,
+        bind="query-params",
+        on_change=_take_software,
+        help="What the framework's kernels, loss, gradients and buffers do. Those that "
+        "run on the GPU; the first is its default. The page Catalog tells each switch.",
+    )
 
 
 def _node(scenario: Scenario) -> None:

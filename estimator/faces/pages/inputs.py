@@ -170,6 +170,12 @@ INPUTS: tuple[Number | Offer, ...] = (
         first=("1f1b", "zb-h1"),
     ),
     Offer(
+        "Software",
+        "software",
+        lambda: kinds.names("software"),
+        first=("megatron-core-2026-08", "pytorch-fsdp2"),
+    ),
+    Offer(
         "Precision",
         "precision.recipe",
         lambda: list(get_args(Recipe)),
