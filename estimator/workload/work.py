@@ -15,6 +15,7 @@ from estimator.specs.scenario import Scenario
 from estimator.specs.software import Software
 from estimator.specs.training import ParallelPlan
 from estimator.workload.causes import Cause
+from estimator.workload.stored import addition_bytes
 
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
@@ -385,15 +386,8 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         and scenario.precision.recipe == "fp8",
         recompute=frozenset(scenario.recompute),
         places=places,
-        gradient_addition=_gradient_addition(scenario),
+        gradient_addition=addition_bytes(scenario),
         drops_last=software.kernels.early_stop
         or software.kernels.launch == "graph"
         or scenario.cluster.node.dispatch_s is None,
     )
-
-
-def _gradient_addition(scenario: Scenario) -> int:
-    gradients = scenario.software.gradients
-    if gradients.fused and gradients.format != "bf16+fp32":
-        return 0
-    return 6 if gradients.format == "bf16" else 10  # 2 in; 2 or 4 read and written
