@@ -19,6 +19,7 @@ from estimator.workload.work import (
     Segment,
     Sizes,
     Traffic,
+    linear,
     weight_product,
 )
 
@@ -107,7 +108,7 @@ def segment(size: Sizes, kind: ElementKind, op: Op) -> Segment:
         return (
             *(() if size.plan.pp == 1 else (BATCH,)),
             Traffic("last norm", rows * norm, 1),
-            Gemm("logits", tokens, vocabulary, h, "bf16"),
+            linear("logits", tokens, vocabulary, h, "bf16"),
             _loss("loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
             MEAN_LOSS,
         )
@@ -167,7 +168,7 @@ def mtp_projection(size: Sizes) -> EndProjection:
     """
     h, tokens = size.model.hidden_size, size.tokens
     forward = (
-        Gemm("MTP projection", tokens, h, 2 * h, size.format.dtype),
+        linear("MTP projection", tokens, h, 2 * h, size.format.dtype),
         Traffic("MTP norms", tokens * h * (2 * NORM + ADD), 4),
     )
     backward = (

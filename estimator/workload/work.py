@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from estimator.costs import kernels
@@ -19,7 +20,6 @@ from estimator.workload.stored import addition_bytes
 
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
-
 GRADIENT_KERNELS = 4
 """Launched for a weight's gradient: the product, its addition to what is accumulated,
 and both for the bias or norm beside it."""
@@ -44,6 +44,8 @@ class Gemm(NamedTuple):
     is_weight_gradient: bool = False
     num_kernels: int = 1
     """Kernels launched, small ones that come with it included."""
+    is_forward: bool = False
+    """Its weight lies ``(n, k)`` in memory."""
 
     @property
     def cause(self) -> Cause:
@@ -77,7 +79,12 @@ class Gemm(NamedTuple):
             num_sms=num_sms,
             output_bytes=self.output_bytes,
             is_weight_gradient=self.is_weight_gradient,
+            is_transposed=self.is_forward,
         )
+
+
+linear = partial(Gemm, is_forward=True)
+"""Makes the product with a weight in a forward pass."""
 
 
 def weight_product(
@@ -205,7 +212,7 @@ class Softmax(NamedTuple):
         return self.num_scores * self.bytes_per_score
 
     def seconds(self, device: Device, num_sms: int) -> float:
-        """Return the duration; bandwidth does not depend on a few SMs."""
+        """Return the duration, which does not depend on a few SMs."""
         del num_sms
         worth = self.num_scores * (device.softmax_bytes + self.bytes_beside)
         return kernels.elementwise_s(device, worth, self.num_kernels)
