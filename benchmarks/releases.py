@@ -23,8 +23,8 @@ states what changed; a switch that it does not state is its base's. Each switch 
 source, which begins with how it is known: `read` in code or a paper, `recalled`, or
 `assumed`, with the reason. `estimator show software NAME` prints them, and
 `estimator schema software` tells what each switch is. `with` turns features on that a
-release offers; what it does not offer cannot be turned on. `docs/scenarios.md` tells how a
-scenario names its software.
+release offers; what it does not offer cannot be turned on. `docs/scenarios.md` tells
+how a scenario names its software.
 
 This page is written by `python benchmarks/releases.py`.
 

@@ -12,8 +12,7 @@ from estimator.workload import (
     feed_forward,
     mamba,
     memory,
-    sharding,
-    synchronisation,
+    stored,
     work,
 )
 
@@ -115,12 +114,12 @@ def test_gradients_and_sums():
     assert moved("f>f") == work.ACCUMULATE
     assert moved("hh>h") == work.ADD
     assert work.Gemm("any", 1, 1, 1, "bf16").output_bytes == moved(">h")
-    assert moved("f") == synchronisation.MASTER
+    assert moved("f") == stored.MASTER
+    assert moved("h") == stored.HALF
     kept = {"fp32": moved("f"), "bf16": moved("h"), "bf16+fp32": moved("hf")}
-    assert kept == synchronisation.KEPT_GRADIENT
+    assert kept == stored.KEPT
     reduced = {"fp32": moved("f"), "bf16": moved("h"), "bf16+fp32": moved("f")}
-    assert reduced == synchronisation.FORMAT_BYTES
-    assert {"per-weight": moved("h>h")} == sharding.COPIED_OUT
+    assert reduced == stored.REDUCED
 
 
 def test_gates_and_mixers():

@@ -10,12 +10,11 @@ from estimator.catalog.loading import load_scenario
 from estimator.schedules.notation import Pipeline
 from estimator.schedules.programs import program
 from estimator.show.wording import misfit
+from estimator.workload.alive import Stored, peaks
 from estimator.workload.memory import (
-    Stored,
     fixed_bytes,
     layer_activations,
     layer_buffer,
-    peak_activations,
 )
 from estimator.workload.stages import elements
 from estimator.workload.work import sizes
@@ -86,7 +85,8 @@ def test_a_loss_in_half_precision_keeps_a_third_of_the_logits_bytes():
 def test_the_peak_follows_the_program():
     made = program("gpipe", Pipeline(2, 5))
     stored = (Stored(1.0, 2.0), Stored(10.0, 20.0))
-    assert peak_activations(made, stored) == [15.0, 150.0]
+    gradients = ({0: 1.0}, {1: 2.0})
+    assert peaks(made, stored, gradients) == [(15.0, 1.0), (150.0, 2.0)]
 
 
 def test_advice_names_the_cheapest_change_that_fits():
@@ -182,6 +182,7 @@ def test_kv_heads_are_copied_where_more_ranks_share_a_layer():
         "software.gradients.format=fp32",
         "plan.stages_per_rank=1",
         "plan.stage_layout=even",
+        "software.gradients.format=fp32",
     )
     parts = []
     for tp in (8, 16):

@@ -48,7 +48,9 @@ def weights(made):
 def test_passes_over_gradients_move_what_they_read_and_write():
     plain = model().optimizer_parts()
     passes = "software.gradients.passes=[average, check, unscale]"
-    made = model(passes)
+    fp16 = "precision.recipe=fp16", "software.gradients.fp16_format=fp32"
+    assert "unscale gradients" not in model(passes).optimizer_parts()
+    made = model(passes, *fp16)
     parts, rate = made.optimizer_parts(), made.chunks().timing.device.hbm_bytes_per_s
     count = weights(made)
     assert parts["average gradients"] == pytest.approx(8 * count / rate)

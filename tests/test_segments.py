@@ -218,14 +218,22 @@ def test_an_embedding_gathers_and_scatters_rows(op, bytes_each, launched):
     assert found == (bytes_each * size.tokens * size.model.hidden_size, launched)
 
 
-def test_a_vocabulary_is_padded_to_eights_on_every_rank():
-    size = size_of("model=gpt2-1.5b", "plan.tp=1", *FLAT)
+@pytest.mark.parametrize(
+    ("software", "tp", "rows"),
+    [
+        ("megatron-lm-2021-04", 1, 50304),
+        ("megatron-lm-2021-04", 8, 6400),  # of 51200, 50 x 128 x 8
+        ("pytorch-fsdp2", 1, 50257),
+        ("pytorch-fsdp2", 8, 6283),
+    ],
+)
+def test_a_vocabulary_is_filled_up_as_its_framework_does(software, tp, rows):
+    switched = f"software={software}", "model.vocab_size=50257", f"plan.tp={tp}"
+    size = size_of(*FLAT, *switched)
     (logits,) = (
         kernel for kernel in ends.segment(size, "head", Op.F) if kernel.name == "logits"
     )
-    assert size.model.vocab_size % 8
-    assert logits.n % 8 == 0
-    assert 0 < logits.n - size.model.vocab_size < 8
+    assert logits.n == rows
 
 
 def test_losses_launch_what_they_are_counted_to():

@@ -48,7 +48,7 @@ def test_what_is_written_is_read_as_the_same(name, patches, has_base, tmp_path):
 
 @pytest.mark.slow
 def test_every_built_in_node_is_written_whole(tmp_path):
-    base = loading.load_scenario("deepseek-v3", ["software=neutral"])
+    base = loading.load_scenario("deepseek-v3", ["software=megatron-core-2024-11"])
     for node in kinds.names("node"):
         patched = loading.load_scenario("deepseek-v3", [f"cluster.node={node}"])
         changed = replace(patched.cluster.node, name="mine")

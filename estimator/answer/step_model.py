@@ -24,12 +24,10 @@ from estimator.specs.scenario import Scenario
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks, chunks
 from estimator.workload.optimizer_parts import OptimizerPart
-from estimator.workload.stages import ElementKind, total_held
-from estimator.workload.synchronisation import (
-    FORMAT_BYTES,
-    Window,
-    optimizer_phase_s,
-)
+from estimator.workload.stages import ElementKind, held, total_held
+from estimator.workload.stored import gradient_bytes
+from estimator.workload.synchronisation import Parcels, Window, optimizer_phase_s
+from estimator.workload.vocabulary import rows_of_rank
 
 ENDS: frozenset[ElementKind] = frozenset({"embedding", "head"})
 """What tied weights belong to."""
@@ -346,6 +344,8 @@ def optimizer_phases(
             backward_host_s=sum(work.host_s(*chunk) for chunk in behind),
         )
         own = total_held(scenario, parts)
+        flat = [element for part in parts for element in part]
+        ends = sum(held(scenario, one).shared for one in flat if not one.is_layer)
         spent = optimizer_phase_s(
             scenario,
             own,
@@ -353,10 +353,10 @@ def optimizer_phases(
             work.timing.device,
             work.exchanges.links,
             window,
-            buckets(scenario, [element for part in parts for element in part]),
+            Parcels(buckets(scenario, flat), min(ends, own.shared)),
             work.host,
         )
-        kinds = {element.kind for part in parts for element in part}
+        kinds = {element.kind for element in flat}
         phases.append(tied | spent if kinds & ENDS else spent)
     return phases
 
@@ -379,6 +379,6 @@ def _tied(
         )
         for end in sorted(ENDS)
     ]
-    width = FORMAT_BYTES[scenario.software.gradients.format] / scenario.plan.tp
-    num_bytes = scenario.model.vocab_size * scenario.model.hidden_size * width
+    rows = rows_of_rank(scenario.model, scenario.software, scenario.plan.tp)
+    num_bytes = float(rows * scenario.model.hidden_size * gradient_bytes(scenario))
     return {OptimizerPart.REDUCE_TIED: work.exchanges.pair_s(num_bytes, *holders)}

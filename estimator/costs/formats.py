@@ -29,6 +29,7 @@ SCALES = 4 / 128
 
 FORMATS: Mapping[str, Format] = {
     "bf16": Format("bf16"),
+    "fp16": Format("bf16"),  # whose rate is that of 16 bits
     "fp8": Format("fp8", 3, 3, 1 + SCALES, 1 + SCALES, 1),
     # One kernel reads BF16 once and writes both copies; another has found the maximum.
     # Rows for one product, columns for another: each finds its maxima first.

@@ -85,6 +85,7 @@ def gemm_s(
     num_sms: int | None = None,
     output_bytes: int = 2,
     is_weight_gradient: bool = False,
+    is_transposed: bool = False,
 ) -> float:
     """Return the seconds of ``num_groups`` products ``(M, K) @ (K, N)`` in one kernel.
 
@@ -106,6 +107,8 @@ def gemm_s(
         gradient is read, added to and written.
     is_weight_gradient : bool
         Use the rate of weight gradients, which may have a kernel of their own.
+    is_transposed : bool
+        The second operand lies ``(N, K)`` in memory, as a weight does forward.
 
     Returns
     -------
@@ -146,7 +149,8 @@ def gemm_s(
     exposed_bytes = device.epilogue * output_bytes
     rate = rates[dtype]
     if dtype == "bf16":  # formats of 8 bits and less have no product of other widths
-        rate *= aligned_share(device, (m, n) if is_weight_gradient else (n, k))
+        other = k if is_transposed else n
+        rate *= aligned_share(device, (m, n) if is_weight_gradient else (other, k))
     known = rate + device.hbm_bytes_per_s + device.tile_s + exposed_bytes
     is_batch = isinstance(known, Lanes)
     timed = _tiles_s if is_batch else _known_tiles_s
@@ -166,7 +170,8 @@ def aligned_share(device: Device, widths: tuple[int, int]) -> float:
     """Return what rows of these widths, in 16-bit elements, leave of a product's rate.
 
     Tensor cores are fed 16 bytes at a time; a row that is no multiple of 8 elements is
-    read in smaller pieces. Tokens are no row of any operand.
+    read in smaller pieces. Tokens are no row of any operand; the result's rows are not
+    read.
 
     Parameters
     ----------

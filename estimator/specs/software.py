@@ -199,7 +199,7 @@ class Storage:
     ``flat``: one flat parameter, whose gradients are joined and divided (FSDP1);
     ``in-place``: no copies (XLA, Megatron-FSDP); ``pieces``: each weight alone, as a
     list with a tensor of each rank that the host copies one by one (DeepSpeed's ZeRO-3
-    of 2021)."""
+    of 2021, which waits for each; nanotron's ZeRO-1)."""
     gathers: Literal["twice", "twice-unless-pipelined", "once"]
     """How often ZeRO-3 gathers a layer's weights: again for its backward pass, or once,
     after which they stay (``reshard_after_forward``)."""
@@ -207,10 +207,13 @@ class Storage:
     """Weights in 16 bits stand beside FP32 ones all the time, also where products read
     8 or 4 bits; false: they are made where they are gathered."""
     gathers_8_bits: bool
-    """Weights travel between replicas as they are multiplied, in FP8."""
+    """In an FP8 run weights travel between replicas as they are multiplied."""
+    gathers_4_bits: bool
+    """The same in FP4; false: 16 bits stand beside FP4 ones, whatever is kept beside
+    FP8."""
     num_8_bit_copies: Annotated[int, Field(ge=0, le=2)]
-    """Quantised copies of a weight between passes in an FP8 run: row by row, and column
-    by column for the backward pass."""
+    """Quantised copies of a weight between passes in an FP8 or FP4 run: row by row, and
+    column by column for the backward pass; 0: it is quantised where it is used."""
     main_weights: Literal["fp32", "bf16"]
     """What the optimizer updates; ``bf16``: the weights themselves, no copy."""
     moments: Literal["fp32", "bf16", "int8"]

@@ -42,14 +42,14 @@ between the products of an expert. ``second_product`` is every second product of
 layer, as torchtitan's selective checkpointing by operation repeats them.
 """
 
-Recipe = Literal["bf16", "fp8", "fp8-row", "fp8-tensor", "mxfp8", "nvfp4"]
+Recipe = Literal["bf16", "fp16", "fp8", "fp8-row", "fp8-tensor", "mxfp8", "nvfp4"]
 """Number format and scaling of linear layers; everything else stays BF16 or FP32.
 
 ``fp8``: E4M3 with one scale per 1x128 activation tile and 128x128 weight block, as
 DeepSeek-V3 trains; ``fp8-row``: one per row of each operand (torchao);
 ``fp8-tensor``: one scale per tensor (Transformer Engine);
-``mxfp8``: one per 32 elements; ``nvfp4``: E2M1 with one per 16. ``bf16`` stands for
-FP16, too: the peaks are the same.
+``mxfp8``: one per 32 elements; ``nvfp4``: E2M1 with one per 16. ``fp16``
+has the peaks of ``bf16``, and a loss scale.
 """
 
 

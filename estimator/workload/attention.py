@@ -23,6 +23,7 @@ from estimator.workload.work import (
     Softmax,
     Traffic,
     casts,
+    linear,
     weight_product,
 )
 
@@ -222,7 +223,7 @@ def forward(size: Sizes, layer: int) -> Segment:
     return (
         *_copies(size),
         *(
-            Gemm(made.name, size.tokens, made.width, made.input_width, dtype)
+            linear(made.name, size.tokens, made.width, made.input_width, dtype)
             for made in projections(size)
         ),
         *core(size, layer, is_backward=False),
@@ -322,7 +323,9 @@ def _recomputed(size: Sizes) -> Segment:
     dtype = size.format.dtype
     return (
         *(
-            Gemm(f"again {made.name}", size.tokens, made.width, made.input_width, dtype)
+            linear(
+                f"again {made.name}", size.tokens, made.width, made.input_width, dtype
+            )
             for made in projections(size)
             if made.is_up
         ),
@@ -339,8 +342,8 @@ def _second_products(size: Sizes) -> Segment:
         size.format.dtype,
     )
     return (
-        Gemm("again k", size.tokens, size.kv_heads * attention.head_dim, h, dtype),
-        Gemm("again out", size.tokens, h, size.heads * attention.v_dim, dtype),
+        linear("again k", size.tokens, size.kv_heads * attention.head_dim, h, dtype),
+        linear("again out", size.tokens, h, size.heads * attention.v_dim, dtype),
         Traffic("again rotary", size.tokens * float(_rotary_bytes(size)), 2),
     )
 

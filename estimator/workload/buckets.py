@@ -30,9 +30,11 @@ def num_buckets(sizes: Iterable[float], limit: float) -> int:
 
 def buckets(scenario: Scenario, parts: Sequence[Element]) -> Held:
     """Return the buckets of a rank's shared weights and of its experts'; 1 if whole."""
-    limit = scenario.software.gradients.bucket_size
-    if not limit:
+    gradients = scenario.software.gradients
+    if not gradients.bucket_size:
         return Held(1, 1)
+    num_replicas = scenario.dp * scenario.plan.cp
+    limit = max(gradients.bucket_size, gradients.bucket_per_replica * num_replicas)
     sizes = [_sizes(scenario, element) for element in reversed(parts)]
     kinds = zip(*sizes, strict=True) if sizes else ((), ())
     return Held(*(max(1, num_buckets(chain(*kind), limit)) for kind in kinds))

@@ -18,7 +18,7 @@ from estimator.schedules.notation import Op, Program
 from estimator.specs.scenario import Scenario
 from estimator.workload.causes import EXPOSED_AS, Cause
 from estimator.workload.exchanges import Exchanges, exchanges
-from estimator.workload.host import Host, host
+from estimator.workload.host import Host, host, waits_for_kernels
 from estimator.workload.lending import beside_collectives, gemm_s
 from estimator.workload.pairs import pair
 from estimator.workload.stages import Element, elements
@@ -166,7 +166,7 @@ class Chunks:
         seconds = self._host_s(made)
         if not seconds:
             return []
-        is_blocking = self.timing.size.software.kernels.launch == "blocking"
+        is_blocking = waits_for_kernels(self.timing.size)
         if not is_blocking and seconds <= play(made).makespan_s:
             return []
         return [

@@ -10,6 +10,7 @@ from estimator.schedules.notation import Op
 from estimator.specs.software import LossKernel
 from estimator.workload.attention import COPY, DROPOUT, NORM, norm_bytes
 from estimator.workload.stages import ElementKind
+from estimator.workload.vocabulary import rows_of_rank
 from estimator.workload.work import (
     ACCUMULATE,
     ADD,
@@ -18,6 +19,7 @@ from estimator.workload.work import (
     Segment,
     Sizes,
     Traffic,
+    linear,
     weight_product,
 )
 
@@ -86,6 +88,12 @@ SCATTER_KERNELS = 6
 ``native/cuda/Embedding.cu``, recalled)."""
 
 
+def loss_kernel(size: Sizes) -> LossKernel:
+    """Return the loss that runs; DTensor's is another where ranks share the words."""
+    kernel = size.software.kernels.loss
+    return "eager" if kernel == "log-softmax" and size.tp > 1 else kernel
+
+
 def segment(size: Sizes, kind: ElementKind, op: Op) -> Segment:
     """Return the kernels of an embedding's or a head's pass (``F``, ``I`` or ``W``)."""
     if kind == "embedding":
@@ -93,14 +101,14 @@ def segment(size: Sizes, kind: ElementKind, op: Op) -> Segment:
     if kind != "head":
         raise EstimatorError(f"{kind!r} is neither embedding nor head")
     h, tokens = size.model.hidden_size, size.tokens
-    vocabulary = 8 * -(-size.model.vocab_size // (8 * size.tp))  # padded
+    vocabulary = rows_of_rank(size.model, size.software, size.tp)
     norm, norm_backward = norm_bytes(size)
-    kernel, rows = size.software.kernels.loss, size.split_tokens * h
+    kernel, rows = loss_kernel(size), size.split_tokens * h
     if op == Op.F:
         return (
             *(() if size.plan.pp == 1 else (BATCH,)),
             Traffic("last norm", rows * norm, 1),
-            Gemm("logits", tokens, vocabulary, h, "bf16"),
+            linear("logits", tokens, vocabulary, h, "bf16"),
             _loss("loss", tokens * vocabulary, LOSS_FORWARD[kernel]),
             MEAN_LOSS,
         )
@@ -160,7 +168,7 @@ def mtp_projection(size: Sizes) -> EndProjection:
     """
     h, tokens = size.model.hidden_size, size.tokens
     forward = (
-        Gemm("MTP projection", tokens, h, 2 * h, size.format.dtype),
+        linear("MTP projection", tokens, h, 2 * h, size.format.dtype),
         Traffic("MTP norms", tokens * h * (2 * NORM + ADD), 4),
     )
     backward = (

@@ -20,7 +20,7 @@ from estimator.ground.errors import InfeasibleError
 from estimator.schedules.notation import Program
 from estimator.specs.scenario import Scenario
 from estimator.workload.context import kv_width
-from estimator.workload.ends import LOSS_REDUCTIONS
+from estimator.workload.ends import LOSS_REDUCTIONS, loss_kernel
 from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.work import Sizes
 
@@ -152,7 +152,7 @@ def _tensor(size: Sizes, ways: Links, device: Device) -> TensorParallel:
     if plan.etp > 1:
         sharers = group(plan.etp, 1, ways.gpus_per_node)
         experts_s = all_gather_s(row_bytes * size.routed_rows, sharers, ways)
-    reductions = LOSS_REDUCTIONS[size.software.kernels.loss]
+    reductions = LOSS_REDUCTIONS[loss_kernel(size)]
     return TensorParallel(
         split_s=all_gather_s(row_bytes * size.tokens, members, ways),
         gather_s=all_gather_s(_gathered_bytes(size), members, ways),

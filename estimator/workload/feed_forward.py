@@ -16,6 +16,7 @@ from estimator.workload.work import (
     TopK,
     Traffic,
     casts,
+    linear,
     weight_product,
 )
 
@@ -64,7 +65,7 @@ def _block(size: Sizes, rows: int, width: int, groups: int, name: str) -> Segmen
     h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
     return (
         *_opened(size, rows, width, groups, name),
-        Gemm(f"{name} down", each, h, width, dtype, num_groups=groups),
+        linear(f"{name} down", each, h, width, dtype, num_groups=groups),
     )
 
 
@@ -72,7 +73,7 @@ def _opened(size: Sizes, rows: int, width: int, groups: int, name: str) -> Segme
     """Return these without the last one."""
     h, each, dtype = size.model.hidden_size, -(-rows // groups), size.format.dtype
     return tuple(
-        Gemm(f"{name} {part}", each, n, h, dtype, num_groups=groups)
+        linear(f"{name} {part}", each, n, h, dtype, num_groups=groups)
         for part, n in _ups(size, width)
     )
 
@@ -185,7 +186,7 @@ def dense_input(size: Sizes) -> Segment:
     elif "mlp_up" in size.recompute:
         again = _opened(size, size.tokens, width, 1, "again mlp")
     elif "second_product" in size.recompute:  # the sixth of a layer
-        again = (Gemm("again mlp up", size.tokens, width, h, size.format.dtype),)
+        again = (linear("again mlp up", size.tokens, width, h, size.format.dtype),)
     return (
         *again,
         *_block_input(size, size.tokens, width, 1, "mlp"),
@@ -224,7 +225,9 @@ def router_forward(size: Sizes) -> Segment:
         chosen = size.moe.experts_per_token
         top_k = (TopK("top-k", tokens, experts, chosen, routing.num_top_k),)
     return (
-        Gemm("router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4),
+        linear(
+            "router", tokens, experts, size.model.hidden_size, "bf16", output_bytes=4
+        ),
         Traffic("routing", moved, routing.num_kernels, "small"),
         *top_k,
     )

@@ -10,6 +10,7 @@ from estimator.engine.operations import Operation
 from estimator.ground.errors import InfeasibleError
 from estimator.specs.base import Constant
 from estimator.specs.scenario import Scenario
+from estimator.workload.work import Sizes
 
 
 class Host(NamedTuple):
@@ -32,6 +33,18 @@ class Host(NamedTuple):
 
 NO_HOST = Host()
 """One that takes no time."""
+
+
+def waits_for_kernels(size: Sizes) -> bool:
+    """Whether the host waits for each kernel: its time adds up to the GPU's.
+
+    Asked to, or because ZeRO-3 waits for each weight that it gathers, piece by piece
+    (DeepSpeed of 2021, commit 11e94e6, ``runtime/zero/stage3.py``).
+    """
+    has_pieces = size.software.storage.shard_buffer == "pieces"
+    return size.software.kernels.launch == "blocking" or (
+        has_pieces and size.plan.zero == 3
+    )
 
 
 def host(scenario: Scenario, layer: Layer) -> Host:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from estimator.specs.model import Mamba
 from estimator.workload.attention import NORM
-from estimator.workload.work import Gemm, Segment, Sizes, Traffic, casts, weight_product
+from estimator.workload.work import (
+    Gemm,
+    Segment,
+    Sizes,
+    Traffic,
+    casts,
+    linear,
+    weight_product,
+)
 
 CONVOLUTION = 4
 GATE = 6
@@ -61,7 +69,7 @@ def forward(size: Sizes) -> Segment:
     """Return the mixer's forward pass."""
     return (
         *(
-            Gemm(name, size.tokens, n, k, size.format.dtype)
+            linear(name, size.tokens, n, k, size.format.dtype)
             for name, n, k in _products(size)
         ),
         *_scan(size),

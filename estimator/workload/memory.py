@@ -9,24 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-from estimator.costs.formats import FORMATS
 from estimator.ground.lanes import largest
-from estimator.schedules.notation import Op, Program
+from estimator.schedules.notation import Program
 from estimator.specs.hardware import Node
 from estimator.specs.scenario import Scenario
 from estimator.specs.software import LossKernel
 from estimator.specs.training import ParallelPlan
+from estimator.workload.alive import Stored, peaks
 from estimator.workload.attention import MASK, has_eager_softmax
-from estimator.workload.stages import Element, Held, held, total_held
-from estimator.workload.synchronisation import (
-    FORMAT_BYTES,
-    KEPT_GRADIENT,
-    MASTER,
-    replicas,
-    shards,
-)
+from estimator.workload.ends import loss_kernel
+from estimator.workload.stages import Element, total_held
+from estimator.workload.states import states_of
+from estimator.workload.vocabulary import rows_of_rank
 from estimator.workload.work import Sizes
 
 SCORE_BYTES = 2
@@ -49,20 +44,6 @@ E5M6 = 1.5
 """Attention output in 12 bits, as DeepSeek-V3 keeps it: report, section 3.3."""
 ROUTING_BYTES = 16
 """Per routed row: weight, index, position."""
-
-
-class Stored(NamedTuple):
-    """Bytes of one micro-batch that are kept between its passes."""
-
-    until_input: float
-    """Freed by the input pass."""
-    until_weight: float
-    """Freed by the weight pass."""
-
-    @property
-    def total(self) -> float:
-        """Both."""
-        return self.until_input + self.until_weight
 
 
 @dataclass(frozen=True)
@@ -193,32 +174,6 @@ def chunk_activations(size: Sizes, stage: tuple[Element, ...]) -> Stored:
     )
 
 
-def peak_activations(program: Program, stored: tuple[Stored, ...]) -> list[float]:
-    """Return the most activation bytes alive on each rank, from its program's order.
-
-    ``stored`` are the bytes that one micro-batch keeps, by stage.
-    """
-    peaks = []
-    change = [
-        {
-            Op.F: kept.total,
-            Op.B: -kept.total,
-            Op.I: -kept.until_input,
-            Op.W: -kept.until_weight,
-        }
-        for kept in stored
-    ]
-    for instructions in program.ranks:
-        alive = peak = 0.0
-        for instruction in instructions:
-            for part in instruction.parts:
-                alive += change[part.stage][part.op]
-                if alive > peak:
-                    peak = alive
-        peaks.append(peak)
-    return peaks
-
-
 def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """Return the bytes of logits, from the head's forward to its backward pass.
 
@@ -227,8 +182,8 @@ def head_buffer(size: Sizes, stages: list[tuple[Element, ...]]) -> float:
     """
     if not any(element.kind == "head" for stage in stages for element in stage):
         return 0.0
-    vocabulary = size.model.vocab_size / size.tp
-    return size.tokens * vocabulary * LOGIT_BYTES[size.software.kernels.loss]
+    vocabulary = rows_of_rank(size.model, size.software, size.tp)
+    return size.tokens * vocabulary * LOGIT_BYTES[loss_kernel(size)]
 
 
 def _exchanged(size: Sizes) -> float:
@@ -281,7 +236,7 @@ def _forward_only(
     exchanged = _exchanged(size) if has_experts else 0.0
     passing = max(head_buffer(size, stages), exchanged)
     return RankMemory(
-        weights=_states(scenario, stages, num_copies)[0],
+        weights=states_of(scenario, stages, num_copies)[0],
         gradients=0.0,
         optimizer=0.0,
         activations=ends + _layer_in_work(size, layers),
@@ -341,68 +296,46 @@ def memory(
         Stored(*(stays * part for part in chunk_activations(size, stage)))
         for stage in stages
     )
-    activations = peak_activations(program, stored)
     fixed = fixed_bytes(scenario.cluster.node)
     of_rank = [program.stages_of(rank) for rank in range(len(program.ranks))]
     num_copies = sum(0 in held_here for held_here in of_rank)
+    if not program.runs_backward:
+        return tuple(
+            _forward_only(scenario, size, [stages[one] for one in here], num_copies)
+            for here in of_rank
+        )
+    states = [
+        states_of(scenario, [stages[one] for one in here], num_copies)
+        for here in of_rank
+    ]
+    alive = peaks(
+        program,
+        stored,
+        tuple(
+            _by_stage(scenario, stages, here, gradients)
+            for here, (_, gradients, _) in zip(of_rank, states, strict=True)
+        ),
+        are_preallocated=size.software.gradients.are_preallocated,
+    )
     ranks = []
-    for rank, held_here in enumerate(of_rank):
-        here = [stages[stage] for stage in held_here]
-        if not program.runs_backward:
-            ranks.append(_forward_only(scenario, size, here, num_copies))
-            continue
+    for rank, (weights, _, optimizer) in enumerate(states):
+        here = [stages[stage] for stage in of_rank[rank]]
         has_pairs = any(len(one.parts) > 1 for one in program.ranks[rank])
         buffers = fixed + _passing(size, here, has_pairs=has_pairs)
-        states = _states(scenario, here, num_copies)
-        ranks.append(RankMemory(*states, activations[rank], buffers))
+        activations, gradients = alive[rank]
+        ranks.append(RankMemory(weights, gradients, optimizer, activations, buffers))
     return tuple(ranks)
 
 
-def _states(
+def _by_stage(
     scenario: Scenario,
-    stages: list[tuple[Element, ...]],
-    num_copies: int,
-) -> tuple[float, float, float]:
-    """Return the bytes of weights, gradients and optimizer."""
-    own = total_held(scenario, stages)
-    if not own.shared + own.experts:  # an empty stage
-        return 0.0, 0.0, 0.0
-    vocabulary = sum(
-        held(scenario, element).shared
-        for stage in stages
-        for element in stage
-        if not element.is_layer
-    )
-    largest = max(sum(held(scenario, element)) for stage in stages for element in stage)
-    return state_bytes(scenario, own, vocabulary, largest, num_copies)
-
-
-def state_bytes(
-    scenario: Scenario,
-    own: Held,
-    vocabulary: float,
-    largest: float,
-    num_copies: int,
-) -> tuple[float, float, float]:
-    """Return the bytes of weights, gradients and optimizer of so many parameters.
-
-    ``vocabulary`` of them are embedding and head, ``largest`` one element's;
-    ``num_copies`` pipeline ranks hold the same ones. Sharded as ZeRO has it:
-    Rajbhandari et al., SC 2020, figure 1.
-    """
-    recipe, zero = scenario.precision.recipe, scenario.plan.zero
-    software = scenario.software
-    total = own.shared + own.experts
-    weights = (total - vocabulary) * FORMATS[recipe].weight + vocabulary * 2
-    kept = KEPT_GRADIENT[software.gradients.format]
-    gradients = total * kept
-    state = MASTER + 2 * FORMAT_BYTES[software.storage.moments]
-    whole, sharded = replicas(scenario, num_copies), shards(scenario)
-    sharers = sharded if zero > 1 else whole
-    shard = own.shared / sharers.shared.size + own.experts / sharers.experts.size
-    share = shard / total
-    if zero > 2:  # two layers gathered: one computes, the next arrives
-        weights = weights * share + 2 * largest * 2.0
-    if zero > 1:
-        gradients = gradients * share + largest * kept
-    return weights, gradients, (shard if zero else total) * state
+    stages: tuple[tuple[Element, ...], ...],
+    here: tuple[int, ...],
+    gradients: float,
+) -> dict[int, float]:
+    """Return the bytes of a rank's gradients by stage, in proportion to its weights."""
+    counts = {stage: sum(total_held(scenario, [stages[stage]])) for stage in here}
+    total = sum(counts.values())
+    return {
+        stage: gradients * count / total for stage, count in counts.items() if total
+    }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from estimator.engine.operations import Operation, Stream
 from estimator.schedules.notation import Op
 from estimator.workload.causes import Cause
-from estimator.workload.ends import LOSS_REDUCTIONS
+from estimator.workload.ends import LOSS_REDUCTIONS, loss_kernel
 from estimator.workload.exchanges import Collective, Exchanges
 from estimator.workload.layers import Block, block_kind, shares_collectives
 from estimator.workload.memory import chunk_activations
@@ -374,7 +374,7 @@ class _Pair:
             seconds,
             {Cause.EXPOSED_TENSOR_PARALLEL: seconds},
             num_bytes=4.0 * self.size.tokens,
-            num_checked=LOSS_REDUCTIONS[self.size.software.kernels.loss] * self.size.tp,
+            num_checked=LOSS_REDUCTIONS[loss_kernel(self.size)] * self.size.tp,
         )
         return self.queue.add(element, "loss", Stream.COMPUTE, times, Op.F, need)
 

@@ -8,14 +8,14 @@ from estimator.costs.collectives import Group, all_gather_s
 from estimator.costs.rates import Device, Links
 from estimator.specs.scenario import Scenario
 from estimator.workload.stages import Element, Look, held
+from estimator.workload.stored import gradient_bytes, sent_bytes, stays_gathered
 from estimator.workload.synchronisation import (
-    FORMAT_BYTES,
     WEIGHTS_OF_LAYER,
     shards,
 )
 
-COPIED_OUT = {"per-weight": 4}
-"""Bytes per BF16 weight that is copied out of a gathered buffer."""
+COPIED_OUT = "per-weight"
+"""Where a weight is copied out of a gathered buffer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,35 +28,31 @@ class Sharding:
     shared: Group
     experts: Group
     gathers_again: bool
-    """ZeRO-3: weights are freed behind the forward pass."""
+    """ZeRO-3 where weights are freed behind the forward pass."""
     _seconds: dict[tuple[float, Look], float] = field(
         default_factory=dict, init=False, repr=False
     )
 
     def gather_s(self, element: Element) -> float:
-        """Return the seconds of the all-gather in BF16."""
-        return self._move(element, 2.0)
+        """Return the seconds of the all-gather of its weights."""
+        return self._move(element, self._sent(element))
 
     def scatter_s(self, element: Element) -> float:
         """Return the seconds of the gradients' reduce-scatter."""
-        size = FORMAT_BYTES[self.scenario.software.gradients.format]
-        return self._move(element, size)
+        return self._move(element, gradient_bytes(self.scenario))
 
     def gather_bytes(self, element: Element) -> float:
         """Return the bytes of the weights that are gathered."""
-        return 2.0 * self._count(element)
+        return self._sent(element) * self._count(element)
 
     def scatter_bytes(self, element: Element) -> float:
         """Return the bytes of the gradients that are scattered."""
-        return FORMAT_BYTES[self.scenario.software.gradients.format] * self._count(
-            element
-        )
+        return gradient_bytes(self.scenario) * self._count(element)
 
     def copy_out_s(self, element: Element) -> float:
         """Return the seconds from the gathered buffer to the weights."""
-        return self._copied(
-            element, COPIED_OUT.get(self.scenario.software.storage.shard_buffer, 0)
-        )
+        is_copied = self.scenario.software.storage.shard_buffer == COPIED_OUT
+        return self._copied(element, 2 * self._sent(element) * is_copied)
 
     def copy_in_s(self, element: Element) -> float:
         """Return the seconds from the BF16 gradients to the scattered buffer.
@@ -65,7 +61,7 @@ class Sharding:
         by (a part of) the replicas (PyTorch 2.13, ``fsdp/_fully_shard/
         _fsdp_collectives.py``, ``fsdp/_runtime_utils.py``).
         """
-        gradient = FORMAT_BYTES[self.scenario.software.gradients.format]
+        gradient = gradient_bytes(self.scenario)
         moved = {"per-weight": 2 + gradient, "flat": 4 + 2 * gradient}
         return self._copied(
             element, moved.get(self.scenario.software.storage.shard_buffer, 0)
@@ -94,6 +90,9 @@ class Sharding:
         own = held(self.scenario, element)
         groups = ((own.shared, self.shared), (own.experts, self.experts))
         return sum(members.size for count, members in groups if count)
+
+    def _sent(self, element: Element) -> float:
+        return sent_bytes(self.scenario, is_layer=element.is_layer)
 
     def _count(self, element: Element) -> float:
         own = held(self.scenario, element)
@@ -133,5 +132,5 @@ def sharding(scenario: Scenario, links: Links, device: Device) -> Sharding:
         device.hbm_bytes_per_s,
         groups.shared,
         groups.experts,
-        scenario.plan.zero == 3,
+        scenario.plan.zero == 3 and not stays_gathered(scenario),
     )

@@ -11,6 +11,7 @@ from estimator.ground.errors import InfeasibleError
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.model import BLOCKS, BlockKind, Transformer
 from estimator.specs.scenario import Scenario
+from estimator.workload.vocabulary import rows_of_rank
 
 ElementKind = Literal["layer", "mtp", "embedding", "head"]
 """``mtp``: a layer of a multi-token-prediction module."""
@@ -129,13 +130,13 @@ def held(scenario: Scenario, element: Element) -> Held:
     count in weights, gradients and optimizer states.
     """
     model, plan = scenario.model, scenario.plan
-    h = model.hidden_size
+    h, words = model.hidden_size, rows_of_rank(model, scenario.software, plan.tp)
     if element.kind == "head" and model.tied_embeddings and plan.pp == 1:
         return Held()
     if element.kind == "embedding":
-        return Held((model.vocab_size + model.num_learned_positions) * h / plan.tp)
+        return Held((words + model.num_learned_positions / plan.tp) * h)
     if element.kind == "head":
-        return Held(model.vocab_size * h / plan.tp if element.has_own_weights else 0.0)
+        return Held(float(words * h) if element.has_own_weights else 0.0)
     layer = layer_params(model, model.layer_kinds[element.layer])
     more = 2.0 * h * h + 3 * h if element.kind == "mtp" else 0.0
     if element.mixer == "attention":  # a rank has a KV head at least, of its own

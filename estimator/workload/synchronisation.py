@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from estimator.costs.collectives import Group, all_gather_s, all_reduce_s, group
-from estimator.costs.formats import FORMATS
 from estimator.costs.rates import Device, Links
 from estimator.ground.lanes import largest
 from estimator.specs.scenario import Scenario
 from estimator.specs.software import GradientPass, Software
+from estimator.workload import stored
 from estimator.workload.host import NO_HOST, Host
 from estimator.workload.optimizer_parts import (
     OF_EXPERTS,
@@ -20,18 +20,24 @@ from estimator.workload.optimizer_parts import (
     OptimizerPart,
 )
 from estimator.workload.stages import Held
+from estimator.workload.stored import MASTER
 
-FORMAT_BYTES = {"fp32": 4, "bf16": 2, "bf16+fp32": 4}
-"""Bytes of a moment, or of a gradient that is reduced."""
-KEPT_GRADIENT = {"fp32": 4, "bf16": 2, "bf16+fp32": 6}
-"""Bytes of all gradients of one weight."""
-MASTER = 4
-"""Bytes of an FP32 master weight."""
 WEIGHTS_OF_LAYER, NORMS_OF_LAYER = 4, 2
 """Tensors of a layer: queries with keys and values, output, two of the feed-forward
 block; and two norms."""
-ONE_EACH = Held(1, 1)
-"""Weights that travel whole."""
+
+
+class Parcels(NamedTuple):
+    """In what gradients and weights travel."""
+
+    buckets: Held = Held(1, 1)
+    """Buckets of those that do so beside computation; 1 and more, not whole where the
+    last is smaller."""
+    ends: float = 0.0
+    """Weights of embedding and head, which travel in 16 bits always."""
+
+
+WHOLE = Parcels()
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def optimizer_phase_s(
     device: Device,
     links: Links,
     window: Window,
-    parts: Held = ONE_EACH,
+    parcels: Parcels = WHOLE,
     host: Host = NO_HOST,
 ) -> dict[OptimizerPart, float]:
     """Return the seconds of each part of the optimizer phase on one rank.
@@ -208,9 +214,8 @@ def optimizer_phase_s(
         Over which gradients and weights travel.
     window : Window
         Seconds of computation that they can hide behind.
-    parts : Held
-        Buckets in which those travel that do so beside computation; 1 and more, not
-        whole where the last is smaller.
+    parcels : Parcels
+        In what they travel.
     host : Host
         Seconds of the host for a kernel, and for a rank of a collective that it checks.
 
@@ -247,14 +252,16 @@ def optimizer_phase_s(
     >>> f"Adam: {made['Adam'] * 1e3:.2f} ms"
     'Adam: 0.63 ms'
     """
-    plan = scenario.plan
-    gradient = FORMAT_BYTES[scenario.software.gradients.format]
+    plan, software = scenario.plan, scenario.software
+    gradient, sent = stored.gradient_bytes(scenario), stored.sent_bytes(scenario)
+    ends = parcels.ends * (stored.HALF - sent)
     whole, sharded = replicas(scenario, num_copies), shards(scenario)
     spent: dict[OptimizerPart, float] = {}
     shard = 0.0
-    for names, count, members, sharers, num_parts in (
-        (OF_SHARED, own.shared, whole.shared, sharded.shared, parts.shared),
-        (OF_EXPERTS, own.experts, whole.experts, sharded.experts, parts.experts),
+    parts = parcels.buckets
+    for names, count, members, sharers, num_parts, more in (
+        (OF_SHARED, own.shared, whole.shared, sharded.shared, parts.shared, ends),
+        (OF_EXPERTS, own.experts, whole.experts, sharded.experts, parts.experts, 0.0),
     ):
         if not count:
             continue
@@ -269,10 +276,11 @@ def optimizer_phase_s(
                 spent[names.reduce] = seconds
         elif plan.zero:
             travel = Travel(members, links, host, num_parts)
-            spent |= _zero_1(scenario.software, names, count, gradient, travel, window)
+            moved = Moved(count * gradient, count * sent + more)
+            spent |= _zero_1(software, names, moved, travel, window)
         else:
             travel = Travel(members, links, host, num_parts)
-            is_hidden = scenario.software.gradients.overlaps_reduction
+            is_hidden = software.gradients.overlaps_reduction
             seconds = travel.s(all_reduce_s, count * gradient, in_parts=is_hidden)
             if is_hidden:
                 seconds = window.behind_backward_s(seconds, travel.checks_s)
@@ -295,48 +303,67 @@ def _passes(
     """Return the bytes that each pass over memory moves, for ``shard`` of ``here``.
 
     The norm reads the FP32 gradient, clipping reads and writes it; Adam reads it, reads
-    and writes master weight and both moments; a BF16 copy is made of the master weight
+    and writes master weight and both moments; a copy is made of the master weight
     (Megatron-LM, commit d98e8a6, ``core/optimizer/clip_grads.py``,
-    ``distrib_optimizer.py``; PyTorch's ``clip_grad_norm_``). Gradients are cleared,
-    copies of the weights in the recipe's format made.
+    ``distrib_optimizer.py``; PyTorch's ``clip_grad_norm_``). Gradients that stay are
+    cleared, copies of the weights in the recipe's format made. Only 16-bit gradients of
+    whole replicas are copied into buckets (PyTorch's DDP), only FP16 has a loss scale.
     """
     software = scenario.software
-    gradient = FORMAT_BYTES[software.gradients.format]
-    moment = FORMAT_BYTES[software.storage.moments]
-    weight = FORMATS[scenario.precision.recipe].weight
-    cast = 2 + weight if weight < 2 else 0
+    gradient = stored.gradient_bytes(scenario)
+    storage = software.storage
+    moments = 4 * stored.MOMENT[storage.moments]
+    updated: float = 2 * stored.HALF  # read and written
+    if storage.main_weights == "fp32":
+        updated = 3 * MASTER + stored.sent_bytes(scenario)  # and read for a copy
     widened = gradient + MASTER if gradient < MASTER else 0
+    cleared = gradient * software.gradients.are_preallocated
     own: dict[GradientPass, tuple[OptimizerPart, float]] = {
         "average": (OptimizerPart.AVERAGE, 2 * gradient * here * is_shared),
         "check": (OptimizerPart.CHECK, gradient * here),
         "unscale": (OptimizerPart.UNSCALE, 2 * MASTER * shard),
         "bucket": (OptimizerPart.BUCKET, 2 * 4 * here * is_shared),
     }
-    return dict(own[name] for name in software.gradients.passes) | {
-        OptimizerPart.NORM: (widened + 3 * MASTER) * shard,
-        OptimizerPart.ADAM: (MASTER + 2 * MASTER + 4 * moment + MASTER + 2) * shard,
-        OptimizerPart.CLEAR: (gradient + cast) * here,
+    runs: dict[GradientPass, bool] = {
+        "bucket": not scenario.plan.zero,
+        "unscale": scenario.precision.recipe == "fp16",
     }
+    passes = (name for name in software.gradients.passes if runs.get(name, True))
+    return dict(own[name] for name in passes) | {
+        OptimizerPart.NORM: (widened + 3 * MASTER) * shard,
+        OptimizerPart.ADAM: (MASTER + updated + moments) * shard,
+        OptimizerPart.CLEAR: (cleared + stored.cast_bytes(scenario)) * here,
+    }
+
+
+class Moved(NamedTuple):
+    """Bytes that travel between replicas."""
+
+    gradient_bytes: float
+    weight_bytes: float
 
 
 def _zero_1(
     software: Software,
     names: OptimizerCollectives,
-    count: float,
-    gradient: float,
+    moved: Moved,
     travel: Travel,
     window: Window,
 ) -> dict[OptimizerPart, float]:
-    """Return the reduction of gradients and the all-gather of weights."""
+    """Return the reduction of gradients and the all-gather of weights.
+
+    All-reduces wait for the backward pass, whatever the software overlaps. Weights that
+    are gathered one by one, as lists, are copied out of their pieces by the host
+    (huggingface/nanotron, commit 67c5ebb, ``optim/zero.py``).
+    """
     is_scattered = software.gradients.reduction == "reduce-scatter"
+    is_hidden = software.gradients.overlaps_reduction and is_scattered
     reduce_s = all_gather_s if is_scattered else all_reduce_s
-    scatter_s = travel.s(
-        reduce_s, count * gradient, in_parts=software.gradients.overlaps_reduction
-    )
+    scatter_s = travel.s(reduce_s, moved.gradient_bytes, in_parts=is_hidden)
     gather_s = travel.s(
-        all_gather_s, count * 2, in_parts=software.gradients.overlaps_gather
+        all_gather_s, moved.weight_bytes, in_parts=software.gradients.overlaps_gather
     )
-    if software.gradients.overlaps_reduction:
+    if is_hidden:
         scatter_s = window.behind_backward_s(scatter_s, travel.checks_s)
     if software.gradients.overlaps_gather:
         gather_s = window.behind_forward_s(gather_s)

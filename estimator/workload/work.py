@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from estimator.costs import kernels
@@ -15,10 +16,10 @@ from estimator.specs.scenario import Scenario
 from estimator.specs.software import Software
 from estimator.specs.training import ParallelPlan
 from estimator.workload.causes import Cause
+from estimator.workload.stored import addition_bytes
 
 ACCUMULATE = 8
 """FP32 weight gradient: read and written."""
-
 GRADIENT_KERNELS = 4
 """Launched for a weight's gradient: the product, its addition to what is accumulated,
 and both for the bias or norm beside it."""
@@ -43,6 +44,8 @@ class Gemm(NamedTuple):
     is_weight_gradient: bool = False
     num_kernels: int = 1
     """Kernels launched, small ones that come with it included."""
+    is_forward: bool = False
+    """Its weight lies ``(n, k)`` in memory."""
 
     @property
     def cause(self) -> Cause:
@@ -76,7 +79,12 @@ class Gemm(NamedTuple):
             num_sms=num_sms,
             output_bytes=self.output_bytes,
             is_weight_gradient=self.is_weight_gradient,
+            is_transposed=self.is_forward,
         )
+
+
+linear = partial(Gemm, is_forward=True)
+"""Makes the product with a weight in a forward pass."""
 
 
 def weight_product(
@@ -204,7 +212,7 @@ class Softmax(NamedTuple):
         return self.num_scores * self.bytes_per_score
 
     def seconds(self, device: Device, num_sms: int) -> float:
-        """Return the duration; bandwidth does not depend on a few SMs."""
+        """Return the duration, which does not depend on a few SMs."""
         del num_sms
         worth = self.num_scores * (device.softmax_bytes + self.bytes_beside)
         return kernels.elementwise_s(device, worth, self.num_kernels)
@@ -385,15 +393,8 @@ def sizes(scenario: Scenario, seq_len: int) -> Sizes:
         and scenario.precision.recipe == "fp8",
         recompute=frozenset(scenario.recompute),
         places=places,
-        gradient_addition=_gradient_addition(scenario),
+        gradient_addition=addition_bytes(scenario),
         drops_last=software.kernels.early_stop
         or software.kernels.launch == "graph"
         or scenario.cluster.node.dispatch_s is None,
     )
-
-
-def _gradient_addition(scenario: Scenario) -> int:
-    gradients = scenario.software.gradients
-    if gradients.fused and gradients.format != "bf16+fp32":
-        return 0
-    return 6 if gradients.format == "bf16" else 10  # 2 in; 2 or 4 read and written

@@ -122,7 +122,11 @@ class ShapeBounds:
         num_steps += ramped / (seq_len * replica * count)
         for shards in self.bounds.shards(shape, pipe, placed, self.made):
             step_s = _step_s(placed, of_stage, shards, count) + shards.optimizer_s
-            needed = RankMemory(*shards.states, activations, buffers).total
+            weights, gradients, optimizer = shards.states
+            if not scenario.software.gradients.are_preallocated:  # each in its time
+                gradients = np.maximum(gradients - activations, 0.0)
+            states = weights, gradients, optimizer
+            needed = RankMemory(*states, activations, buffers).total
             yield Bound(shards.zero, step_s, step_s * num_steps, float(np.max(needed)))
 
     def _activations(self, placed: Placement, of_stage: Floats) -> Any:

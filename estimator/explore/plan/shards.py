@@ -12,9 +12,9 @@ from estimator.explore.plan.elements import ElementCost, Elements, split
 from estimator.explore.plan.space import ZERO, Placement, Shape
 from estimator.ground.lanes import Floats, Index
 from estimator.specs.scenario import Scenario
-from estimator.workload.memory import state_bytes
 from estimator.workload.sharding import Sharding, sharding
 from estimator.workload.stages import Element, Held, Look
+from estimator.workload.states import state_bytes
 from estimator.workload.synchronisation import (
     Replicas,
     Window,
