@@ -306,3 +306,19 @@ def test_a_weight_pass_of_its_own_scatters_what_a_whole_backward_pass_does():
     whole, *parts = (scattered(chunks.operations(op, 0)) for op in (Op.B, Op.I, Op.W))
     assert whole > 0
     assert sum(parts) == pytest.approx(whole, rel=1e-12)
+
+
+def test_a_message_in_parts_takes_a_part_of_the_link_and_a_gather():
+    piped = (*SPLIT, "cluster.num_gpus=16", "plan.pp=2", "plan.sequence_parallel=false")
+    whole, parted, along = (
+        model(*more, base=piped).chunks().exchanges
+        for more in (
+            ("software.communication.splits_sends=false",),
+            ("software.communication.splits_sends=true",),
+            ("software.communication.splits_sends=true", "plan.sequence_parallel=true"),
+        )
+    )
+    assert parted.send_bytes == along.send_bytes == whole.send_bytes / 8
+    assert parted.rejoin_s == parted.tensor.split_s > 0
+    assert along.rejoin_s == whole.rejoin_s == 0
+    assert along.send_s(0, 1) < parted.send_s(0, 1) < whole.send_s(0, 1) / 2

@@ -136,6 +136,10 @@ class Communication:
     gradients; ``pipelined``: also cut into chunks that hide behind their products."""
     pipeline: bool
     """Send to the next stage behind computation; false: wait for each send."""
+    splits_sends: bool
+    """Of what all tensor-parallel ranks of a stage hold each sends a part, and those of
+    the next stage gather it; false: each sends all. Without sequence parallelism only,
+    under which each holds a part anyway."""
     context: bool
     """Exchange keys and values behind attention."""
     experts: bool

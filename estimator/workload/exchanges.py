@@ -86,6 +86,9 @@ class Exchanges:
     """Weights gathered for each layer (ZeRO-2 and 3); None where they stay."""
     send_bytes: float
     """Of a message between two stages."""
+    rejoin_s: float
+    """In which tensor-parallel ranks gather such messages, a part of one each; 0 where
+    each gets what it needs."""
     ranks_per_node: float
     """Pipeline ranks that share a node."""
     offload_bytes_per_s: float
@@ -93,12 +96,13 @@ class Exchanges:
 
     def send_s(self, rank: int, other: int) -> float:
         """Return the seconds of a message between two pipeline ranks."""
-        return send_s(
+        moved_s = send_s(
             self.send_bytes,
             self.links,
             is_inside_node=self._same_node(rank, other),
             span=self._span(rank, other),
         )
+        return moved_s + self.rejoin_s
 
     def pair_s(self, num_bytes: float, rank: int, other: int) -> float:
         """Return the seconds of an all-reduce between two pipeline ranks."""
@@ -130,14 +134,20 @@ def exchanges(
     plan, per_node = scenario.plan, scenario.cluster.node.scaleup_gpus
     is_overlapped = scenario.software.communication.experts and made.has_pairs
     ways = links(scenario.cluster, layer, is_overlapped=is_overlapped)
+    tensor = _tensor(size, ways, device)
+    is_parted = (
+        scenario.software.communication.splits_sends and not plan.sequence_parallel
+    )
+    whole = 2.0 * size.model.hidden_size * size.split_tokens
     return Exchanges(
         links=ways,
-        tensor=_tensor(size, ways, device),
+        tensor=tensor,
         context_s=_context_s(size, ways, plan.stride("cp", scenario.dp)),
         experts=_experts(size, ways),
         is_overlapped=is_overlapped,
         sharding=sharding(scenario, ways, device) if plan.zero > 1 else None,
-        send_bytes=2.0 * size.model.hidden_size * size.split_tokens,
+        send_bytes=whole / plan.tp if is_parted else whole,
+        rejoin_s=tensor.split_s if is_parted else 0.0,
         ranks_per_node=per_node / plan.stride("pp", scenario.dp),
         offload_bytes_per_s=(
             _offload_bytes_per_s(scenario, layer) if made.runs_backward else 0.0
