@@ -144,11 +144,10 @@ def test_captured_graphs_are_printed_with_the_cluster():
     assert software("nemo", "25.09", **graph).kernels.launch == "graph"
 
 
-def test_an_fp16_run_scales_its_loss():
-    passes = software("megatron-lm", "2021-04", precision="FP16").gradients
-    plain = software("megatron-lm", "2021-04").gradients
-    assert passes.passes == (*plain.passes, "unscale")
-    assert passes.format == plain.fp16_format
+def test_fp16_is_a_recipe_of_its_own():
+    texts = {"FP16 mixed": "fp16", "BF16": "bf16", "BF16/FP16 mixed": "bf16"}
+    for text, recipe in texts.items():
+        assert case(precision=text).scenario.precision.recipe == recipe
 
 
 def test_gradients_accumulate_in_32_bits_where_that_is_printed():

@@ -418,7 +418,7 @@ def test_a_quoted_recipe_counts_only_where_nothing_recomputed_does_not_fit():
     ("text", "recipe"),
     [
         ("BF16 (fp32 gradient accumulation)", "bf16"),
-        ("FP16 mixed", "bf16"),
+        ("FP16 mixed", "fp16"),
         ("FP8-CS", "fp8-tensor"),
         ("FP8 rowwise", "fp8-row"),
         ("FP8-MX", "mxfp8"),

@@ -32,7 +32,6 @@ ALSO: Mapping[str, str] = {
 }
 """Other names of frameworks -> theirs."""
 _DATE = re.compile(r"(?:20)?\d\d[.-](?:0[1-9]|1[0-2])")
-_HALF = re.compile(r"fp16|half")
 
 
 def software_of(
@@ -68,9 +67,9 @@ def software_of(
     if record["cluster"].get("cuda_graph") is True:
         switches["kernels.launch"] = "graph"
     switches |= given.get("switches", {})
-    made = made.having(switches) if switches else made
-    more = _formats(record, made)
-    return (made.having(more) if more else made), is_default
+    if says(record.get("precision"), "fp32 gradient accumulation"):
+        switches["gradients.format"] = "bf16+fp32"
+    return (made.having(switches) if switches else made), is_default
 
 
 def _release(told: Mapping[str, Any]) -> str | None:
@@ -125,18 +124,3 @@ def _offered(release: Software, feature: str) -> Mapping[str, Any]:
             fix=suggestion(feature, list(known)),
         )
     return release.offers[feature]
-
-
-def _formats(record: Record, release: Software) -> dict[str, Any]:
-    """Return the switches that a record's precision tells: gradients, and their scale.
-
-    An FP16 run has the framework's gradients for FP16, and takes out the loss scale.
-    """
-    text = str(record.get("precision") or "").lower()
-    made: dict[str, Any] = {}
-    if _HALF.search(text) and "bf16" not in text:
-        made["gradients.format"] = release.gradients.fp16_format
-        made["gradients.passes"] = (*release.gradients.passes, "unscale")
-    if says(text, "fp32 gradient accumulation"):
-        made["gradients.format"] = "bf16+fp32"
-    return made

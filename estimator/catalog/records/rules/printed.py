@@ -32,7 +32,8 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"row-?wise", "fp8-row", ""),
     (r"tensor-?wise|per-tensor|fp8-cs|delayed", "fp8-tensor", ""),
     (r"fp8|e4m3", PLAIN, ""),
-    (r"bf16|fp16|bfloat|half", "bf16", ""),
+    (r"bf16|bfloat", "bf16", ""),
+    (r"fp16|half", "fp16", ""),
     (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),
     (r"tf32|fp32|single", "bf16", "32-bit products are not modelled: BF16"),
 )
