@@ -440,7 +440,7 @@ def test_precision_texts_name_their_recipe(text, recipe):
     [
         ("1F1B", None, "1f1b", None),
         ("interleaved 1F1B", 2, "interleaved-1f1b", 2),
-        ("interleaved 1F1B (VP not stated)", None, "interleaved-1f1b", 4),
+        ("interleaved 1F1B (VP not stated)", None, "interleaved-1f1b", 2),
         ("interleaved 1F1B with 1F1B EP all-to-all overlap", 2, "interleaved-1f1b-overlap", 2),
         ("ZB-1p", None, "zb-h1", None),
         ("ZB-2p", None, "zb-h2", None),
@@ -454,6 +454,14 @@ def test_schedule_texts_name_their_schedule(text, vp, schedule, virtual):
         made["parallel"]["vp"] = vp
     plan = mapped(made).scenario.plan
     assert (plan.schedule, plan.stages_per_rank) == (schedule, virtual)
+
+
+def test_virtual_stages_that_are_not_printed_are_all_tried():
+    made = record(schedule="interleaved 1F1B", model__layers=24)
+    tried = [plan.stages_per_rank for plan in mapped(made).plans]
+    assert tried == [2, 3, 4, 6, 12]
+    words = "virtual stages are not printed: the fastest that fits"
+    assert words in predictions(made)["step_s"].assumptions
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from estimator.specs.software import Software
 
 USUAL_BATCH_TOKENS = 4_194_304
 """Tokens of a step where no batch is printed: between GPT-3's 3.2M and Llama 2's 4M."""
+VIRTUAL = "virtual stages are not printed: the fastest that fits"
 IN_NODE = 8
 """Ranks at most of an assumed tensor or expert group."""
 DEPTHS = (1, 2, 4, 8, 16, 32)
@@ -85,7 +86,9 @@ def plans(
     parallelism is tried.
     """
     if "parallel" in record:
-        return PossiblePlans((record["parallel"],))
+        given = tuple(_interleaved(record, record["parallel"], model))
+        is_open = len(given) > 1
+        return PossiblePlans(given, VIRTUAL if is_open else "")
     if where.num_gpus <= where.node.gpus_per_node:
         return PossiblePlans(({},), "no plan is printed: data parallelism on one node")
     said = " ".join(str(record.get(key, "")) for key in ("schedule", "recompute"))
@@ -93,11 +96,30 @@ def plans(
         return PossiblePlans(
             ({"zero": 3},), "no plan is printed: everything is sharded"
         )
-    grown = tuple(_grown(model, where.num_gpus, record["batch"]["global"]))
+    grown = tuple(
+        each
+        for plan in _grown(model, where.num_gpus, record["batch"]["global"])
+        for each in _interleaved(record, plan, model)
+    )
     return PossiblePlans(
         grown or ({"zero": 3},),
         "no plan is printed: tensor and pipeline parallelism as the model needs",
     )
+
+
+def _interleaved(record: Record, plan: Plan, model: Transformer) -> Iterator[Plan]:
+    """Yield a plan with all virtual stages that its layers allow, if they are open."""
+    pp = int(plan.get("pp", 1))
+    each = -(-model.num_layers // pp)
+    counts = [count for count in range(2, each + 1) if each % count == 0]
+    is_open = (
+        pp > 1 and "vp" not in plan and says(record.get("schedule"), "interleaved")
+    )
+    if not is_open or not counts:
+        yield plan
+        return
+    for count in counts:
+        yield {**plan, "vp": count}
 
 
 def _grown(model: Transformer, num_ranks: int, global_batch: int) -> Iterator[Plan]:

@@ -10,9 +10,7 @@ from estimator.specs.model import Transformer
 from estimator.specs.software import Software
 
 
-def schedule_of(
-    record: Record, num_layers: int, pp: int, notes: list[str]
-) -> tuple[str, int | None]:
+def schedule_of(record: Record, pp: int) -> tuple[str, int | None]:
     """Return the schedule's name and its virtual stages."""
     text = str(record.get("schedule") or "").lower()
     virtual = record.get("parallel", {}).get("vp")
@@ -22,31 +20,9 @@ def schedule_of(
     for words, name in printed.SCHEDULES:
         if says(text, words):
             return name, None
-    if not says(text, "interleaved") and (virtual or 1) == 1:
-        return "1f1b", None
-    if virtual is None:
-        virtual = _most_virtual(num_layers, pp)
-        notes.append(f"virtual stages are not printed: {virtual} a rank")
-    if virtual == 1:
+    if virtual in (None, 1):
         return "1f1b", None
     return f"interleaved-1f1b{'-overlap' * is_overlapped}", virtual
-
-
-def _most_virtual(num_layers: int, pp: int) -> int:
-    """Return the largest number that divides a rank's layers, at most 4.
-
-    An interleaved schedule has at least two: seven layers make seven stages, as in
-    Mixtral-8x22B of Megatron-MoE-ModelZoo (commit e865051, runtime.conf).
-
-    >>> _most_virtual(32, 8), _most_virtual(126, 16), _most_virtual(22, 8)
-    (4, 4, 3)
-    >>> _most_virtual(56, 8)
-    7
-    """
-    each = -(-num_layers // pp)
-    divisors = [v for v in range(2, each + 1) if each % v == 0]
-    few = [v for v in divisors if v <= printed.MOST_VIRTUAL]
-    return max(few) if few else min(divisors, default=1)
 
 
 def layout_of(

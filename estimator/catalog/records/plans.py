@@ -45,7 +45,7 @@ def plan_of(
     if zero == 2 and pp > 1:
         zero = 1
         notes.append("behind a pipeline gradients are reduced once a step: ZeRO-1")
-    schedule, virtual = schedule_of(record, model.num_layers, pp, notes)
+    schedule, virtual = schedule_of(record, pp)
     is_sequence_parallel = given.get(
         "sequence_parallel", software.defaults.sequence_parallel
     )

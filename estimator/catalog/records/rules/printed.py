@@ -18,8 +18,6 @@ SCHEDULES: tuple[tuple[str, str], ...] = (
     ("breadth", "breadth-first"),
 )
 """Words in ``schedule`` -> schedule; interleaved and plain 1F1B apart."""
-MOST_VIRTUAL = 4
-"""Virtual stages at most where a source does not print them."""
 
 PLAIN = "fp8-plain"
 """Scaled as the framework does by itself (``defaults.fp8`` of its file)."""
