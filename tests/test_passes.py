@@ -47,7 +47,7 @@ def weights(made):
 
 def test_passes_over_gradients_move_what_they_read_and_write():
     plain = model().optimizer_parts()
-    passes = "software.gradients.passes=[average, check, unscale]"
+    passes = "software.gradients.passes=[average, check]"
     fp16 = "precision.recipe=fp16", "software.gradients.fp16_format=fp32"
     assert "unscale gradients" not in model(passes).optimizer_parts()
     made = model(passes, *fp16)

@@ -9,6 +9,7 @@ from estimator.answer.training import memory_report
 from estimator.catalog.loading import load, load_scenario
 from estimator.costs.kernels import gemm_s
 from estimator.costs.rates import Layer, device
+from estimator.engine.operations import Stream
 from estimator.workload import stored
 from estimator.workload.buckets import buckets
 from estimator.workload.chunks import Chunks
@@ -93,6 +94,18 @@ def test_fp8_does_not_take_less_memory_than_bf16_under_megatron_core():
     megatron = "software=megatron-core-2026-08"
     half, fp8 = (sum(memory_of(megatron, *more).values()) for more in ([], [FP8]))
     assert fp8 >= half
+
+
+def test_weights_of_which_no_copy_is_kept_are_cast_in_each_pass():
+    def moved(op, *overrides):
+        model = made("precision.recipe=fp8-row", *overrides)
+        steps = model.chunks().operations(op, 0)
+        return sum(step.num_bytes for step in steps if step.stream is Stream.COMPUTE)
+
+    layers = num_weights() - VOCABULARY
+    for op in "FB":  # maxima found, then read and written: 2 + 2 + 1
+        more = moved(op, *storage(num_8_bit_copies=0)) - moved(op)
+        assert more == pytest.approx(5 * layers, rel=1e-3)
 
 
 def seconds(part, *overrides):

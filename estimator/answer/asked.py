@@ -10,6 +10,7 @@ from estimator.ground.words import CLOSE, dollars, quantity, several, short
 from estimator.specs.layout import EVEN
 from estimator.specs.scenario import Scenario
 from estimator.specs.training import GlobalBatch, Phase
+from estimator.workload.stored import gradient_format
 
 AXES = ("pp", "tp", "cp", "ep", "etp")
 
@@ -35,7 +36,7 @@ def asked(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "software", software.title
     yield (
         "precision",
-        f"{precision.recipe}; gradients {software.gradients.format}, moments "
+        f"{precision.recipe}; gradients {gradient_format(scenario)}, moments "
         f"{software.storage.moments}",
     )
     yield "recomputed", ", ".join(scenario.recompute) or "nothing"

@@ -174,8 +174,9 @@ class Gradients:
     """Kernels of their own over the gradients before the optimizer. ``average``:
     divides them by the replicas before the reduction, which otherwise does;
     ``check``: looks for NaN before it (Megatron-LM's ``check_for_nan_in_grad``);
-    ``unscale``: takes out the loss scale of an FP16 run; ``bucket``: copies 16-bit ones
-    into the buckets that are reduced, and back (PyTorch's DDP)."""
+    ``unscale``: takes out a loss scale, as every FP16 run does; ``bucket``: copies
+    16-bit ones into the buckets that are reduced, and back (PyTorch's DDP without an
+    optimizer that is sharded)."""
     reduction: Literal["reduce-scatter", "all-reduce"]
     """How ZeRO-1 reduces: each replica gets what it updates, or all of them
     (nanotron)."""

@@ -9,7 +9,16 @@ from estimator.specs.model import BlockKind
 from estimator.workload import attention, ends, feed_forward, mamba
 from estimator.workload.attention import DROPOUT, MASK, norm_bytes
 from estimator.workload.stages import Element
-from estimator.workload.work import ADD, CHECKPOINT_STATES, Segment, Sizes, Traffic
+from estimator.workload.stored import HALF
+from estimator.workload.work import (
+    ADD,
+    CHECKPOINT_STATES,
+    Gemm,
+    Segment,
+    Sizes,
+    Traffic,
+    casts,
+)
 
 EAGER_NORM_KERNELS = 7
 CHECKPOINTED = {"full", "core_attn", "mlp", "mlp_up", "moe", "layernorm", "moe_act"}
@@ -70,7 +79,7 @@ def layer_segments(size: Sizes, element: Element) -> OfLayer[Segment]:
 
     The gate belongs to the mixer: tokens leave for their experts behind it.
     """
-    forward, backward, weight, _ = _mixer(size, element)
+    forward, backward, weight, _ = _quantised(size, _mixer(size, element))
     if element.feed_forward == "moe":
         forward += feed_forward.router_forward(size)
         backward += feed_forward.router_backward(size)
@@ -82,8 +91,37 @@ def layer_segments(size: Sizes, element: Element) -> OfLayer[Segment]:
     forward += _residual(size, element, is_backward=False)
     backward += _residual(size, element, is_backward=True)
     return OfLayer(
-        OfBlock(forward, backward, weight, forward), _feed_forward(size, element)
+        OfBlock(forward, backward, weight, forward),
+        _quantised(size, _feed_forward(size, element)),
     )
+
+
+def _quantised(size: Sizes, block: OfBlock[Segment]) -> OfBlock[Segment]:
+    """Return a block whose weights are cast for each product where no copy is kept.
+
+    As activations are, forward and again backward (pytorch/ao, ``float8/
+    float8_linear.py``, recalled: both from the weight in 16 bits).
+    """
+    storage, form = size.software.storage, size.format
+    if form.weight >= HALF or storage.num_8_bit_copies or storage.gathers_8_bits:
+        return block
+    once = block.again is block.forward
+    forward = block.forward + _cast(block.forward, form.dtype, form.cast)
+    return OfBlock(
+        forward,
+        block.input + _cast(block.input, form.dtype, form.recast),
+        block.weight,
+        forward if once else block.again + _cast(block.again, form.dtype, form.cast),
+    )
+
+
+def _cast(segment: Segment, dtype: str, bytes_per_weight: float) -> Segment:
+    weights = sum(
+        made.n * made.k * made.num_groups
+        for made in segment
+        if isinstance(made, Gemm) and made.dtype == dtype
+    )
+    return casts("weights in 8 bits", weights * bytes_per_weight, 1)
 
 
 def _mixer(size: Sizes, element: Element) -> OfBlock[Segment]:

@@ -307,7 +307,7 @@ def _passes(
     (Megatron-LM, commit d98e8a6, ``core/optimizer/clip_grads.py``,
     ``distrib_optimizer.py``; PyTorch's ``clip_grad_norm_``). Gradients that stay are
     cleared, copies of the weights in the recipe's format made. Only 16-bit gradients of
-    whole replicas are copied into buckets (PyTorch's DDP), only FP16 has a loss scale.
+    whole replicas are copied into buckets (PyTorch's DDP); FP16 has a loss scale.
     """
     software = scenario.software
     gradient = stored.gradient_bytes(scenario)
@@ -324,11 +324,11 @@ def _passes(
         "unscale": (OptimizerPart.UNSCALE, 2 * MASTER * shard),
         "bucket": (OptimizerPart.BUCKET, 2 * 4 * here * is_shared),
     }
-    runs: dict[GradientPass, bool] = {
-        "bucket": not scenario.plan.zero,
-        "unscale": scenario.precision.recipe == "fp16",
-    }
-    passes = (name for name in software.gradients.passes if runs.get(name, True))
+    passes = [*software.gradients.passes]
+    if scenario.precision.recipe == "fp16":
+        passes.append("unscale")
+    if scenario.plan.zero and "bucket" in passes:
+        passes.remove("bucket")
     return dict(own[name] for name in passes) | {
         OptimizerPart.NORM: (widened + 3 * MASTER) * shard,
         OptimizerPart.ADAM: (MASTER + updated + moments) * shard,
