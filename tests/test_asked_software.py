@@ -12,6 +12,7 @@ from estimator.catalog import kinds
 from estimator.catalog.loading import load_scenario
 from estimator.catalog.writing import scenario_yaml
 from estimator.explore.comparison import compare
+from estimator.explore.sweeps import sweep
 from estimator.faces.cli.main import cli
 from estimator.ground.errors import InputError
 from estimator.show.tables import compare as tables
@@ -177,6 +178,17 @@ def test_releases_are_one_cause_and_switches_of_one_release_one_each():
         "software.kernels.attention",
         "recompute",
     }
+
+
+def test_features_are_varied_and_their_sources_are_no_cause(tmp_path):
+    features = "software.with=[compile],[]"
+    made = compare(OWN, features, ["software=pytorch-fsdp2"])
+    assert "software.kernels.fused_norms" in str([share.input for share in made.shares])
+    assert not [share for share in made.shares if "sources" in share.input]
+    out = tmp_path / "rows.csv"
+    rows = sweep(OWN, features, ["software=pytorch-fsdp2"], out=out).frame()
+    steps = [report.step.step_s for report in made.reports]
+    assert rows["step_s"].tolist() == pytest.approx(steps)
 
 
 def test_what_a_plan_takes_from_its_software_is_part_of_that_cause():
