@@ -153,6 +153,24 @@ def test_a_saved_scenario_says_of_its_software_what_differs(has_base, tmp_path):
         assert load_scenario(path).software == made.software
 
 
+def test_a_release_of_somebodys_own_is_saved_over_the_built_in_one(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "base: nanotron-2024-12\nname: mine\nkernels: {launch: graph}\n"
+        "sources: {kernels.launch: 'assumed: I say so'}\n"
+    )
+    made = load_scenario("deepseek-v3", [f"software={own}"])
+    path = tmp_path / "saved.yaml"
+    path.write_text(scenario_yaml(made, "deepseek-v3"))
+    assert yaml.safe_load(path.read_text())["software"] == {
+        "base": "nanotron-2024-12",
+        "name": "mine",
+        "kernels": {"launch": "graph"},
+        "sources": {"kernels.launch": "assumed: I say so"},
+    }
+    assert load_scenario(path).software == made.software
+
+
 def test_a_release_over_a_scenario_with_switches_keeps_none_of_them(tmp_path):
     base = tmp_path / "base.yaml"
     base.write_text(scenario_yaml(load_scenario("gpt3-175b@fused-attention")))
