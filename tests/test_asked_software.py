@@ -12,6 +12,7 @@ from estimator.catalog import kinds
 from estimator.catalog.loading import load_scenario
 from estimator.catalog.writing import scenario_yaml
 from estimator.explore.comparison import compare
+from estimator.explore.sweeps import sweep
 from estimator.faces.cli.main import cli
 from estimator.ground.errors import InputError
 from estimator.show.tables import compare as tables
@@ -152,6 +153,24 @@ def test_a_saved_scenario_says_of_its_software_what_differs(has_base, tmp_path):
         assert load_scenario(path).software == made.software
 
 
+def test_a_release_of_somebodys_own_is_saved_over_the_built_in_one(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "base: nanotron-2024-12\nname: mine\nkernels: {launch: graph}\n"
+        "sources: {kernels.launch: 'assumed: I say so'}\n"
+    )
+    made = load_scenario("deepseek-v3", [f"software={own}"])
+    path = tmp_path / "saved.yaml"
+    path.write_text(scenario_yaml(made, "deepseek-v3"))
+    assert yaml.safe_load(path.read_text())["software"] == {
+        "base": "nanotron-2024-12",
+        "name": "mine",
+        "kernels": {"launch": "graph"},
+        "sources": {"kernels.launch": "assumed: I say so"},
+    }
+    assert load_scenario(path).software == made.software
+
+
 def test_a_release_over_a_scenario_with_switches_keeps_none_of_them(tmp_path):
     base = tmp_path / "base.yaml"
     base.write_text(scenario_yaml(load_scenario("gpt3-175b@fused-attention")))
@@ -177,6 +196,17 @@ def test_releases_are_one_cause_and_switches_of_one_release_one_each():
         "software.kernels.attention",
         "recompute",
     }
+
+
+def test_features_are_varied_and_their_sources_are_no_cause(tmp_path):
+    features = "software.with=[compile],[]"
+    made = compare(OWN, features, ["software=pytorch-fsdp2"])
+    assert "software.kernels.fused_norms" in str([share.input for share in made.shares])
+    assert not [share for share in made.shares if "sources" in share.input]
+    out = tmp_path / "rows.csv"
+    rows = sweep(OWN, features, ["software=pytorch-fsdp2"], out=out).frame()
+    steps = [report.step.step_s for report in made.reports]
+    assert rows["step_s"].tolist() == pytest.approx(steps)
 
 
 def test_what_a_plan_takes_from_its_software_is_part_of_that_cause():

@@ -14,6 +14,7 @@ from estimator.catalog.writing import scenario_yaml
 from estimator.explore.comparison import compare
 from estimator.explore.sweeps import sweep
 from estimator.faces.cli.main import cli
+from estimator.faces.uploads import Accepted, accepted
 from estimator.ground.errors import EstimatorError
 from estimator.specs.software import switch_paths
 
@@ -123,3 +124,11 @@ def test_what_published_phases_were_spent_on_may_be_older(tmp_path):
     assert [note.partition(": ")[2] for note in notes] == [LAUNCH]
     assert read.published_on.software.kernels.launch == "graph"
     assert made.published_on.software.kernels.launch == "queued"
+
+
+def test_an_older_file_is_taken_where_it_is_handed_in():
+    text = b"base: deepseek-v3\nplan: {launch: graph}\n"
+    chosen = Accepted(load_scenario("deepseek-v3"), "deepseek-v3")
+    made, notes = told(lambda: accepted(text, "old.yaml", chosen))
+    assert notes == [f"old.yaml:2: {LAUNCH}"]
+    assert made.scenario.software.kernels.launch == "graph"

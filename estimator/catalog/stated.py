@@ -17,10 +17,11 @@ SOFTWARE, SOURCES = "software", "sources"
 def stated(own: Mapping[str, Any]) -> Any:
     """Return what a file says of a software that is given in full.
 
-    One that is no built-in release, changed or not, stays as it is.
+    One that a person wrote lies over the built-in release that it lay over, which is of
+    the same framework and date; without any it stays as it is.
     """
-    name = own.get("name")
-    if name not in kinds.names(SOFTWARE):
+    name = _base(own)
+    if not name:
         return own
     release = _release({"base": name})
     features = list(_turned_on(own, release))
@@ -40,6 +41,22 @@ def stated(own: Mapping[str, Any]) -> Any:
     told = {path: said for path, said in sources.items() if said != ASKED}
     made |= {SOURCES: told} if told else {}
     return {"base": name, **made} if made else name
+
+
+def _base(own: Mapping[str, Any]) -> str:
+    """Return the built-in release of a software, or that of its framework and date."""
+    known = kinds.names(SOFTWARE)
+    if own["name"] in known:
+        return str(own["name"])
+    what = ("framework", "release")
+    return next(
+        (
+            name
+            for name in known
+            if all(reading.read(SOFTWARE, name)[key] == own[key] for key in what)
+        ),
+        "",
+    )
 
 
 def _release(document: Mapping[str, Any]) -> Software:

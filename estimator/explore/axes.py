@@ -17,6 +17,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from estimator.catalog import building, kinds, moved, reading
+from estimator.catalog.features import WITH
+from estimator.catalog.releases import SOFTWARE
 from estimator.ground.documents import VARY, Map, Seq, parse_override
 from estimator.ground.errors import InputError
 from estimator.ground.lanes import Floats
@@ -27,6 +29,8 @@ from estimator.specs.scenario import Scenario
 
 MAX_POINTS = 20_000_000
 EXAMPLE = "--vary cluster.fabric.bytes_per_s='25 GB/s:100 GB/s:16'"
+FEATURES = f"{SOFTWARE}.{WITH}"
+"""Path that turns features on; nothing stands there afterwards."""
 _END = r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(?:([A-Za-zµ/][\w/µ]*)\s*)?"
 _RANGE = re.compile(rf"{_END}:{_END}(?::\s*(\d+)\s*)?\Z")
 
@@ -132,7 +136,7 @@ def _count(path: str, text: str, *, is_drawn: bool) -> int:
 
 
 def _axis(path: str, text: str, document: Map, scenario: Scenario) -> Axis:
-    hint = hint_at(path, document)
+    hint = tuple[str, ...] if path == FEATURES else hint_at(path, document)
     is_rated = is_rate(path, hint) and _is_there(path, scenario)
     if is_rated and path.rsplit(".", 1)[-1] in ("value", "low", "high"):
         raise InputError(

@@ -18,7 +18,7 @@ def inputs(before: Map, after: Map) -> list[list[Path]]:
     """Return the paths that differ, grouped by the named file that they belong to.
 
     Two releases of software are one input, with what a plan takes from them; of one
-    and the same, each switch is.
+    and the same, each switch is; how one is known is none.
     """
     references = sorted(
         (
@@ -38,7 +38,11 @@ def inputs(before: Map, after: Map) -> list[list[Path]]:
         elif not is_same and _is_followed(path, after):
             owner = (SOFTWARE,)
         groups.setdefault(owner, []).append(path)
-    return list(groups.values())
+    return [
+        group
+        for owner, group in groups.items()
+        if owner[0] != SOFTWARE or any(path[1] != "sources" for path in group)
+    ]
 
 
 def label(group: list[Path], before: Map, after: Map) -> str:

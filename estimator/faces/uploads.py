@@ -15,6 +15,7 @@ from estimator.answer import api
 from estimator.answer.step_model import MOST_SIMULATED
 from estimator.catalog import building, kinds, reading
 from estimator.catalog.foreign import huggingface
+from estimator.catalog.moved import brought_up
 from estimator.ground.documents import Map, check_bytes, parse_document
 from estimator.ground.errors import EstimatorError, InfeasibleError, InputError
 from estimator.ground.words import duration
@@ -173,7 +174,7 @@ def _text(data: bytes, origin: str) -> str:
 
 
 def _scenario(text: str, origin: str) -> Accepted:
-    document = parse_document(text, origin)
+    document = brought_up(parse_document(text, origin))
     document.pop("variants", None)
     base = document.pop("base", "")
     with reading.built_in_only():
