@@ -48,7 +48,7 @@ NUM_NEAR = 8
 """Test files that run first; the others are read only where these catch nothing."""
 
 NOT_PHYSICS = re.compile(
-    r"\b(MAX_SHOWN|MOST_(LETTERS|PLAYED|SIMULATED|TRACED)|MAX_(CHUNKS|SOURCES)|DIGITS"
+    r"\b(MAX_SHOWN|MOST_(LETTERS|PLAYED|ROUNDS|SIMULATED|TRACED)|MAX_(CHUNKS|SOURCES)|DIGITS"
     r"|BLOCK|LANES|WORTH_COMPILING|RAMP_POINTS|ROUNDING|SAME|SAMPLED_TOKENS)\b"
 )
 """Limits of output, of memory and of patience: more of them change no prediction."""
@@ -102,8 +102,18 @@ def literals(node: ast.AST, *, is_inside: bool) -> Iterator[tuple[ast.Constant, 
         return
     if isinstance(node, ast.Assign | ast.AnnAssign) and NOT_PHYSICS.search(named(node)):
         return
-    if isinstance(node, ast.Raise | ast.JoinedStr | ast.Slice | ast.Subscript):
-        return  # a message or a place, no quantity
+    if isinstance(node, ast.Raise | ast.JoinedStr):
+        return  # a message
+    if isinstance(node, ast.Subscript):
+        yield from literals(node.value, is_inside=is_inside)
+        return  # without the place, which is no quantity
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        if all(isinstance(way, ast.Eq | ast.NotEq) for way in node.ops):
+            sides = [side for side in sides if not isinstance(side, ast.Constant)]
+        for side in sides:  # which of some cases it is, is none either
+            yield from literals(side, is_inside=is_inside)
+        return
     if isinstance(node, ast.Call) and ast.unparse(node.func) in ("islice", "lru_cache"):
         return  # a limit
     if isinstance(node, ast.FunctionDef):
