@@ -100,30 +100,30 @@ def literals(node: ast.AST, *, is_inside: bool) -> Iterator[tuple[ast.Constant, 
         if type(node.value) in (int, float):
             yield node, is_inside
         return
-    if isinstance(node, ast.Assign | ast.AnnAssign) and NOT_PHYSICS.search(named(node)):
-        return
-    if isinstance(node, ast.Raise | ast.JoinedStr):
-        return  # a message
-    if isinstance(node, ast.Subscript):
-        yield from literals(node.value, is_inside=is_inside)
-        return  # without the place, which is no quantity
-    if isinstance(node, ast.Compare):
-        sides = [node.left, *node.comparators]
-        if all(isinstance(way, ast.Eq | ast.NotEq) for way in node.ops):
-            sides = [side for side in sides if not isinstance(side, ast.Constant)]
-        for side in sides:  # which of some cases it is, is none either
-            yield from literals(side, is_inside=is_inside)
-        return
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("islice", "lru_cache"):
-        return  # a limit
-    if isinstance(node, ast.FunctionDef):
-        is_inside = True
-    for field, value in ast.iter_fields(node):
-        if field == "decorator_list":  # sizes of caches
-            continue
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from literals(child, is_inside=is_inside)
+    is_inside = is_inside or isinstance(node, ast.FunctionDef)
+    for child in quantities(node):
+        yield from literals(child, is_inside=is_inside)
+
+
+def quantities(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what stands directly below a node and may hold a quantity."""
+    match node:
+        case ast.Assign() | ast.AnnAssign() if NOT_PHYSICS.search(named(node)):
+            return
+        case ast.Raise() | ast.JoinedStr():  # a message
+            return
+        case ast.Call() if ast.unparse(node.func) in ("islice", "lru_cache"):  # a limit
+            return
+        case ast.Subscript():  # without the place
+            yield node.value
+        case ast.Compare() if all(isinstance(w, ast.Eq | ast.NotEq) for w in node.ops):
+            for side in (node.left, *node.comparators):
+                if not isinstance(side, ast.Constant):  # which of some cases it is
+                    yield side
+        case _:
+            for child in ast.iter_child_nodes(node):
+                if child not in getattr(node, "decorator_list", ()):  # sizes of caches
+                    yield child
 
 
 def named(node: ast.Assign | ast.AnnAssign) -> str:
