@@ -115,6 +115,17 @@ def test_long_steps_follow_linearly_from_shorter_ones(extra):
     assert model.step_s(count) == pytest.approx(exact + optimizer_s, rel=1e-3)
 
 
+@pytest.mark.parametrize("pp", [16, 42, 70])
+def test_both_shorter_steps_have_micro_batches_however_many_ranks_there_are(pp):
+    plan = ("plan.schedule=1f1b", "plan.stages_per_rank=1", "plan.stage_layout=even")
+    patches = (*plan, f"plan.pp={pp}", f"cluster.num_gpus={8 * pp}", "plan.cp=1")
+    model = StepModel(load_scenario("llama-3.1-405b", patches), 8192)
+    for count in range(1000, 1000 + 2 * pp):
+        (first, one), (last, other) = model.simulated(count)
+        assert 1 <= first < last
+        assert one * first + other * last == pytest.approx(count)
+
+
 def test_energy_is_servers_times_facility(report):
     # 10.2 kW a server, 75 % on average, PUE 1.25: 1.195 kW a GPU
     kw = report.energy_joules / 3600 / report.gpu_hours / 1e3

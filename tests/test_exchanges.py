@@ -7,11 +7,13 @@ from estimator.costs.collectives import all_reduce_s, group
 from estimator.costs.rates import Layer
 from estimator.schedules.notation import Op, Pipeline
 from estimator.schedules.programs import program
+from estimator.workload.causes import Cause
 from estimator.workload.chunks import chunks
 from estimator.workload.ends import LOSS_REDUCTIONS
 from estimator.workload.stages import held
 
 FP32, BF16 = 4, 2
+FLAT = ("plan.pp=1", "plan.schedule=1f1b", "plan.stages_per_rank=1")
 
 
 def made(*patches):
@@ -48,3 +50,15 @@ def test_gradients_are_copied_to_the_buffer_that_is_scattered(buffer, moved):
     weights = held(scenario, layer).shared
     copied = sharding.copy_in_s(layer) * sharding.hbm_bytes_per_s / weights
     assert copied == pytest.approx(moved)
+
+
+def test_rows_of_split_experts_are_gathered_and_scattered_and_backward_again_gathered():
+    _, work = made("model=mixtral-8x7b", *FLAT, "plan.tp=4", "plan.etp=4")
+    layer = next(element for element in work.stages[0] if element.is_layer)
+    each_s = work.exchanges.tensor.experts_s
+    assert each_s > 0
+    for part, count in (("forward", 1 + 1), ("input", 1 + 1 + 1)):
+        found = getattr(work.timing.layer(layer, 132).ffn, part)
+        waited_s = found.causes[Cause.EXPOSED_TENSOR_PARALLEL]
+        assert waited_s == pytest.approx(count * each_s)
+        assert found.num_checked == count * 4

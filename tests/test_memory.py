@@ -7,6 +7,7 @@ import pytest
 from estimator.answer.step_model import StepModel
 from estimator.answer.training import memory_report
 from estimator.catalog.loading import load_scenario
+from estimator.costs.params import params
 from estimator.schedules.notation import Pipeline
 from estimator.schedules.programs import program
 from estimator.show.wording import misfit
@@ -16,7 +17,7 @@ from estimator.workload.memory import (
     layer_activations,
     layer_buffer,
 )
-from estimator.workload.stages import elements
+from estimator.workload.stages import elements, held
 from estimator.workload.work import sizes
 
 GB = 1e9
@@ -193,3 +194,20 @@ def test_kv_heads_are_copied_where_more_ranks_share_a_layer():
     more = 126 * kv_head / 2  # a rank of 16 has a whole one, not half of one
     for part, width in (("weights", 2), ("gradients", 4), ("optimizer", 12)):
         assert copied[part] == pytest.approx(split[part] / 2 + width * more, rel=1e-12)
+
+
+def test_a_multi_token_module_holds_a_layer_two_norms_a_projection_and_a_norm(deepseek):
+    # DeepSeek-V3, equations 21 to 23: M of (d, 2d), RMSNorms of both, of the output
+    h = 7168
+    around = 2 * h * h + 3 * h
+    module, layer = (
+        next(e for e in stage if e.kind == kind)
+        for kind, stage in (
+            ("mtp", elements(deepseek, 16)[-1]),
+            ("layer", elements(deepseek, 16)[8]),
+        )
+    )
+    assert held(deepseek, module).shared - held(deepseek, layer).shared == around
+    mixer, experts = 187_107_328, 257 * 3 * h * 2048
+    one = mixer + 2 * h + 256 * h + experts  # with its norms and the router
+    assert params(deepseek.model).mtp == one + around

@@ -68,6 +68,23 @@ def test_adam_its_norm_and_the_copy_move_46_bytes_a_weight_of_the_shard():
     assert parts["norm and clipping"] == pytest.approx((4 + 8) * shard / rate)
 
 
+def test_updated_weights_gathered_in_pieces_cost_the_host_copies_of_each_tensor():
+    way = "software.gradients.overlaps_gather=false"
+    whole, pieces = (
+        model(way, f"software.storage.shard_buffer={buffer}")
+        for buffer in ("in-place", "pieces")
+    )
+    calls = whole.chunks().host.piece_calls * whole.chunks().host.dispatch_s
+    attention, block, norms = 2, 2, 2  # QKV and output; up and down; before each
+    tensors = (attention + block + norms) * whole.scenario.model.num_layers
+    longer = {
+        name: seconds - whole.optimizer_parts()[name]
+        for name, seconds in pieces.optimizer_parts().items()
+    }
+    (longer_s,) = [seconds for seconds in longer.values() if seconds]
+    assert longer_s == pytest.approx(tensors * 8 * calls)
+
+
 def test_averaging_one_replica_costs_nothing():
     alone = model("cluster.num_gpus=1", "software.gradients.passes=[average]")
     assert alone.optimizer_parts()["average gradients"] == 0

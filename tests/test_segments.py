@@ -7,7 +7,13 @@ from estimator.catalog.loading import load_scenario
 from estimator.costs.flop import flop_per_token
 from estimator.schedules.notation import Op
 from estimator.workload import attention, context, ends, feed_forward, layers, mamba
-from estimator.workload.work import CHECKPOINT_STATES, DROPOUT_STATES, Traffic, sizes
+from estimator.workload.work import (
+    CHECKPOINT_STATES,
+    DROPOUT_STATES,
+    Traffic,
+    sizes,
+    weight_product,
+)
 
 FLAT = (
     "cluster.num_gpus=8",
@@ -280,3 +286,22 @@ def test_forward_flop_are_a_third_of_a_step_s(latent):
     model = latent.model
     whole = flop_per_token(model, 4096)
     assert flop_per_token(model, 4096, num_passes=1) == pytest.approx(whole / 3)
+
+
+def test_a_weight_s_gradient_and_that_of_its_bias_are_a_product_and_a_sum_each():
+    (fused,) = weight_product(size_of(), "w", 8, 4, 2, "bf16")
+    assert fused.num_kernels == 2 * 2
+    apart = size_of("software.gradients.fused=false")
+    product, added = weight_product(apart, "w", 8, 4, 2, "bf16")
+    assert product.num_kernels + added.num_kernels == 2 * 2
+
+
+@each(("sums", "read_and_written"), [("fp32", 2 + 4 + 4), ("bf16", 2 + 2 + 2)])
+def test_gradients_added_apart_are_read_with_what_they_are_added_to(
+    sums, read_and_written
+):
+    size = size_of(
+        f"software.gradients.format={sums}", "software.gradients.fused=false"
+    )
+    _, added = weight_product(size, "w", 8, 4, 2, "bf16")
+    assert added.num_bytes == 8 * 4 * read_and_written

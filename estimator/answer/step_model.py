@@ -35,6 +35,8 @@ BACKWARD = (Op.B, Op.I)
 """Passes that a stage waits for from the one behind it."""
 MOST_SIMULATED = 128
 """Micro-batches up to which a step is simulated whole, on 32 ranks and fewer."""
+MOST_ROUNDS = 4
+"""Micro-batches for each rank up to which it is, on more."""
 MOST_TRACED = 500_000
 """Operations up to which a step is traced: about 170 MB of JSON."""
 
@@ -104,7 +106,7 @@ class StepModel:
         """
         count, pp = self.scheduled(num_microbatches), self.scenario.plan.pp
         group = self.group(count)
-        period, most = group or 2 * pp, max(MOST_SIMULATED, 4 * (group or pp))
+        period, most = group or 2 * pp, max(MOST_SIMULATED, MOST_ROUNDS * (group or pp))
         if count <= most:
             return (Simulated(count, 1.0),)
         last = count - -(-(count - most) // period) * period

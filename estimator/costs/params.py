@@ -301,11 +301,16 @@ def _mamba(model: Transformer) -> int:
 
 
 def _mtp(model: Transformer) -> int:
-    """Return the modules' layers, projections and three norms each.
+    """Return the modules' layers, and what stands around them."""
+    layer = layer_params(model, model.layer_kinds[-1])
+    each = layer.shared + layer.experts + around_mtp_layer(model.hidden_size)
+    return model.num_mtp_modules * each
 
+
+def around_mtp_layer(hidden_size: int) -> int:
+    """Return a multi-token module's parameters beside its layer's.
+
+    A projection of two vectors to one; a norm of either and of what the head reads.
     Source: DeepSeek-V3 technical report, arXiv 2412.19437, section 2.2.
     """
-    h = model.hidden_size
-    layer = layer_params(model, model.layer_kinds[-1])
-    each = layer.shared + layer.experts + 2 * h * h + 3 * h
-    return model.num_mtp_modules * each
+    return 2 * hidden_size * hidden_size + 3 * hidden_size

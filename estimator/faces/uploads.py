@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from estimator.answer import api
-from estimator.answer.step_model import MOST_SIMULATED
+from estimator.answer.step_model import MOST_ROUNDS, MOST_SIMULATED
 from estimator.catalog import building, kinds, reading
 from estimator.catalog.foreign import huggingface
 from estimator.catalog.moved import brought_up
@@ -104,7 +104,7 @@ def expected_s(scenario: Scenario) -> float:
     shorter ones.
     """
     plan = scenario.plan
-    most = max(MOST_SIMULATED, 4 * plan.pp)
+    most = max(MOST_SIMULATED, MOST_ROUNDS * plan.pp)
     steps: dict[int, float] = {}
     for phase in scenario.phases:
         if phase.seq_len and phase.global_batch_size:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from estimator.costs.params import kv_params, layer_params
+from estimator.costs.params import around_mtp_layer, kv_params, layer_params
 from estimator.ground.errors import InfeasibleError
 from estimator.specs.layout import EVEN, even_layout, parse_layout
 from estimator.specs.model import BLOCKS, BlockKind, Transformer
@@ -138,7 +138,7 @@ def held(scenario: Scenario, element: Element) -> Held:
     if element.kind == "head":
         return Held(float(words * h) if element.has_own_weights else 0.0)
     layer = layer_params(model, model.layer_kinds[element.layer])
-    more = 2.0 * h * h + 3 * h if element.kind == "mtp" else 0.0
+    more = float(around_mtp_layer(h)) if element.kind == "mtp" else 0.0
     if element.mixer == "attention":  # a rank has a KV head at least, of its own
         copies = max(1.0, plan.tp / model.attention.kv_heads)
         more += (copies - 1) * kv_params(model)
