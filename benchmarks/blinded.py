@@ -9,7 +9,7 @@ runs or more.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -83,13 +83,18 @@ def score(
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="*", help="a larger file of runs")
+    asked = parser.parse_args()
     own = read(FOLDER / "runs")
     rows: dict[str, Score] = {
         "ours, as they are": score(own, has_facts=True),
         "ours, blinded": score(own, blinded, has_facts=False),
         "ours, without framework": score(own, unframed, has_facts=False),
     }
-    for name in sys.argv[1:2]:
+    for name in asked.runs:
         larger = read(Path(name))
         rows["theirs, with facts"] = score(larger, has_facts=True)
         rows["theirs, without facts"] = score(larger, has_facts=False)

@@ -149,4 +149,5 @@ def test_no_step_is_shorter_than_the_least_that_is_said_of_it(name):
     patches = ["plan.pp=4", "plan.tp=8", "cluster.num_gpus=64", f"plan.schedule={name}"]
     patches += ["phases.0.global_batch_size=32", "plan.stages_per_rank=null"]
     model = StepModel(load_scenario("gpt3-175b", patches), 2048)
-    assert 0.5 < model.least_s(16) / model.step_s(16) <= 1
+    share = model.least_s(16) / model.step_s(16)
+    assert 0.5 < share <= 1 + 1e-12  # the same where a pass has no other

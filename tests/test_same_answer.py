@@ -18,7 +18,8 @@ model: qwen3-30b-a3b
 cluster: {node: gb300-nvl72, fabric: ib-xdr-rail-optimised, num_gpus: 8}
 plan:
   {ep: 8, micro_batch_size: 8, schedule: interleaved-1f1b-overlap, stages_per_rank: 1}
-precision: {recipe: mxfp8, gradients: bf16}
+precision: mxfp8
+software: {gradients: {format: bf16}}
 recompute: none
 price: h100-lambda-2024-09
 phases: [{name: p, num_tokens: 1e9, seq_len: 4096, global_batch_size: 512}]
