@@ -30,12 +30,14 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
     (r"row-?wise", "fp8-row", ""),
     (r"tensor-?wise|per-tensor|fp8-cs|delayed", "fp8-tensor", ""),
     (r"fp8|e4m3", PLAIN, ""),
+    (r"^\W*(fp16|half)", "fp16", ""),
     (r"bf16|bfloat", "bf16", ""),
     (r"fp16|half", "fp16", ""),
     (r"int8|8-bit", "bf16", "INT8 is not modelled: BF16"),
     (r"tf32|fp32|single", "bf16", "32-bit products are not modelled: BF16"),
 )
-"""Words in ``precision`` -> recipe, assumption; the first that fits, else BF16."""
+"""Words in ``precision`` -> recipe, assumption; the first that fits, else BF16. Of two
+16-bit formats the one that is named first."""
 MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mla_up_proj|mla up-projection", ("mla_up_proj",)),
     (r"layernorm|rmsnorm|\bnorm\b", ("layernorm",)),
