@@ -27,6 +27,7 @@ import re
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -149,8 +150,21 @@ def changed(number: Number, factor: float) -> CodeType:
 
 
 @cache
+def folders() -> Mapping[Any, set[str]]:
+    """Return the modules of each folder of this package."""
+    found = defaultdict(set)
+    for path in (ROOT / "estimator").glob("*/**/*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1])].add(".".join(parts))
+    return found
+
+
+@cache
 def imports(path: Path) -> frozenset[str]:
-    """Return the modules of this package that a file imports."""
+    """Return the modules of this package that a file imports.
+
+    Those of a folder that it names, too: a registry imports them when it is asked.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -158,6 +172,8 @@ def imports(path: Path) -> frozenset[str]:
             found |= {node.module, *names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and node.value in folders():
+            found |= folders()[node.value]
     return frozenset(
         name
         for name in found
@@ -246,7 +262,8 @@ def caught(
     """
     files = [path for path in files if not str(path).endswith(tuple(known))]
     failed = Failed()
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    plugins = ("cacheprovider", "xdist", "unraisableexception")
+    options = ["-q", "-m", "not slow", *(f"-pno:{name}" for name in plugins)]
     if number:
         sys.meta_path.insert(0, Finder(number, changed(number, factor)))
         try:  # before pytest, whose own finder reads what it is told to collect

@@ -131,7 +131,9 @@ def passes(made: Program) -> Passes:
         num_parts = [len(step.parts) for step in steps]
         rank, index = np.repeat(rank, num_parts), np.repeat(index, num_parts)
         steps = [part for step in steps for part in step.parts]
-    stages, ops, microbatches, _ = zip(*steps, strict=True) if steps else [()] * 4
+    stages, ops, microbatches, _ = (
+        zip(*steps, strict=True) if steps else ((), (), (), ())
+    )
     return Passes(
         made.pipeline.num_microbatches,
         rank=rank,
