@@ -319,11 +319,16 @@ class Software:
         >>> made = load("software", "nemo-25.02").having({"kernels.launch": "graph"})
         >>> made.kernels.launch, made.sources["kernels.launch"]
         ('graph', 'asked: set by a program')
+
+        Raises
+        ------
+        ValueError
+            If a switch cannot have its value.
         """
         parts: dict[str, dict[str, Any]] = {}
         for path, value in switches.items():
             group, _, key = path.partition(".")
-            parts.setdefault(group, {})[key] = value
+            parts.setdefault(group, {})[key] = _adapter(path).validate_python(value)
         groups = {
             group: replace(getattr(self, group), **values)
             for group, values in parts.items()
