@@ -14,7 +14,7 @@ from estimator.engine.graph import Graph
 from estimator.engine.tape import Tape
 from estimator.ground.lanes import Lanes, lanes
 
-BLOCK = 2048
+MOST_TOGETHER = 2048
 """Scenarios evaluated together: long enough to hide the call, short enough to stay in
 the cache."""
 
@@ -134,8 +134,8 @@ def numpy_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.f
             strict=True,
         )
     )
-    for low in range(0, num_scenarios, BLOCK):
-        block = np.ascontiguousarray(duration_s[:, low : low + BLOCK])
+    for low in range(0, num_scenarios, MOST_TOGETHER):
+        block = np.ascontiguousarray(duration_s[:, low : low + MOST_TOGETHER])
         end = np.zeros((tape.num_rows + 1, block.shape[1]))
         rows, lasting = list(end), list(block)
         for kind, target, (first, second, third), num_sources in steps:
@@ -147,5 +147,7 @@ def numpy_makespans(tape: Tape, duration_s: NDArray[np.float64]) -> NDArray[np.f
             if num_sources > 2:
                 np.maximum(row, rows[third], out=row)
             np.add(row, lasting[kind], out=row)
-        end[tape.sinks].max(axis=0, initial=0.0, out=longest_s[low : low + BLOCK])
+        end[tape.sinks].max(
+            axis=0, initial=0.0, out=longest_s[low : low + MOST_TOGETHER]
+        )
     return longest_s
