@@ -192,7 +192,7 @@ def moved(name: str, path: str) -> str:
             continue
         for probe in PROBES:
             scenario = asked(probe, name)
-            if scenario and before(probe, name) != answer(
+            if scenario and before(probe, name, path) != answer(
                 replace(scenario, software=thrown(probe, changed, path))
             ):
                 return probe
@@ -215,13 +215,18 @@ def mapping(probe: str, software: Software) -> Any:
     return replace(found, software=loading.load("software", "pytorch-fsdp2"))
 
 
-@cache
-def before(probe: str, name: str) -> tuple[float, float] | str:
+def before(probe: str, name: str, but: str) -> tuple[float, float] | str:
     """Return the answer to a probe under a release as it is."""
+    is_thrown = but in PROBES[probe].get("switches", {})
+    return _before(probe, name, but if is_thrown else "")
+
+
+@cache
+def _before(probe: str, name: str, but: str) -> tuple[float, float] | str:
     scenario = asked(probe, name)
     if scenario is None:
         return ""
-    return answer(replace(scenario, software=thrown(probe, scenario.software)))
+    return answer(replace(scenario, software=thrown(probe, scenario.software, but)))
 
 
 def thrown(probe: str, software: Software, but: str = "") -> Software:
