@@ -35,9 +35,6 @@ ANYWHERE = "pytorch-fsdp2-compiled"
 """What runs on all others."""
 SINCE = {"fp8": 2023, "mxfp8": 2025, "nvfp4": 2025}
 """The year from which on frameworks train in a number format."""
-UNTIL = {"fp16": 2022}
-"""The last year in which large models were mostly trained in one: OPT and GLM-130B were
-(arXiv 2205.01068, 2210.02414); BLOOM and LLaMA, and those after them, in BF16."""
 _DATED = re.compile(r"(.+)-(?:20)?(\d\d)[-.](\d\d)")
 
 
@@ -45,13 +42,10 @@ def default_name(vendor: str, recipe: str = "", year: int | None = None) -> str:
     """Return the release that runs on an accelerator where a scenario names none.
 
     Of the vendor's frameworks the newest, or the newest of a year; of the first year
-    that has the number format, where that is later. Without a year FP16 tells one: the
-    last before BF16 took its place.
+    that has the number format, where that is later.
 
     >>> default_name("nvidia", "bf16", 2021), default_name("google")
     ('megatron-lm-2021-04', 'maxtext-2025-12')
-    >>> default_name("nvidia", "fp16"), default_name("nvidia", "fp16", 2024)
-    ('megatron-lm-2022-05', 'megatron-core-2024-11')
     """
     line = LINES.get(vendor.lower())
     if line is None:
@@ -60,7 +54,6 @@ def default_name(vendor: str, recipe: str = "", year: int | None = None) -> str:
     known = {
         (int(found[2]), int(found[3])): found[0] for found in dated if found[1] in line
     }
-    year = year or UNTIL.get(recipe)
     if year is None:
         return known[max(known)]
     last = max(year, SINCE.get(recipe.partition("-")[0], 0)) - 2000

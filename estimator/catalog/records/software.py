@@ -31,6 +31,9 @@ ALSO: Mapping[str, str] = {
     "pax": "paxml",
 }
 """Other names of frameworks -> theirs."""
+UNTIL = {"fp16": 2022}
+"""The last year in which large models were mostly trained in one: OPT and GLM-130B were
+(arXiv 2205.01068, 2210.02414); BLOOM and LLaMA, and those after them, in BF16."""
 _DATE = re.compile(r"(?:20)?\d\d[.-](?:0[1-9]|1[0-2])")
 
 
@@ -51,7 +54,7 @@ def software_of(
     name = _release(told)
     is_default = name is None
     if name is None:
-        name = default_name(gpu.vendor, recipe, _year(told))
+        name = default_name(gpu.vendor, recipe, _year(told) or UNTIL.get(recipe))
     made: Software = loading.load("software", name)
     if is_default:
         which = (
