@@ -312,5 +312,13 @@ def around_mtp_layer(hidden_size: int) -> int:
 
     A projection of two vectors to one; a norm of either and of what the head reads.
     Source: DeepSeek-V3 technical report, arXiv 2412.19437, section 2.2.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Width of the residual stream.
+
+    >>> around_mtp_layer(7168)
+    102781952
     """
     return 2 * hidden_size * hidden_size + 3 * hidden_size
