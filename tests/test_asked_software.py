@@ -59,6 +59,12 @@ def said(name, *overrides):
         ("software.kernels.atention=fused", "did you mean 'attention'"),
         ("software=primus-2025-10", "Primus .* does not run on NVIDIA H800 .* amd"),
         ("software.sources=1", "software.sources: write a mapping"),
+        ("software=[]", "software: write a name of estimator list software or a map"),
+        ("cluster.node=1", "cluster.node: write a name of estimator list node or"),
+        (
+            "software.base=pytorch-fsdp2",
+            r"files only\n.*\n.*\n.*software=pytorch-fsdp2",
+        ),
         ("software.kernels=1", "software.kernels: write a mapping"),
         ("software.release=x", "write 2024-12 or 24.12"),
     ],

@@ -140,7 +140,9 @@ def _message(item: Any, field: str, close: str) -> str:
         hint = f"; did you mean {close}?" if close else ""
         return f"unknown field {field!r}{hint}"
     if kind in ("dataclass_type", "dataclass_exact_type", "dict_type", "mapping_type"):
-        return f"{field}: write a mapping of fields here"
+        kind = KINDS["scenario"].references.get(field, "")
+        name = f"a name of estimator list {kind} or " if kind else ""
+        return f"{field}: write {name}a mapping of fields here"
     if kind == "tuple_type":
         return f"{field}: write a list here, in brackets"
     if kind == "int_parsing_size":

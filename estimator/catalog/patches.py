@@ -98,6 +98,13 @@ def apply(
     InputError
         If the path runs through a value that has no parts.
     """
+    if tuple(path) == (SOFTWARE, "base"):
+        raise InputError(
+            f"{SOFTWARE}.base stands in files only",
+            where=[place],
+            why="a release takes the place of another as a whole",
+            fix=f"{SOFTWARE}={str(value)[:60]}",
+        )
     references = KINDS[kind].references
     holder: Any = document
     for depth, key in enumerate(path[:-1]):
