@@ -3,7 +3,7 @@
 import pytest
 
 from estimator.answer.api import estimate
-from estimator.answer.bill import NOT_COUNTED
+from estimator.answer.bill import NOT_COUNTED, bill
 from estimator.answer.report import AROUND
 from estimator.catalog.kinds import names
 from estimator.catalog.loading import load_scenario
@@ -190,3 +190,11 @@ def test_the_terminal_and_the_page_name_the_basis(run, tmp_path):
     assert "owned GPUs (owned-h800" in text
     assert "What it costs" in text
     assert "repairs, spares" in text
+
+
+def test_data_and_checkpoints_are_kept_for_every_month_of_a_programme():
+    scenario = load_scenario("deepseek-v3", [PROGRAMME])
+    made, parts = scenario.programme, bill(scenario, 1e6)
+    kept_gb = parts["egress_usd"] / made.egress.value
+    each_month = kept_gb * made.storage.value
+    assert parts["storage_usd"] == pytest.approx(12 * made.years.value * each_month)

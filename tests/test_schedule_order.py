@@ -72,3 +72,8 @@ def test_a_stage_far_beyond_the_others_is_refused_without_tables_of_its_size():
     rows = ((*made.ranks[0], Instruction(10**8, Op.F, 0)), made.ranks[1])
     with pytest.raises(ScheduleError, match="is not complete"):
         check(Program("gpipe", made.pipeline, rows))
+
+
+def test_a_program_in_which_nobody_does_anything_has_no_passes():
+    idle = Program("idle", Pipeline(2, 1), ((), ()))
+    assert passes(idle).stage.size == passes(idle).rank.size == 0

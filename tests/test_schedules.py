@@ -231,3 +231,10 @@ def test_an_unknown_schedule_is_met_with_the_nearest():
 def test_a_pipeline_has_at_least_one_of_everything(sizes):
     with pytest.raises(InputError, match="at least 1"):
         Pipeline(*sizes)
+
+
+@each("name", ["interleaved-1f1b", "interleaved-1f1b-overlap", "breadth-first"])
+def test_ranks_hold_two_stages_where_nobody_says_how_many(name):
+    made = program(name, Pipeline(num_ranks=4, num_microbatches=8))
+    first = {part.stage for step in made.ranks[0] for part in step.parts}
+    assert first == {0, 4}

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from estimator.answer.api import estimate
+from estimator.answer.bill import outcome
+from estimator.answer.ranges import money
 from estimator.catalog.loading import load_scenario
 from estimator.catalog.published import as_written
 from estimator.explore import uncertainty as module
 from estimator.explore.uncertainty import triangular, uncertainty
-from estimator.specs.base import Constant, with_value
+from estimator.specs.base import Constant, constants, with_value
 
 NAME = "deepseek-v3"
 
@@ -101,3 +103,18 @@ def test_wrong_options_get_one_message(run, options):
 def test_the_scenario_may_be_resolved_already():
     made = uncertainty(load_scenario(NAME), num_samples=10)
     assert made.scenario == NAME
+
+
+def test_what_money_s_constants_do_is_the_bill_at_each_end():
+    hours, scenario = (
+        1e6,
+        load_scenario("gpt3-175b", ["price=owned-h100", "power=china"]),
+    )
+    made = money(scenario, hours, (0.9 * hours, 1.2 * hours))
+    whole = outcome(scenario, hours)
+    assert made.effects["cost_usd"]
+    for path, ends in made.effects["cost_usd"].items():
+        constant = dict(constants(scenario))[path]
+        for end, value in zip(ends, (constant.low, constant.high), strict=True):
+            varied = outcome(with_value(scenario, path, value), hours)
+            assert end == pytest.approx(varied.cost_usd / whole.cost_usd), path
