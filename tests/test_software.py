@@ -84,6 +84,13 @@ def test_a_file_without_one_source_is_refused(tmp_path):
             written(tmp_path, document)
 
 
+def test_a_switch_over_a_base_has_not_the_source_of_what_it_replaces(tmp_path):
+    own = {"base": "torchtitan-2024-12", "framework": "mine", "name": "mine"}
+    made = written(tmp_path, {**own, "kernels": {"loss": "fused"}})
+    assert made.status["kernels.loss"] == "assumed"
+    assert "no source" in made.sources["kernels.loss"]
+
+
 def test_a_source_says_how_it_is_known(tmp_path):
     document = {"base": "nanotron-2024-12", "sources": {"kernels.loss": "somewhere"}}
     with pytest.raises(InputError, match="begin with how it is known"):

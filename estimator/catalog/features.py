@@ -24,6 +24,7 @@ def release_over(base: Map, document: Map) -> Map:
         If a feature is offered by neither.
     """
     own = document.copy()
+    own = _admitting(own) if base else own
     wanted = own.pop(WITH, None)
     if wanted is None:
         return merged(base, own)
@@ -53,6 +54,28 @@ def release_over(base: Map, document: Map) -> Map:
             if source:
                 _put(features, ["sources", path], source, there)
     return merged(merged(base, features), own)
+
+
+UNTOLD = "assumed: its file gives no source"
+_TEXTS = ("offers", "sources")
+
+
+def _admitting(own: Map) -> Map:
+    """Return a release's own switches, those without a source of their own as assumed.
+
+    Else they would have the source of what they replace.
+    """
+    if "framework" not in own:  # a scenario's switches, which say that they are asked
+        return own
+    if not isinstance(own.get("sources"), Map):
+        own.put("sources", Map(own.place), own.place)
+    told = own["sources"]
+    for group, value in own.items():
+        if isinstance(value, Map) and group not in _TEXTS:
+            for key in value:
+                if f"{group}.{key}" not in told:
+                    told.put(f"{group}.{key}", UNTOLD, value.places[key])
+    return own
 
 
 def _source(document: Map, feature: str) -> Any:
